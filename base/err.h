@@ -1,0 +1,61 @@
+/* err.h - what a fallible function returns.
+ *
+ * A struct err carries a code (what kind of failure; it decides the exit code of a command) and a
+ * sentence for the person who reads it: what happened, which file, peer or key, what to do.
+ * Results go through trailing out-pointers, which are untouched on failure.
+ */
+#ifndef PBFT_BASE_ERR_H
+#define PBFT_BASE_ERR_H
+
+#include <stdbool.h>
+
+#define MUST_USE __attribute__((warn_unused_result))
+#define ERR_TEXT_BYTES 300
+
+enum err_code {
+    ERR_NONE = 0,
+    ERR_NEGATIVE,  /* the question was answered, and the answer is no */
+    ERR_USAGE,     /* the caller's words are wrong */
+    ERR_TIMEOUT,   /* no answer in time, or fewer answers than needed */
+    ERR_CONFIG,    /* a configuration, group file or key that cannot be used */
+    ERR_CORRUPT,   /* stored data that fails its checks */
+    ERR_IO,        /* the operating system refused */
+    ERR_NO_SPACE,  /* disk or map full */
+    ERR_NOT_FOUND, /* no such thing */
+    ERR_FORMAT,    /* bytes from outside that do not follow the format */
+    ERR_LIMIT,     /* over a maximum of base/limits.h */
+    ERR_REFUSED,   /* understood, and not allowed */
+};
+
+struct err {
+    enum err_code code;
+    char text[ERR_TEXT_BYTES]; /* NUL-terminated; empty when code is ERR_NONE */
+};
+
+/* The value that means success. */
+MUST_USE struct err err_none(void);
+/* A failure; text is cut at ERR_TEXT_BYTES - 1. */
+MUST_USE struct err err_make(enum err_code code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same failure with context put in front of its text ("context: text"). */
+MUST_USE struct err err_wrap(struct err inner, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A failure of a system call: the text ends in strerror(error_number). */
+MUST_USE struct err err_system(int error_number, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* True when the call failed. */
+static inline bool err_is(const struct err *e)
+{
+    return e->code != ERR_NONE;
+}
+/* The exit code of a command that ends with this failure: 0 ok, 1 negative, 2 usage, 3 time-out, 4 configuration, 5
+ * corruption. */
+int err_exit_code(enum err_code code);
+/* A stable lower-case name, for logs and JSON. */
+const char *err_code_name(enum err_code code);
+
+/* Returns from the calling function when `call` failed. */
+#define ERR_TRY(call)                                                                                                  \
+    do {                                                                                                               \
+        struct err err_try_ = (call);                                                                                  \
+        if (err_is(&err_try_)) return err_try_;                                                                        \
+    } while (0)
+
+#endif
