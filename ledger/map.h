@@ -1,0 +1,40 @@
+/* map.h - an ordered map from byte strings to byte strings in memory (a red-black tree from libbsd).
+ *
+ * Holds the overlay of the state above its last stable checkpoint, and the tables of the memory
+ * store. Keys and values are copied in; a value can also be a tombstone ("deleted here").
+ */
+#ifndef PBFT_LEDGER_MAP_H
+#define PBFT_LEDGER_MAP_H
+
+#include "base/bytes.h"
+
+struct map;
+
+struct map *map_new(void);
+void map_free(struct map *m);
+/* Removes everything. */
+void map_clear(struct map *m);
+/* Puts or replaces. */
+void map_put(struct map *m, struct bytes key, struct bytes value);
+/* Puts a tombstone: the key is present and says that it is deleted. */
+void map_put_tombstone(struct map *m, struct bytes key);
+/* Forgets the key altogether; nothing happens when it is not there. */
+void map_remove(struct map *m, struct bytes key);
+
+/* An item as it stands in the map; borrowed until the next change of the map. */
+struct map_item {
+    struct bytes key;
+    struct bytes value; /* empty for a tombstone */
+    bool tombstone;
+};
+/* False when the key is absent. */
+MUST_USE bool map_get(const struct map *m, struct bytes key, struct map_item *out);
+/* The first item with key >= from. */
+MUST_USE bool map_seek(const struct map *m, struct bytes from, struct map_item *out);
+/* The first item with key > after. */
+MUST_USE bool map_after(const struct map *m, struct bytes after, struct map_item *out);
+uint64_t map_count(const struct map *m);
+/* Sum of key and value bytes plus a fixed overhead for each item: what the map costs. */
+uint64_t map_bytes(const struct map *m);
+
+#endif
