@@ -143,7 +143,7 @@ uint32_t merkle_consistency(const struct digest *leaves, uint64_t old_count, uin
     CHECK_OP(old_count, >, 0);
     CHECK_OP(old_count, <=, count);
     uint32_t length = 0;
-    /* While the range still starts at leaf 0 and ends up being exactly the old tree, the verifier knows its root. */
+    /* True while the range starts at leaf 0: it then ends as exactly the old tree, whose root the verifier has. */
     bool whole = true;
     while (old_count < count) {
         const uint64_t left = split(count);

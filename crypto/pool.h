@@ -34,9 +34,9 @@ bool verify_cache_check(struct verify_cache *c, struct verify_item *item);
 bool verify_cache_has(struct verify_cache *c, const struct verify_item *item);
 /* Counters since start. */
 struct verify_counts {
-    uint64_t verified;
-    uint64_t remembered;
-    uint64_t bad;
+    uint64_t verified;   /* checked and good */
+    uint64_t remembered; /* answered from memory */
+    uint64_t bad;        /* checked and refused */
 };
 struct verify_counts verify_cache_counts(const struct verify_cache *c);
 

@@ -40,7 +40,7 @@ const struct sign_vector sign_vectors[SIGN_VECTOR_COUNT] = {
                   "09351fc9ac90b3ecfdfbc7c66431e0303dca179c138ac17ad9bef1177331a704",
      .good = true},
     /* From "Taming the many EdDSAs" (ed25519-speccheck): what tells the cofactorless equation from the cofactored
-     * one. Both keys have a component of small order; public_key_valid refuses such keys, verification need not. */
+     * one. This key has a component of small order: public_key_valid refuses it, verification need not. */
     {.name = "mixed-order A and R, both equations hold",
      .seed = NULL,
      .key = "cdb267ce40c5cd45306fa5d2f29731459387dbf9eb933b7bd5aed9a765b88d4d",

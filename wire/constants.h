@@ -1,0 +1,70 @@
+/* constants.h - the numbers that messages carry beside what wire/schema.def says. All are part of the protocol. */
+#ifndef PBFT_WIRE_CONSTANTS_H
+#define PBFT_WIRE_CONSTANTS_H
+
+#define WIRE_VERSION 1u   /* HELLO: the version of messages */
+#define HEADER_VERSION 1u /* the version of block headers */
+
+enum hello_role { HELLO_ROLE_REPLICA = 0, HELLO_ROLE_CLIENT = 1 };
+
+/* What became of an operation; in its entry and in the client's window. */
+enum outcome {
+    OUTCOME_OK = 0,       /* executed */
+    OUTCOME_NEGATIVE = 1, /* executed, and the application's answer is no (a compare-and-set that did not match) */
+    OUTCOME_EXPIRED = 2,  /* the batch's time is past the request's expiry */
+    OUTCOME_REFUSED = 3,  /* the client's role or the application's check forbids it */
+};
+#define OUTCOME_MAX 3u
+
+/* FETCH and DATA. */
+enum data_kind {
+    DATA_KIND_BATCH = 1,
+    DATA_KIND_BLOCK = 2,
+    DATA_KIND_VIEW_CHANGE = 3,
+    DATA_KIND_NEW_VIEW = 4,
+    DATA_KIND_STATE = 5,
+};
+#define DATA_KIND_MAX 5u
+
+/* STATUS flags. */
+#define STATUS_FLAG_WANT_PROOF 1u /* please send me your stable checkpoint with its signatures */
+#define STATUS_FLAG_FENCED 2u
+#define STATUS_FLAG_ANSWER 4u /* answers a STATUS; is not answered again */
+
+/* Why a request or query is not served now. */
+enum busy_reason {
+    BUSY_OVERLOAD = 1,       /* more than custody takes; try again later */
+    BUSY_CONFLICT = 2,       /* this client sequence is settled by another transaction */
+    BUSY_TOO_OLD = 3,        /* below the client's window: settled long ago, its answer is no longer kept */
+    BUSY_TOO_FAR = 4,        /* above the client's window */
+    BUSY_UNKNOWN_CLIENT = 5, /* no such client in the registry */
+    BUSY_NOT_READY = 6,      /* starting, or the disk is full */
+    BUSY_INVALID = 7,        /* malformed, another group's or epoch's, or the signature is wrong */
+};
+#define BUSY_REASON_MAX 7u
+
+enum query_mode { QUERY_MODE_QUORUM = 0, QUERY_MODE_LOCAL = 1 };
+
+/* Applications, the first number of an operation. */
+enum app_number { APP_SYSTEM = 0, APP_KV = 1, APP_LOG = 2 };
+
+/* Questions to the replica itself, QUERY_MODE_LOCAL; never ordered. */
+enum system_verb {
+    SYSTEM_VERB_STATUS = 1, /* -> replica_status */
+    SYSTEM_VERB_CLIENT = 2, /* of the asking client -> client_status */
+};
+
+/* Conditions in replica_status. */
+enum replica_condition {
+    CONDITION_STARTING = 0,
+    CONDITION_NO_QUORUM = 1,
+    CONDITION_CATCHING_UP = 2,
+    CONDITION_SYNCED = 3,
+    CONDITION_STALLED = 4,
+    CONDITION_DIVERGED = 5,
+    CONDITION_FENCED = 6,
+    CONDITION_DISK_FULL = 7,
+};
+#define CONDITION_MAX 7u
+
+#endif
