@@ -19,8 +19,8 @@ struct verify_item {
 
 /* Embedded in the caller's own structure. */
 struct verify_job {
-    struct verify_job *next;                /* the pool's */
-    void (*run)(struct verify_job *job);    /* called on a worker thread; typically calls verify_cache_check */
+    struct verify_job *next;             /* the pool's */
+    void (*run)(struct verify_job *job); /* called on a worker thread; typically calls verify_cache_check */
 };
 
 /* Remembers good signatures by digest(signer, digest, signature). Thread-safe. At least `entries` are kept (rounded up

@@ -17,11 +17,7 @@ _Static_assert(sizeof(struct secret_key) == crypto_sign_ed25519_SECRETKEYBYTES, 
 struct err sign_start(void)
 {
     if (sodium_init() < 0) return err_make(ERR_CONFIG, "libsodium does not start: no usable source of randomness");
-    for (uint32_t i = 0; i < SIGN_VECTOR_COUNT; i++)
-        ERR_TRY(sign_vector_check(&sign_vectors[i]));
-    for (uint32_t i = 0; i < SIGN_KEY_VECTOR_COUNT; i++)
-        ERR_TRY(sign_key_vector_check(&sign_key_vectors[i]));
-    return err_none();
+    return sign_vectors_check(sign_vectors, SIGN_VECTOR_COUNT, sign_key_vectors, SIGN_KEY_VECTOR_COUNT);
 }
 
 void sign_key_new(struct secret_key *secret, struct public_key *public)

@@ -244,3 +244,13 @@ struct err sign_key_vector_check(const struct sign_key_vector *v)
         return vector_failed(v->name, v->valid ? "a good public key is refused" : "a bad public key is accepted");
     return err_none();
 }
+
+struct err sign_vectors_check(const struct sign_vector *vectors, uint32_t count,
+                              const struct sign_key_vector *key_vectors, uint32_t key_count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        ERR_TRY(sign_vector_check(&vectors[i]));
+    for (uint32_t i = 0; i < key_count; i++)
+        ERR_TRY(sign_key_vector_check(&key_vectors[i]));
+    return err_none();
+}

@@ -37,5 +37,8 @@ extern const struct sign_key_vector sign_key_vectors[SIGN_KEY_VECTOR_COUNT];
  * well-formed hexadecimal. */
 MUST_USE struct err sign_vector_check(const struct sign_vector *v);
 MUST_USE struct err sign_key_vector_check(const struct sign_key_vector *v);
+/* Checks every vector of the two tables; returns the first failure. */
+MUST_USE struct err sign_vectors_check(const struct sign_vector *vectors, uint32_t count,
+                                       const struct sign_key_vector *key_vectors, uint32_t key_count);
 
 #endif

@@ -18,7 +18,9 @@
  * without its addresses. It never changes, though addresses may. The digest of the configuration in force is
  * digest(CONFIGURATION, the same text): what the first epoch's block headers carry.
  *
- * A group's keys must all differ and be valid points (public_key_valid).
+ * A group's keys must all differ and be valid points (public_key_valid); its clients' names differ too. Every name
+ * above is needed. Names are UTF-8 without control characters, at most NAME_BYTES_MAX - 1 bytes. What is written has
+ * lower-case keys; either case is read.
  */
 #ifndef PBFT_KEYS_GROUP_H
 #define PBFT_KEYS_GROUP_H
@@ -60,14 +62,18 @@ struct group {
 };
 
 /* Reads and checks a group file; ids and digests are computed. *out is one allocation, freed with group_free.
- * Errors: ERR_CONFIG, naming the path, the place in it ("members[2].signing_key") and what is wrong. */
+ * Errors: ERR_CONFIG, naming the path, the place in it ("members[2].signing_key"), what is wrong and the cure; ERR_IO
+ * when the operating system refuses. A group without members is refused. */
 MUST_USE struct err group_read(const char *path, struct group **out);
 /* The same from memory (fuzzed); `name` stands for the path in errors. */
 MUST_USE struct err group_parse(const char *name, struct bytes text, struct group **out);
-/* Checks a group built in memory, and computes id and configuration. */
+/* Checks a group built in memory by the same rules, and computes id and configuration. Errors: ERR_CONFIG, naming the
+ * place; g is as it was. */
 MUST_USE struct err group_seal(struct group *g);
-/* Writes it as an indented text, atomically: temporary file beside it, sync, rename. */
+/* Writes it as an indented text, atomically: temporary file beside it, sync, rename. g has passed group_seal. A file
+ * that is replaced keeps its mode, a new one has 0644. A symbolic link is replaced, not followed. Errors: ERR_IO. */
 MUST_USE struct err group_write(const char *path, const struct group *g);
+/* An empty group with the default parameters; freed with group_free, which takes NULL too. */
 struct group *group_new(void);
 void group_free(struct group *g);
 
@@ -78,7 +84,9 @@ int group_client_by_name(const struct group *g, const char *name);
 const char *group_role_name(enum group_role role);
 MUST_USE bool group_role_parse(const char *name, enum group_role *out);
 
-/* Splits "host:port"; IPv6 hosts in brackets, given back without them. Errors: ERR_CONFIG. */
+/* Splits "host:port"; IPv6 hosts in brackets, given back without them, no zone. A host of digits and dots must be an
+ * IPv4 address, any other a name of letters, digits, '.', '-' and '_' that starts with none of '.' and '-'. The port is
+ * 1 to 65,535 without leading zeros. Errors: ERR_CONFIG; the text does not repeat the address. */
 MUST_USE struct err address_parse(const char *address, char host[GROUP_ADDRESS_BYTES_MAX], uint16_t *port);
 
 #endif

@@ -1,0 +1,202 @@
+/* map.c - an ordered map from byte strings to byte strings: a red-black tree of libbsd's <bsd/sys/tree.h>.
+ *
+ * One allocation holds an item: the links, then the key, then room for the value it was born with. A value that fits
+ * that room without wasting much of it is replaced in place; otherwise the item is made anew. Invariant: map->bytes is
+ * the sum over the items of MAP_ITEM_OVERHEAD, key and value bytes, and the memory in use is a small multiple of it.
+ * It keeps no iterators: a walk asks for the first item after the last key it has seen.
+ */
+#include "ledger/map.h"
+
+#include "base/check.h"
+#include "ledger/map_private.h"
+
+#include <bsd/sys/tree.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What an item costs besides its bytes: links, lengths and the allocator's header. */
+#define MAP_ITEM_OVERHEAD 96u
+
+struct map_node {
+    RB_ENTRY(map_node) link;
+    struct bytes key; /* into room, for all nodes but the one of a lookup */
+    size_t value_len;
+    size_t value_cap; /* the value stands in room after the key */
+    bool tombstone;
+    uint8_t room[]; /* key, then the first value */
+};
+
+RB_HEAD(map_tree, map_node);
+
+struct map {
+    struct map_tree tree;
+    uint64_t count;
+    uint64_t bytes;
+};
+
+static int map_node_compare(const struct map_node *a, const struct map_node *b)
+{
+    return bytes_compare(a->key, b->key);
+}
+
+/* <bsd/sys/tree.h> marks its functions with a macro that glibc systems lack. */
+#ifndef __unused
+#define __unused __attribute__((unused))
+#endif
+RB_GENERATE_STATIC(map_tree, map_node, link, map_node_compare)
+
+_Static_assert(sizeof(struct map_node) <= MAP_ITEM_OVERHEAD, "the overhead covers the links and lengths");
+
+struct map *map_new(void)
+{
+    struct map *m = mem_zero(1, sizeof *m);
+    RB_INIT(&m->tree);
+    return m;
+}
+
+void map_clear(struct map *m)
+{
+    /* Takes the tree apart leaf by leaf: no recursion, no rebalancing. */
+    struct map_node *n = RB_ROOT(&m->tree);
+    while (n != NULL) {
+        if (RB_LEFT(n, link) != NULL) {
+            n = RB_LEFT(n, link);
+        } else if (RB_RIGHT(n, link) != NULL) {
+            n = RB_RIGHT(n, link);
+        } else {
+            struct map_node *parent = RB_PARENT(n, link);
+            if (parent != NULL && RB_LEFT(parent, link) == n)
+                RB_LEFT(parent, link) = NULL;
+            else if (parent != NULL)
+                RB_RIGHT(parent, link) = NULL;
+            free(n);
+            n = parent;
+        }
+    }
+    RB_INIT(&m->tree);
+    m->count = 0;
+    m->bytes = 0;
+}
+
+void map_free(struct map *m)
+{
+    if (m == NULL) return;
+    map_clear(m);
+    free(m);
+}
+
+static struct map_node *map_find(const struct map *m, struct bytes key)
+{
+    struct map_node sought = {.key = key};
+    return RB_FIND(map_tree, (struct map_tree *)&m->tree, &sought);
+}
+
+/* The first node with key >= from. */
+static struct map_node *map_find_from(const struct map *m, struct bytes from)
+{
+    struct map_node sought = {.key = from};
+    return RB_NFIND(map_tree, (struct map_tree *)&m->tree, &sought);
+}
+
+static struct map_node *map_node_new(struct bytes key, struct bytes value)
+{
+    CHECK(key.len <= SIZE_MAX - sizeof(struct map_node) && value.len <= SIZE_MAX - sizeof(struct map_node) - key.len);
+    struct map_node *n = mem_alloc(sizeof *n + key.len + value.len);
+    *n = (struct map_node){.value_len = value.len, .value_cap = value.len};
+    if (key.len > 0) memcpy(n->room, key.data, key.len);
+    if (value.len > 0) memcpy(n->room + key.len, value.data, value.len);
+    n->key = bytes_of(n->room, key.len);
+    return n;
+}
+
+static void map_insert(struct map *m, struct map_node *n)
+{
+    CHECK(RB_INSERT(map_tree, &m->tree, n) == NULL);
+    m->count++;
+    m->bytes += MAP_ITEM_OVERHEAD + n->key.len + n->value_len;
+}
+
+/* Takes a node out; the caller frees it. */
+static void map_take(struct map *m, struct map_node *n)
+{
+    (void)RB_REMOVE(map_tree, &m->tree, n);
+    m->count--;
+    m->bytes -= MAP_ITEM_OVERHEAD + n->key.len + n->value_len;
+}
+
+static void map_set(struct map *m, struct bytes key, struct bytes value, bool tombstone)
+{
+    struct map_node *n = map_find(m, key);
+    if (n != NULL && value.len <= n->value_cap && n->value_cap - value.len <= value.len + MAP_ITEM_OVERHEAD) {
+        if (value.len > 0) memmove(n->room + n->key.len, value.data, value.len);
+        m->bytes += value.len;
+        m->bytes -= n->value_len;
+        n->value_len = value.len;
+    } else {
+        /* Key and value may be borrowed from the old item: copied before it is freed. */
+        struct map_node *old = n;
+        n = map_node_new(key, value);
+        if (old != NULL) map_take(m, old);
+        map_insert(m, n);
+        free(old);
+    }
+    n->tombstone = tombstone;
+}
+
+void map_put(struct map *m, struct bytes key, struct bytes value)
+{
+    map_set(m, key, value, false);
+}
+
+void map_put_tombstone(struct map *m, struct bytes key)
+{
+    map_set(m, key, bytes_of(NULL, 0), true);
+}
+
+void map_remove(struct map *m, struct bytes key)
+{
+    struct map_node *n = map_find(m, key);
+    if (n == NULL) return;
+    map_take(m, n);
+    free(n);
+}
+
+static bool map_show(const struct map_node *n, struct map_item *out)
+{
+    if (n == NULL) return false;
+    *out = (struct map_item){
+        .key = n->key, .value = bytes_of(n->room + n->key.len, n->value_len), .tombstone = n->tombstone};
+    return true;
+}
+
+bool map_get(const struct map *m, struct bytes key, struct map_item *out)
+{
+    return map_show(map_find(m, key), out);
+}
+
+bool map_seek(const struct map *m, struct bytes from, struct map_item *out)
+{
+    return map_show(map_find_from(m, from), out);
+}
+
+bool map_after(const struct map *m, struct bytes after, struct map_item *out)
+{
+    struct map_node *n = map_find_from(m, after);
+    if (n != NULL && bytes_equal(n->key, after)) n = RB_NEXT(map_tree, &m->tree, n);
+    return map_show(n, out);
+}
+
+bool map_last(const struct map *m, struct map_item *out)
+{
+    return map_show(RB_MAX(map_tree, (struct map_tree *)&m->tree), out);
+}
+
+uint64_t map_count(const struct map *m)
+{
+    return m->count;
+}
+
+uint64_t map_bytes(const struct map *m)
+{
+    return m->bytes;
+}

@@ -1,0 +1,356 @@
+/* core.c - the step: dispatch of events, start and stop, emitting effects, the slots, dump and trace.
+ *
+ * Invariants, checked after every step: h <= executed <= handed <= h + L. What the messages mean is in the other files
+ * of this directory. */
+#include "replica/core/core_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- effects ---- */
+
+struct core_effect *core_emit(struct core *c, enum core_effect_type type)
+{
+    CHECK_OP(c->effects->count, <, CORE_EFFECTS_MAX);
+    struct core_effect *e = &c->effects->items[c->effects->count++];
+    memset(e, 0, sizeof *e);
+    e->type = type;
+    return e;
+}
+
+void core_send_blob(struct core *c, uint32_t to, enum wire_type type, struct blob *bytes_taken, uint64_t after,
+                    bool resend)
+{
+    struct core_effect *e = core_emit(c, CORE_EFFECT_SEND);
+    e->after = after;
+    e->send.to = to;
+    e->send.type = type;
+    e->send.resend = resend;
+    e->send.bytes = bytes_taken;
+}
+
+/* Sends a message struct, unsigned or already signed. */
+void core_send(struct core *c, uint32_t to, const struct wire_record *record, void *message, uint64_t after,
+               bool resend)
+{
+    core_send_blob(c, to, (enum wire_type)record->number, wire_encode_blob(record, message), after, resend);
+}
+
+uint64_t core_persist(struct core *c, enum core_persist_kind kind, uint64_t seq, const struct digest *digest,
+                      struct blob *record_taken, struct blob *batch_borrowed)
+{
+    struct core_effect *e = core_emit(c, CORE_EFFECT_PERSIST);
+    e->persist.token = ++c->next_token;
+    e->persist.kind = kind;
+    e->persist.view = c->view;
+    e->persist.seq = seq;
+    if (digest != NULL) e->persist.digest = *digest;
+    e->persist.record = record_taken;
+    e->persist.batch = blob_retain(batch_borrowed);
+    return e->persist.token;
+}
+
+static void effect_release(struct core_effect *e)
+{
+    switch (e->type) {
+    case CORE_EFFECT_SEND: blob_release(e->send.bytes); return;
+    case CORE_EFFECT_SEND_CLIENT: blob_release(e->send_client.bytes); return;
+    case CORE_EFFECT_PERSIST:
+        blob_release(e->persist.record);
+        blob_release(e->persist.batch);
+        return;
+    case CORE_EFFECT_EXECUTE:
+        blob_release(e->execute.batch);
+        blob_release(e->execute.certificate);
+        return;
+    case CORE_EFFECT_ANSWER:
+    case CORE_EFFECT_STABLE:
+    case CORE_EFFECT_SERVE_BLOCKS:
+    case CORE_EFFECT_DIVERGED: return;
+    }
+}
+
+void core_effects_release(struct core_effects *effects)
+{
+    for (uint32_t i = 0; i < effects->count; i++)
+        effect_release(&effects->items[i]);
+    effects->count = 0;
+}
+
+/* ---- slots ---- */
+
+bool core_is_primary(const struct core *c)
+{
+    return core_primary(c) == c->config.self;
+}
+
+uint32_t core_primary(const struct core *c)
+{
+    return quorum_primary(&c->config.group.quorum, c->view);
+}
+
+struct core_slot *core_slot(struct core *c, uint64_t seq)
+{
+    if (seq <= c->low || seq > c->low + WINDOW_BATCHES) return NULL; /* h < n <= h + L */
+    struct core_slot *s = &c->slots[seq % WINDOW_BATCHES];
+    if (s->seq != seq) core_slot_reset(c, s, seq);
+    return s;
+}
+
+const struct core_slot *core_slot_const(const struct core *c, uint64_t seq)
+{
+    if (seq <= c->low || seq > c->low + WINDOW_BATCHES) return NULL;
+    const struct core_slot *s = &c->slots[seq % WINDOW_BATCHES];
+    return s->seq == seq ? s : NULL;
+}
+
+void core_slot_reset(struct core *c, struct core_slot *s, uint64_t seq)
+{
+    struct core_vote *prepares = s->prepares;
+    struct core_vote *commits = s->commits;
+    const size_t votes_bytes = sizeof *prepares * c->config.group.quorum.replica_count;
+    blob_release(s->batch);
+    blob_release(s->committed);
+    blob_release(s->checkpoint);
+    memset(s, 0, sizeof *s);
+    memset(prepares, 0, votes_bytes);
+    memset(commits, 0, votes_bytes);
+    s->prepares = prepares;
+    s->commits = commits;
+    s->seq = seq;
+    s->changed_us = c->now_us;
+}
+
+void core_slot_move(struct core *c, struct core_slot *s, enum core_slot_state to)
+{
+    /* the table of allowed moves: row from, bit to */
+    static const uint8_t allowed[] = {
+        [CORE_SLOT_EMPTY] = 1u << CORE_SLOT_PROPOSED | 1u << CORE_SLOT_COMMITTED,
+        [CORE_SLOT_PROPOSED] = 1u << CORE_SLOT_PREPARED | 1u << CORE_SLOT_COMMITTED,
+        [CORE_SLOT_PREPARED] = 1u << CORE_SLOT_COMMITTED,
+        [CORE_SLOT_COMMITTED] = 1u << CORE_SLOT_EXECUTING,
+        [CORE_SLOT_EXECUTING] = 1u << CORE_SLOT_EXECUTED,
+        [CORE_SLOT_EXECUTED] = 0,
+    };
+    CHECK((allowed[s->state] >> to & 1u) != 0);
+    s->state = to;
+    s->changed_us = c->now_us;
+}
+
+/* ---- start and stop ---- */
+
+static void restore_certificate(struct core *c, struct core_slot *s, const struct core_recovered_slot *r)
+{
+    const uint32_t primary = core_primary(c);
+    struct wire_iterator i = wire_list_start(r->prepared.signatures);
+    struct wire_member_signature m;
+    while (wire_list_next(&i, &wire_record_member_signature, &m)) {
+        CHECK_OP(m.id, <, c->config.group.quorum.replica_count); /* checked by certificate_check_prepared */
+        if (m.id == primary) s->proposal = m.signature;
+        if (m.id == c->config.self) s->prepare_sent = true; /* the record holds that very vote */
+        if (m.id != primary)
+            s->prepares[m.id] = (struct core_vote){.present = true, .digest = r->digest, .signature = m.signature};
+    }
+    s->certificate_token = 0;
+    s->certificate_durable = true;
+    core_slot_move(c, s, CORE_SLOT_PREPARED);
+    if (r->seq > c->highest_certificate) c->highest_certificate = r->seq;
+    struct core_vote *own = &s->commits[c->config.self];
+    const struct wire_commit commit = {.epoch = c->config.group.epoch,
+                                       .sender = c->config.self,
+                                       .view = c->view,
+                                       .seq = s->seq,
+                                       .digest = s->digest};
+    const struct digest statement = wire_record_signing_digest(&c->config.group.id, &wire_record_commit, &commit);
+    own->present = true; /* counted: its certificate is durable (rule 31) */
+    own->digest = s->digest;
+    c->config.sign(c->config.sign_context, &statement, &own->signature);
+}
+
+static const char *on_start(struct core *c, const struct core_recovered *r)
+{
+    if (c->started) return "already started";
+    c->started = true;
+    c->view = r->view;
+    c->low = r->stable.seq;
+    c->executed = r->executed;
+    c->handed = r->executed;
+    c->executed_time_ms = r->executed_time_ms;
+    /* design.md 7.5: after an unclean stop this replica may have voted and forgotten */
+    c->abstain_until = r->clean ? 0 : c->low + WINDOW_BATCHES;
+    c->stable_record = wire_encode_blob(&wire_record_checkpoint_certificate, &r->stable);
+    CHECK(wire_decode_record(&wire_record_checkpoint_certificate, blob_bytes(c->stable_record), &c->stable) == NULL);
+    for (uint32_t i = 0; i < c->config.client_count; i++)
+        c->clients[i].window = r->windows[i];
+    c->next_seq = c->executed + 1;
+    for (uint32_t i = 0; i < r->slot_count; i++) {
+        const struct core_recovered_slot *from = &r->slots[i];
+        struct core_slot *s = core_slot(c, from->seq);
+        if (s == NULL || from->batch == NULL) continue;
+        core_accept_proposal(c, s, &from->digest, &from->proposal, from->batch, from->time_ms);
+        if (from->certificate) restore_certificate(c, s, from);
+        if (r->clean) s->prepare_sent = true; /* a clean stop kept votes only of what it had voted for */
+        if (from->seq >= c->next_seq) c->next_seq = from->seq + 1;
+    }
+    for (uint64_t n = c->low + 1; n <= c->executed; n++) { /* executed before: nothing is left to do for them */
+        struct core_slot *s = core_slot(c, n);
+        if (s != NULL) s->state = CORE_SLOT_EXECUTED;
+    }
+    c->executed_us = c->now_us;
+    c->start_token = core_persist(c, CORE_PERSIST_START, 0, NULL, NULL, NULL);
+    return NULL;
+}
+
+/* A clean stop keeps every vote of this view above h, and a mark (design.md 7.5). */
+static const char *on_stop(struct core *c)
+{
+    if (!c->started || !c->active) return "not active: there is nothing to keep";
+    if (c->stopping) return "already stopping";
+    c->stopping = true;
+    for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
+        const struct core_slot *s = core_slot_const(c, n);
+        if (s == NULL || s->batch == NULL || !s->prepare_sent) continue;
+        const struct wire_stored_vote vote = {
+            .view = c->view, .seq = n, .digest = s->digest, .signature = s->proposal};
+        (void)core_persist(c, CORE_PERSIST_VOTE, n, &s->digest, wire_encode_blob(&wire_record_stored_vote, &vote),
+                           s->batch);
+    }
+    /* who abstains until some sequence has an incomplete record, and so must not claim a clean one */
+    if (c->abstain_until <= c->low) (void)core_persist(c, CORE_PERSIST_CLEAN, 0, NULL, NULL, NULL);
+    return NULL;
+}
+
+static const char *on_persisted(struct core *c, uint64_t token)
+{
+    if (token <= c->durable_token) return "already known to be durable";
+    CHECK_OP(token, <=, c->next_token);
+    c->durable_token = token;
+    if (!c->active && token >= c->start_token) c->active = true;
+    for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
+        struct core_slot *s = core_slot(c, n);
+        if (s->certificate_durable || s->certificate_token == 0 || s->certificate_token > token) continue;
+        s->certificate_durable = true;
+        s->commits[c->config.self].present = true; /* rule 31: own COMMIT counts from here */
+    }
+    core_checkpoint_persisted(c);
+    return NULL;
+}
+
+static const char *on_tick(struct core *c, uint64_t monotonic_us, uint64_t wall_ms)
+{
+    if (monotonic_us > c->now_us) c->now_us = monotonic_us;
+    c->wall_ms = wall_ms;
+    if (!c->started) return NULL;
+    core_custody_tick(c);
+    core_sync_tick(c);
+    return NULL;
+}
+
+/* ---- the step ---- */
+
+static const char *on_message(struct core *c, const struct core_event *event)
+{
+    struct msg_verified *m = event->message.verified;
+    const uint32_t from = event->message.from;
+    const bool from_member = from < c->config.group.quorum.replica_count;
+    if (!c->started) return "not started";
+    if (c->diverged) return "diverged";
+    if (m->msg.type == WIRE_TYPE_request) return core_on_request(c, m, event->message.client, from_member);
+    if (!from_member) return "only members may send this";
+    switch (m->msg.type) {
+    case WIRE_TYPE_pre_prepare: return core_on_pre_prepare(c, m);
+    case WIRE_TYPE_prepare: return core_on_prepare(c, &m->msg.prepare);
+    case WIRE_TYPE_commit: return core_on_commit(c, &m->msg.commit);
+    case WIRE_TYPE_checkpoint: return core_on_checkpoint(c, &m->msg.checkpoint);
+    case WIRE_TYPE_status: return core_on_status(c, m, from);
+    case WIRE_TYPE_fetch: return core_on_fetch(c, &m->msg.fetch, from);
+    case WIRE_TYPE_data: return core_on_data(c, m, from);
+    case WIRE_TYPE_view_change:
+    case WIRE_TYPE_new_view: return "this version has no view changes";
+    case WIRE_TYPE_request:
+    case WIRE_TYPE_reply:
+    case WIRE_TYPE_hello:
+    case WIRE_TYPE_query:
+    case WIRE_TYPE_result:
+    case WIRE_TYPE_busy: return "not a message between members";
+    }
+    return "unknown message";
+}
+
+static void check_invariants(const struct core *c)
+{
+    CHECK_OP(c->low, <=, c->executed);
+    CHECK_OP(c->executed, <=, c->handed);
+    CHECK_OP(c->handed, <=, c->low + WINDOW_BATCHES);
+    CHECK_OP(c->held_count, <=, c->custody_count);
+    CHECK_OP(c->durable_token, <=, c->next_token);
+}
+
+const char *core_step(struct core *c, const struct core_event *event, struct core_effects *effects)
+{
+    CHECK_OP(effects->count, ==, 0);
+    c->effects = effects;
+    const char *ignored = NULL;
+    switch (event->type) {
+    case CORE_EVENT_START: ignored = on_start(c, event->recovered); break;
+    case CORE_EVENT_MESSAGE: ignored = on_message(c, event); break;
+    case CORE_EVENT_TICK: ignored = on_tick(c, event->tick.monotonic_us, event->tick.wall_ms); break;
+    case CORE_EVENT_PERSISTED: ignored = on_persisted(c, event->persisted); break;
+    case CORE_EVENT_EXECUTED: ignored = core_on_executed(c, event->executed); break;
+    case CORE_EVENT_STOP: ignored = on_stop(c); break;
+    }
+    if (c->started && !c->diverged) core_advance(c);
+    check_invariants(c);
+    c->effects = NULL;
+    return ignored;
+}
+
+/* ---- making and ending ---- */
+
+struct core *core_new(const struct core_config *config)
+{
+    const uint32_t n = config->group.quorum.replica_count;
+    CHECK_OP(config->self, <, n);
+    CHECK_OP(config->client_count, <=, CLIENTS_MAX);
+    CHECK(config->pipeline_max >= 1 && config->pipeline_max <= WINDOW_BATCHES);
+    CHECK(config->batch_requests_max >= 1 && config->batch_requests_max <= BATCH_REQUESTS_MAX);
+    struct core *c = mem_zero(1, sizeof *c);
+    c->config = *config;
+    c->clients = mem_zero(config->client_count + 1u, sizeof *c->clients);
+    c->ring = mem_zero(config->client_count + 1u, sizeof *c->ring);
+    c->peers = mem_zero(n, sizeof *c->peers);
+    c->leaf_space = mem_zero(config->batch_requests_max, sizeof *c->leaf_space);
+    for (uint32_t i = 0; i < WINDOW_BATCHES; i++) {
+        c->slots[i].prepares = mem_zero(n, sizeof *c->slots[i].prepares);
+        c->slots[i].commits = mem_zero(n, sizeof *c->slots[i].commits);
+    }
+    for (uint32_t i = 0; i < WINDOW_BATCHES / CHECKPOINT_INTERVAL; i++)
+        c->checkpoints[i].votes = mem_zero(n, sizeof *c->checkpoints[i].votes);
+    c->fetch_peer = UINT32_MAX;
+    return c;
+}
+
+void core_free(struct core *c)
+{
+    if (c == NULL) return;
+    for (uint32_t i = 0; i < WINDOW_BATCHES; i++) {
+        blob_release(c->slots[i].batch);
+        blob_release(c->slots[i].committed);
+        blob_release(c->slots[i].checkpoint);
+        free(c->slots[i].prepares);
+        free(c->slots[i].commits);
+    }
+    for (uint32_t i = 0; i < WINDOW_BATCHES / CHECKPOINT_INTERVAL; i++)
+        free(c->checkpoints[i].votes);
+    for (uint32_t i = 0; i < c->config.client_count; i++)
+        for (uint32_t k = 0; k < CLIENT_WINDOW; k++)
+            blob_release(c->clients[i].requests[k].bytes);
+    blob_release(c->stable_record);
+    blob_release(c->stable_next_record);
+    free(c->clients);
+    free(c->ring);
+    free(c->peers);
+    free(c->leaf_space);
+    free(c);
+}

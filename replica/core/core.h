@@ -1,0 +1,221 @@
+/* core.h - the protocol state machine: events in, effects out.
+ *
+ *     const char *ignored = core_step(core, &event, effects);
+ *
+ * Four laws. It never blocks. It is deterministic: same events, same effects, on any compiler. Its whole state can be
+ * dumped and compared. It sees only verified messages. It has no clock, no disk, no socket, no randomness; signing is a
+ * deterministic function that it is given. Its own memory is allocated once by core_new; payloads (batches,
+ * messages, certificates) are shared blobs, bounded by the window and the request slots.
+ *
+ * Each effect may name a token in `after`: the driver must not perform it before the PERSIST with that token is
+ * durable, and performs waiting effects in the order given (rule 30).
+ *
+ * This version knows the normal case (OSDI'99 section 4.2), checkpoints (4.3), request custody, anti-entropy and block
+ * transfer. It has no view changes: with a dead primary it stays in its view.
+ */
+#ifndef PBFT_REPLICA_CORE_CORE_H
+#define PBFT_REPLICA_CORE_CORE_H
+
+#include "base/replica_set.h"
+#include "wire/verified.h"
+
+#define CORE_EFFECTS_MAX 2048u
+#define CORE_TO_ALL UINT32_MAX
+#define CORE_FETCH_BLOCKS_MAX 32u /* blocks asked for at once */
+
+struct core_config {
+    struct wire_group group; /* members[] is borrowed for the core's life */
+    uint32_t self;
+    uint32_t client_count;       /* clients have numbers 0..client_count - 1 */
+    uint32_t batch_requests_max; /* (P) */
+    uint32_t drift_ms;           /* (P) */
+    uint32_t pipeline_max;       /* own proposals under way at once, 1 to WINDOW_BATCHES */
+    uint32_t batch_fill;         /* while some are under way, wait for this many requests ... */
+    uint64_t batch_delay_us;     /* ... or until the oldest has waited this long */
+    uint64_t resend_us;          /* how long something may stay unanswered before it is sent again */
+    uint64_t heartbeat_us;       /* STATUS when nothing is under way */
+    uint64_t timeout_us;         /* T: custody is bounded by what clears in T/2 */
+    void (*sign)(void *context, const struct digest *digest, struct signature *out);
+    void *sign_context;
+};
+
+/* ---- events ---- */
+
+enum core_event_type {
+    CORE_EVENT_START,
+    CORE_EVENT_MESSAGE,
+    CORE_EVENT_TICK,
+    CORE_EVENT_PERSISTED,
+    CORE_EVENT_EXECUTED,
+    CORE_EVENT_STOP, /* clean stop: hand out the votes to be kept, then vote no more */
+};
+
+/* A vote or certificate found in the data directory. */
+struct core_recovered_slot {
+    uint64_t seq;
+    struct digest digest;
+    struct signature proposal; /* the primary's PRE-PREPARE */
+    struct blob *batch;        /* borrowed */
+    uint64_t time_ms;
+    bool certificate;                         /* `prepared` is set, and was checked */
+    struct wire_vote_certificate prepared;
+};
+
+struct core_client_window {
+    uint64_t highest_settled;
+    uint64_t settled; /* bit (seq % CLIENT_WINDOW) for seq in (highest - CLIENT_WINDOW, highest] */
+};
+
+/* What a data directory says. All pointers are borrowed for the call. */
+struct core_recovered {
+    uint64_t view;
+    bool clean; /* the clean-stop mark was there: the slots hold every vote of this view (design.md 7.5) */
+    struct wire_checkpoint_certificate stable;
+    uint64_t executed; /* blocks up to here are durable and executed */
+    uint64_t executed_time_ms;
+    const struct core_recovered_slot *slots; /* all of `view` */
+    uint32_t slot_count;
+    const struct core_client_window *windows; /* client_count of them */
+};
+
+struct core_settled {
+    uint32_t client;
+    uint64_t seq;
+};
+
+struct core_executed {
+    uint64_t seq;
+    uint64_t time_ms;
+    struct digest header_hash;
+    struct digest state_root; /* when seq is a checkpoint's */
+    const struct core_settled *settled;
+    uint32_t settled_count;
+};
+
+struct core_event {
+    enum core_event_type type;
+    union {
+        const struct core_recovered *recovered;
+        struct {
+            struct msg_verified *verified; /* borrowed; the core retains blobs it keeps */
+            uint32_t from;                 /* the member whose channel it came by, or UINT32_MAX for a client */
+            uint32_t client;               /* REQUEST: the client's number */
+        } message;
+        struct {
+            uint64_t monotonic_us;
+            uint64_t wall_ms;
+        } tick;
+        uint64_t persisted; /* this token and all before it are durable */
+        const struct core_executed *executed;
+    };
+};
+
+/* ---- effects ---- */
+
+enum core_effect_type {
+    CORE_EFFECT_SEND,         /* a message to one member or all others */
+    CORE_EFFECT_SEND_CLIENT,  /* a message to a client */
+    CORE_EFFECT_PERSIST,      /* make durable, then give PERSISTED(token) */
+    CORE_EFFECT_EXECUTE,      /* execute the next batch, then give EXECUTED; its block goes to disk by itself */
+    CORE_EFFECT_ANSWER,       /* a request settled before: answer the client from the ledger */
+    CORE_EFFECT_STABLE,       /* the state may be folded up to seq */
+    CORE_EFFECT_SERVE_BLOCKS, /* send blocks seq..seq+count-1 to a member */
+    CORE_EFFECT_DIVERGED,     /* a quorum proved another state than ours at seq: stop, and say so */
+};
+
+enum core_persist_kind {
+    CORE_PERSIST_START,    /* view was entered; the clean mark is gone */
+    CORE_PERSIST_PREPARED, /* a prepared certificate and its batch */
+    CORE_PERSIST_BLOCKS,   /* nothing of its own: all blocks handed out so far */
+    CORE_PERSIST_STABLE,   /* a checkpoint certificate; certificates and unused batches up to seq may go */
+    CORE_PERSIST_VOTE,     /* part of a clean stop: an accepted PRE-PREPARE and its batch */
+    CORE_PERSIST_CLEAN,    /* the mark; everything before it is durable with it */
+};
+
+struct core_effect {
+    enum core_effect_type type;
+    uint64_t after; /* 0: at once */
+    union {
+        struct {
+            uint32_t to; /* member, or CORE_TO_ALL for all others */
+            enum wire_type type;
+            bool resend;        /* not the first time this goes to this receiver */
+            struct blob *bytes; /* one reference, the effect's */
+        } send;
+        struct {
+            uint32_t client;
+            struct blob *bytes;
+        } send_client;
+        struct {
+            uint64_t token;
+            enum core_persist_kind kind;
+            uint64_t view;
+            uint64_t seq;
+            struct digest digest;
+            struct blob *record; /* encoded vote_certificate, checkpoint_certificate or stored_vote; or NULL */
+            struct blob *batch;  /* or NULL */
+        } persist;
+        struct {
+            uint64_t seq;
+            struct digest digest;
+            struct blob *batch;       /* encoded batch */
+            struct blob *certificate; /* encoded vote_certificate of Q COMMITs */
+        } execute;
+        struct {
+            uint32_t client;
+            uint64_t seq;
+            struct digest transaction;
+        } answer;
+        uint64_t stable;
+        struct {
+            uint32_t to;
+            uint64_t seq;
+            uint32_t count;
+        } serve;
+        uint64_t diverged;
+    };
+};
+
+struct core_effects {
+    uint32_t count;
+    struct core_effect items[CORE_EFFECTS_MAX];
+};
+
+/* ---- calls ---- */
+
+struct core;
+
+struct core *core_new(const struct core_config *config);
+void core_free(struct core *c);
+
+/* Performs one event. effects->count must be 0; the caller takes over the references in the effects and drops them
+ * with core_effects_release. Returns NULL, or a static sentence saying why the event changed nothing. */
+const char *core_step(struct core *c, const struct core_event *event, struct core_effects *effects);
+void core_effects_release(struct core_effects *effects);
+
+/* Adds an effect to a trace: everything that leaves the core, in a form without addresses. */
+void core_effect_trace(struct hasher *h, const struct core_effect *effect);
+/* The whole state as canonical text, for comparing and for people. */
+void core_dump(const struct core *c, struct buffer *out);
+
+/* What status and metrics want to know. */
+struct core_summary {
+    bool started;
+    uint64_t view;
+    uint32_t primary;
+    uint64_t low;       /* h: the stable checkpoint */
+    uint64_t high;      /* h + L */
+    uint64_t executed;
+    uint64_t committed; /* highest n with all up to it committed */
+    uint64_t proposed;  /* highest sequence accepted in this view */
+    uint64_t highest_peer_executed; /* the (f+1)-th highest claim: at least one correct replica is there */
+    uint64_t read_barrier; /* a read may be answered once this is executed (rule 23) */
+    uint64_t abstain_until;
+    uint64_t custody;
+    uint64_t under_way; /* sequences accepted and not yet executed */
+    uint32_t peers_heard; /* other members heard within the last three heartbeats */
+    bool diverged;
+};
+struct core_summary core_summary(const struct core *c);
+
+#endif

@@ -1,0 +1,195 @@
+/* core_internal.h - the core's state, shared by the files of replica/core/ only. */
+#ifndef PBFT_REPLICA_CORE_CORE_INTERNAL_H
+#define PBFT_REPLICA_CORE_CORE_INTERNAL_H
+
+#include "replica/core/core.h"
+
+/* One member's vote at one sequence: the first one counts, for life (rule 12 for others' votes is theirs). */
+struct core_vote {
+    bool present;
+    struct digest digest;
+    struct signature signature;
+};
+
+/* One sequence of the window, in the current view.
+ *
+ *   EMPTY -> PROPOSED -> PREPARED -> COMMITTED -> EXECUTING -> EXECUTED      and back to EMPTY when stable
+ *     |                                 ^
+ *     +---------- fetched block --------+
+ */
+enum core_slot_state {
+    CORE_SLOT_EMPTY,     /* no PRE-PREPARE accepted; votes may already be here */
+    CORE_SLOT_PROPOSED,  /* PRE-PREPARE accepted; perhaps its batch is still missing */
+    CORE_SLOT_PREPARED,  /* Q-1 PREPAREs match; the certificate is on its way to disk or there */
+    CORE_SLOT_COMMITTED, /* Q COMMITs match, or a block came with its certificate */
+    CORE_SLOT_EXECUTING,
+    CORE_SLOT_EXECUTED,
+};
+
+struct core_slot {
+    enum core_slot_state state;
+    uint64_t seq; /* 0 when the slot was never used */
+    struct digest digest;
+    struct signature proposal;
+    struct blob *batch; /* NULL until held */
+    uint64_t time_ms;   /* of the batch */
+    bool batch_void;    /* the batch can never be prepared by a correct replica */
+    bool prepare_sent;  /* by this replica, for digest; a primary's PRE-PREPARE counts as such */
+    uint64_t certificate_token; /* PERSIST of the certificate; 0 when none was given */
+    bool certificate_durable;
+    uint64_t changed_us; /* last change of state: re-sends wait from here */
+    struct blob *committed;  /* encoded certificate, once COMMITTED */
+    struct blob *checkpoint; /* encoded certificate that came with a fetched block */
+    struct core_vote *prepares; /* replica_count of each */
+    struct core_vote *commits;
+};
+
+struct core_checkpoint_vote {
+    uint64_t seq; /* 0: none */
+    struct digest header_hash;
+    struct digest state_root;
+    struct signature signature;
+};
+
+/* One of the two checkpoints of a window. */
+struct core_checkpoint {
+    uint64_t seq;               /* 0: this replica has not executed it */
+    struct digest header_hash;  /* own */
+    struct digest state_root;   /* own */
+    uint64_t token;             /* blocks up to seq durable */
+    bool durable;               /* ... and so the own vote counts (rule 31) */
+    uint64_t sent_us;
+    struct core_checkpoint_vote *votes; /* replica_count */
+};
+
+enum core_request_state {
+    CORE_REQUEST_EMPTY,
+    CORE_REQUEST_HELD,     /* in custody, not in a proposal of ours */
+    CORE_REQUEST_PROPOSED, /* in a proposal of ours */
+};
+
+struct core_request {
+    enum core_request_state state;
+    uint64_t seq;
+    struct digest transaction;
+    struct digest leaf;
+    struct blob *bytes;
+    uint64_t expiry_ms;
+    uint64_t since_us;     /* in custody since */
+    uint64_t forwarded_us; /* last sent to the primary */
+};
+
+struct core_client {
+    struct core_client_window window; /* mirror of the replicated window */
+    uint64_t held_mask;  /* slots in state HELD */
+    bool queued;         /* in the ring of clients with something to propose */
+    struct core_request requests[CLIENT_WINDOW]; /* by seq % CLIENT_WINDOW */
+};
+
+struct core_peer {
+    bool heard;
+    uint64_t view;
+    uint64_t executed; /* claimed */
+    uint64_t stable;   /* proven */
+    uint64_t heard_us;
+};
+
+struct core {
+    struct core_config config;
+    bool started;
+    bool stopping;
+    bool diverged;
+    bool active; /* the entry into this view is durable: votes may leave (design.md 7.1) */
+    uint64_t start_token;
+    uint64_t view;
+    uint64_t now_us;
+    uint64_t wall_ms;
+    uint64_t low;       /* h */
+    uint64_t executed;  /* EXECUTED was given for all up to here */
+    uint64_t handed;    /* EXECUTE was given out for all up to here */
+    uint64_t executed_time_ms;
+    uint64_t low_time_ms; /* batch time at h; 0 when not known */
+    uint64_t next_seq; /* of the primary's next proposal */
+    uint64_t abstain_until; /* no PRE-PREPARE or PREPARE in this view up to here (design.md 7.5) */
+    uint64_t highest_certificate; /* highest n with a prepared certificate of ours, given out or durable (rule 23) */
+    uint64_t next_token;
+    uint64_t durable_token;
+    struct wire_checkpoint_certificate stable; /* items live in stable_record */
+    struct blob *stable_record;
+    uint64_t stable_token; /* PERSIST of a newer certificate under way, 0 when none */
+    struct blob *stable_next_record;
+    struct core_slot slots[WINDOW_BATCHES];
+    struct core_checkpoint checkpoints[WINDOW_BATCHES / CHECKPOINT_INTERVAL];
+    struct core_client *clients;
+    uint32_t *ring; /* client numbers with held requests, fair between clients (rule 25) */
+    uint32_t ring_start;
+    uint32_t ring_count;
+    uint64_t held_count;    /* requests in state HELD */
+    uint64_t custody_count; /* HELD and PROPOSED */
+    uint64_t under_way;     /* own proposals not yet committed */
+    uint64_t oldest_held_us;
+    uint64_t settled_total; /* requests settled since start, and the rate of it */
+    uint64_t rate_mark_total;
+    uint64_t rate_mark_us;
+    uint64_t rate_per_second;
+    struct core_peer *peers;
+    uint64_t status_us; /* last STATUS sent */
+    uint64_t sweep_us;  /* last look over custody */
+    uint64_t executed_us; /* last progress of `executed` */
+    uint32_t fetch_peer;  /* whom we asked for blocks; UINT32_MAX: nobody */
+    uint64_t fetch_us;
+    uint64_t fetch_until; /* highest sequence asked for */
+    struct digest *leaf_space; /* batch_requests_max leaves while a batch is built */
+    struct core_effects *effects; /* of the step in progress */
+};
+
+/* core.c */
+struct core_effect *core_emit(struct core *c, enum core_effect_type type);
+void core_send(struct core *c, uint32_t to, const struct wire_record *record, void *message, uint64_t after,
+               bool resend);
+void core_send_blob(struct core *c, uint32_t to, enum wire_type type, struct blob *bytes_taken, uint64_t after,
+                    bool resend);
+uint64_t core_persist(struct core *c, enum core_persist_kind kind, uint64_t seq, const struct digest *digest,
+                      struct blob *record_taken, struct blob *batch_borrowed);
+struct core_slot *core_slot(struct core *c, uint64_t seq); /* NULL outside (h, h+L] */
+const struct core_slot *core_slot_const(const struct core *c, uint64_t seq);
+void core_slot_move(struct core *c, struct core_slot *s, enum core_slot_state to);
+void core_slot_reset(struct core *c, struct core_slot *s, uint64_t seq);
+bool core_is_primary(const struct core *c);
+uint32_t core_primary(const struct core *c);
+
+/* core_normal.c: PRE-PREPARE, PREPARE, COMMIT, execution in order */
+const char *core_on_pre_prepare(struct core *c, struct msg_verified *m);
+const char *core_on_prepare(struct core *c, const struct wire_prepare *m);
+const char *core_on_commit(struct core *c, const struct wire_commit *m);
+const char *core_attach_batch(struct core *c, struct core_slot *s, const struct batch_view *batch, struct bytes bytes);
+void core_advance(struct core *c);
+void core_accept_proposal(struct core *c, struct core_slot *s, const struct digest *digest,
+                          const struct signature *proposal, struct blob *batch, uint64_t time_ms);
+void core_send_vote(struct core *c, const struct core_slot *s, enum wire_type type, uint32_t to, uint64_t after,
+                    bool resend);
+struct blob *core_certificate(const struct core *c, const struct core_slot *s, bool prepared);
+
+/* core_request.c: custody, fair queueing, batching */
+const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t client, bool from_member);
+bool core_propose(struct core *c);
+void core_settle(struct core *c, uint32_t client, uint64_t seq);
+void core_custody_tick(struct core *c);
+
+/* core_checkpoint.c */
+const char *core_on_checkpoint(struct core *c, const struct wire_checkpoint *m);
+const char *core_on_executed(struct core *c, const struct core_executed *e);
+void core_checkpoint_persisted(struct core *c);
+void core_offer_stable(struct core *c, const struct wire_checkpoint_certificate *certificate);
+struct core_checkpoint *core_checkpoint_at(struct core *c, uint64_t seq);
+void core_send_checkpoint(struct core *c, struct core_checkpoint *p, uint32_t to, uint64_t after, bool resend);
+
+/* core_sync.c: STATUS, FETCH, DATA */
+const char *core_on_status(struct core *c, const struct msg_verified *m, uint32_t from);
+const char *core_on_fetch(struct core *c, const struct wire_fetch *m, uint32_t from);
+const char *core_on_data(struct core *c, struct msg_verified *m, uint32_t from);
+void core_sync_tick(struct core *c);
+void core_fetch_blocks(struct core *c);
+uint64_t core_peers_executed(const struct core *c);
+
+#endif

@@ -1,0 +1,267 @@
+/* core_normal.c - the three phases (OSDI'99 section 4.2) and execution in order.
+ *
+ * A slot's proposal is judged before it is prepared: is the batch held and valid, is its time agreed, may this replica vote
+ * here at all. Votes are kept whether or not the proposal has come. What this replica promises by a COMMIT is
+ * durable before the COMMIT leaves. */
+#include "replica/core/core_internal.h"
+
+/* ---- votes out ---- */
+
+static void sign_record(const struct core *c, const struct wire_record *record, void *message,
+                        struct signature *signature)
+{
+    const struct digest statement = wire_record_signing_digest(&c->config.group.id, record, message);
+    c->config.sign(c->config.sign_context, &statement, signature);
+}
+
+/* Sends this replica's own PREPARE or COMMIT (or, as primary, its PRE-PREPARE with the batch) for a slot. */
+void core_send_vote(struct core *c, const struct core_slot *s, enum wire_type type, uint32_t to, uint64_t after,
+                    bool resend)
+{
+    const uint64_t epoch = c->config.group.epoch;
+    const uint32_t self = c->config.self;
+    if (type == WIRE_TYPE_pre_prepare) {
+        struct wire_pre_prepare m = {
+            .epoch = epoch, .sender = self, .view = c->view, .seq = s->seq, .digest = s->digest};
+        m.signature = s->proposal;
+        m.batch = blob_bytes(s->batch);
+        core_send(c, to, &wire_record_pre_prepare, &m, after, resend);
+    } else if (type == WIRE_TYPE_prepare) {
+        struct wire_prepare m = {.epoch = epoch, .sender = self, .view = c->view, .seq = s->seq, .digest = s->digest};
+        m.signature = s->prepares[self].signature;
+        core_send(c, to, &wire_record_prepare, &m, after, resend);
+    } else {
+        struct wire_commit m = {.epoch = epoch, .sender = self, .view = c->view, .seq = s->seq, .digest = s->digest};
+        CHECK(type == WIRE_TYPE_commit);
+        m.signature = s->commits[self].signature;
+        core_send(c, to, &wire_record_commit, &m, after, resend);
+    }
+}
+
+/* Encodes the slot's prepared or commit certificate: Q signatures, ids ascending. */
+struct blob *core_certificate(const struct core *c, const struct core_slot *s, bool prepared)
+{
+    uint8_t space[REPLICAS_MAX * 72u];
+    struct writer w = writer_of(space, sizeof space);
+    struct wire_vote_certificate certificate = {
+        .epoch = c->config.group.epoch, .view = c->view, .seq = s->seq, .digest = s->digest};
+    const uint32_t primary = core_primary(c);
+    const uint32_t quorum = c->config.group.quorum.quorum;
+    const struct core_vote *votes = prepared ? s->prepares : s->commits;
+    for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++) {
+        struct wire_member_signature m = {.id = id, .signature = votes[id].signature};
+        bool counts = votes[id].present && digest_equal(&votes[id].digest, &s->digest);
+        if (prepared && id == primary) {
+            counts = true; /* the pre-prepare is the primary's prepare */
+            m.signature = s->proposal;
+        } else if (prepared && id > primary && certificate.signatures.count >= quorum) {
+            counts = false;
+        } else if (prepared && id < primary && certificate.signatures.count >= quorum - 1) {
+            counts = false; /* the last place is the primary's */
+        } else if (!prepared && certificate.signatures.count >= quorum) {
+            counts = false;
+        }
+        if (counts) wire_list_add(&certificate.signatures, &w, &wire_record_member_signature, &m);
+    }
+    CHECK(!w.overflow);
+    CHECK_OP(certificate.signatures.count, ==, quorum);
+    return wire_encode_blob(&wire_record_vote_certificate, &certificate);
+}
+
+/* Distinct members whose vote at this slot is for its digest (rule 3). */
+static uint32_t count_votes(const struct core *c, const struct core_slot *s, const struct core_vote *votes)
+{
+    struct replica_set members = {0};
+    for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++)
+        if (votes[id].present && digest_equal(&votes[id].digest, &s->digest)) replica_set_add(&members, id);
+    return replica_set_count(&members);
+}
+
+/* ---- messages in ---- */
+
+void core_accept_proposal(struct core *c, struct core_slot *s, const struct digest *digest,
+                          const struct signature *proposal, struct blob *batch, uint64_t time_ms)
+{
+    s->digest = *digest;
+    s->proposal = *proposal;
+    s->batch = blob_retain(batch);
+    s->time_ms = time_ms;
+    core_slot_move(c, s, CORE_SLOT_PROPOSED);
+}
+
+/* A batch arrives beside its PRE-PREPARE or later by DATA. */
+const char *core_attach_batch(struct core *c, struct core_slot *s, const struct batch_view *batch, struct bytes bytes)
+{
+    if (s->batch != NULL || s->batch_void) return "the batch is judged already";
+    if (!batch->valid || batch->batch.requests.count > c->config.batch_requests_max) {
+        s->batch_void = true; /* rule 11: never prepared by this replica, whatever else arrives */
+        return batch->valid ? "a batch with more requests than the group allows" : batch->fault;
+    }
+    s->batch = blob_copy(bytes);
+    s->time_ms = batch->batch.time_ms;
+    s->changed_us = c->now_us;
+    return NULL;
+}
+
+const char *core_on_pre_prepare(struct core *c, struct msg_verified *m)
+{
+    const struct wire_pre_prepare *p = &m->msg.pre_prepare;
+    if (p->view != c->view) return "PRE-PREPARE of another view";
+    if (p->sender == c->config.self) return "own PRE-PREPARE";
+    struct core_slot *s = core_slot(c, p->seq);
+    if (s == NULL) return "PRE-PREPARE outside the window";
+    if (s->state == CORE_SLOT_EMPTY) {
+        const struct digest digest = p->digest;
+        core_accept_proposal(c, s, &digest, &p->signature, NULL, 0);
+    } else if (!digest_equal(&s->digest, &p->digest)) {
+        return "a second, different PRE-PREPARE for this view and sequence"; /* at most one is ever accepted */
+    } else if (s->batch != NULL) {
+        return "PRE-PREPARE known already";
+    }
+    return m->has_batch ? core_attach_batch(c, s, &m->batch, p->batch) : NULL;
+}
+
+static const char *record_vote(struct core_vote *vote, const struct digest *digest, const struct signature *signature)
+{
+    if (vote->present) return "this member's vote is known already"; /* the first one counts (rule 3) */
+    *vote = (struct core_vote){.present = true, .digest = *digest, .signature = *signature};
+    return NULL;
+}
+
+const char *core_on_prepare(struct core *c, const struct wire_prepare *m)
+{
+    if (m->view != c->view) return "PREPARE of another view";
+    if (m->sender == c->config.self) return "own PREPARE";
+    if (m->sender == core_primary(c)) return "PREPARE from the primary"; /* rule 18 */
+    struct core_slot *s = core_slot(c, m->seq);
+    if (s == NULL) return "PREPARE outside the window";
+    return record_vote(&s->prepares[m->sender], &m->digest, &m->signature);
+}
+
+const char *core_on_commit(struct core *c, const struct wire_commit *m)
+{
+    if (m->view != c->view) return "COMMIT of another view";
+    if (m->sender == c->config.self) return "own COMMIT";
+    struct core_slot *s = core_slot(c, m->seq);
+    if (s == NULL) return "COMMIT outside the window";
+    return record_vote(&s->commits[m->sender], &m->digest, &m->signature);
+}
+
+/* ---- judging and advancing one slot ---- */
+
+/* Batch time of n-1, when it is known here. */
+static bool previous_time(const struct core *c, uint64_t seq, uint64_t *out)
+{
+    if (seq == c->executed + 1) {
+        *out = c->executed_time_ms;
+        return true;
+    }
+    if (seq == c->low + 1) {
+        *out = c->low_time_ms;
+        return true;
+    }
+    const struct core_slot *before = core_slot_const(c, seq - 1);
+    if (before == NULL || (before->batch == NULL && before->state != CORE_SLOT_EXECUTED)) return false;
+    *out = before->time_ms;
+    return true;
+}
+
+/* previous <= t, t >= clock - drift, t <= max(previous, clock + drift) (design.md section 6). */
+static bool time_agreed(const struct core *c, const struct core_slot *s)
+{
+    uint64_t previous;
+    if (!previous_time(c, s->seq, &previous)) return false; /* judged again when n-1 is here */
+    const uint64_t drift = c->config.drift_ms;
+    const uint64_t latest = c->wall_ms + drift > previous ? c->wall_ms + drift : previous;
+    return s->time_ms >= previous && s->time_ms + drift >= c->wall_ms && s->time_ms <= latest;
+}
+
+static void try_prepare(struct core *c, struct core_slot *s)
+{
+    if (s->prepare_sent || !c->active || c->stopping || core_is_primary(c)) return;
+    if (s->state == CORE_SLOT_EMPTY || s->batch == NULL || s->batch_void) return; /* rule 9 */
+    if (s->seq <= c->abstain_until) return; /* design.md 7.5: it may have voted before and forgotten */
+    if (!time_agreed(c, s)) return;
+    struct wire_prepare m = {.epoch = c->config.group.epoch,
+                             .sender = c->config.self,
+                             .view = c->view,
+                             .seq = s->seq,
+                             .digest = s->digest};
+    sign_record(c, &wire_record_prepare, &m, &m.signature);
+    s->prepare_sent = true;
+    s->prepares[c->config.self] =
+        (struct core_vote){.present = true, .digest = s->digest, .signature = m.signature};
+    core_send_vote(c, s, WIRE_TYPE_prepare, CORE_TO_ALL, 0, false);
+}
+
+/* Prepared: the PRE-PREPARE and matching PREPAREs of Q-1 distinct backups. */
+static void try_prepared(struct core *c, struct core_slot *s)
+{
+    if (s->state != CORE_SLOT_PROPOSED || s->batch == NULL || s->batch_void || !c->active) return;
+    if (count_votes(c, s, s->prepares) < c->config.group.quorum.quorum - 1) return;
+    core_slot_move(c, s, CORE_SLOT_PREPARED);
+    if (s->seq > c->highest_certificate) c->highest_certificate = s->seq;
+    s->certificate_token =
+        core_persist(c, CORE_PERSIST_PREPARED, s->seq, &s->digest, core_certificate(c, s, true), s->batch);
+    struct wire_commit m = {.epoch = c->config.group.epoch,
+                            .sender = c->config.self,
+                            .view = c->view,
+                            .seq = s->seq,
+                            .digest = s->digest};
+    sign_record(c, &wire_record_commit, &m, &m.signature);
+    /* not present yet: it counts for ourselves only once the certificate is durable (rule 31) */
+    s->commits[c->config.self] =
+        (struct core_vote){.present = false, .digest = s->digest, .signature = m.signature};
+    core_send_vote(c, s, WIRE_TYPE_commit, CORE_TO_ALL, s->certificate_token, false);
+}
+
+/* Committed: prepared, and Q matching COMMITs. */
+static void try_committed(struct core *c, struct core_slot *s)
+{
+    if (s->state != CORE_SLOT_PREPARED) return;
+    if (count_votes(c, s, s->commits) < c->config.group.quorum.quorum) return;
+    s->committed = core_certificate(c, s, false);
+    core_slot_move(c, s, CORE_SLOT_COMMITTED);
+}
+
+static void execute_ready(struct core *c)
+{
+    while (c->handed < c->low + WINDOW_BATCHES) {
+        struct core_slot *s = core_slot(c, c->handed + 1);
+        if (s->state != CORE_SLOT_COMMITTED) return; /* in order, never across a gap */
+        core_slot_move(c, s, CORE_SLOT_EXECUTING);
+        struct core_effect *e = core_emit(c, CORE_EFFECT_EXECUTE);
+        e->execute.seq = s->seq;
+        e->execute.digest = s->digest;
+        e->execute.batch = blob_retain(s->batch);
+        e->execute.certificate = blob_retain(s->committed);
+        c->handed++;
+    }
+}
+
+/* Looks at every slot of the window once. */
+static void advance_slots(struct core *c)
+{
+    uint64_t under_way = 0;
+    for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
+        struct core_slot *s = &c->slots[n % WINDOW_BATCHES];
+        if (s->seq != n || s->state == CORE_SLOT_EMPTY) continue;
+        try_prepare(c, s);
+        try_prepared(c, s);
+        try_committed(c, s);
+        if (s->state < CORE_SLOT_COMMITTED) under_way++;
+    }
+    c->under_way = under_way;
+}
+
+void core_advance(struct core *c)
+{
+    bool again = true;
+    while (again) { /* a group of one prepares what it proposes by itself, so look again */
+        if (c->next_seq <= c->handed) c->next_seq = c->handed + 1;
+        advance_slots(c);
+        execute_ready(c);
+        const bool proposed = core_propose(c);
+        again = proposed && c->config.group.quorum.quorum == 1;
+    }
+}

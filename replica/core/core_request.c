@@ -1,0 +1,289 @@
+/* core_request.c - custody of requests, fairness between clients, building batches.
+ *
+ * A replica that holds a request keeps it until (client, seq) is settled (rule 25). A backup forwards what clients give it to
+ * the primary, again and again. The primary serves clients in turn, one request each. */
+#include "replica/core/core_internal.h"
+
+#define CUSTODY_LEAST 2048u /* requests taken before any rate is known */
+#define RATE_WINDOW_US 1000000u
+#define SWEEP_US 100000u
+#define FORWARD_LIMIT 256u /* requests forwarded again in one look over custody */
+
+/* ---- windows ---- */
+
+static bool window_settled(const struct core_client_window *w, uint64_t seq)
+{
+    if (seq > w->highest_settled) return false;
+    if (seq + CLIENT_WINDOW <= w->highest_settled) return true;
+    return (w->settled >> (seq % CLIENT_WINDOW) & 1u) != 0;
+}
+
+/* The same rule as the ledger's (design.md section 6): hi rises, slots that fall out are forgotten. */
+static void window_settle(struct core_client_window *w, uint64_t seq)
+{
+    if (seq > w->highest_settled) {
+        const uint64_t rise = seq - w->highest_settled;
+        if (rise >= CLIENT_WINDOW) {
+            w->settled = 0;
+        } else {
+            for (uint64_t s = w->highest_settled + 1; s <= seq; s++)
+                w->settled &= ~(1ull << (s % CLIENT_WINDOW));
+        }
+        w->highest_settled = seq;
+    } else if (seq + CLIENT_WINDOW <= w->highest_settled) {
+        return;
+    }
+    w->settled |= 1ull << (seq % CLIENT_WINDOW);
+}
+
+/* ---- the ring of clients that have something to propose ---- */
+
+static void ring_push(struct core *c, uint32_t client)
+{
+    if (c->clients[client].queued) return;
+    CHECK_OP(c->ring_count, <, c->config.client_count);
+    c->ring[(c->ring_start + c->ring_count) % c->config.client_count] = client;
+    c->ring_count++;
+    c->clients[client].queued = true;
+}
+
+static uint32_t ring_pop(struct core *c)
+{
+    CHECK_OP(c->ring_count, >, 0);
+    const uint32_t client = c->ring[c->ring_start];
+    c->ring_start = (c->ring_start + 1) % c->config.client_count;
+    c->ring_count--;
+    c->clients[client].queued = false;
+    return client;
+}
+
+/* ---- custody ---- */
+
+static void request_drop(struct core *c, uint32_t client, struct core_request *r)
+{
+    if (r->state == CORE_REQUEST_EMPTY) return;
+    if (r->state == CORE_REQUEST_HELD) {
+        c->clients[client].held_mask &= ~(1ull << (r->seq % CLIENT_WINDOW));
+        c->held_count--;
+    }
+    c->custody_count--;
+    blob_release(r->bytes);
+    *r = (struct core_request){.state = CORE_REQUEST_EMPTY};
+}
+
+/* What custody may hold: as much as clears in T/2 at the recent rate (design.md section 8). */
+static uint64_t custody_limit(const struct core *c)
+{
+    const uint64_t clears = c->rate_per_second * (c->config.timeout_us / 2u) / 1000000u;
+    return clears > CUSTODY_LEAST ? clears : CUSTODY_LEAST;
+}
+
+static void send_busy(struct core *c, uint32_t client, uint64_t seq, const struct digest *transaction,
+                      enum busy_reason reason)
+{
+    const struct wire_busy m = {.epoch = c->config.group.epoch,
+                                .sender = c->config.self,
+                                .seq = seq,
+                                .transaction = *transaction,
+                                .reason = reason,
+                                .retry_ms = reason == BUSY_OVERLOAD ? c->config.timeout_us / 2000u : 0,
+                                .view = c->view};
+    struct core_effect *e = core_emit(c, CORE_EFFECT_SEND_CLIENT);
+    e->send_client.client = client;
+    e->send_client.bytes = wire_encode_blob(&wire_record_busy, &m);
+}
+
+static void forward(struct core *c, struct core_request *r)
+{
+    core_send_blob(c, core_primary(c), WIRE_TYPE_request, blob_retain(r->bytes), 0, r->forwarded_us != 0);
+    r->forwarded_us = c->now_us;
+}
+
+const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t client, bool from_member)
+{
+    const struct wire_request *q = &m->msg.request;
+    if (client >= c->config.client_count) return "request of an unknown client";
+    if (from_member && !core_is_primary(c)) return "a request was forwarded to a backup";
+    struct core_client *owner = &c->clients[client];
+    struct core_request *r = &owner->requests[q->seq % CLIENT_WINDOW];
+    if (q->seq > owner->window.highest_settled + CLIENT_WINDOW) {
+        if (!from_member) send_busy(c, client, q->seq, &m->id, BUSY_TOO_FAR);
+        return "request above its client's window";
+    }
+    if (q->seq + CLIENT_WINDOW <= owner->window.highest_settled) {
+        if (!from_member) send_busy(c, client, q->seq, &m->id, BUSY_TOO_OLD);
+        return "request below its client's window";
+    }
+    if (window_settled(&owner->window, q->seq)) {
+        struct core_effect *e = core_emit(c, CORE_EFFECT_ANSWER); /* the ledger knows whether it was this one */
+        e->answer.client = client;
+        e->answer.seq = q->seq;
+        e->answer.transaction = m->id;
+        return NULL;
+    }
+    if (r->state != CORE_REQUEST_EMPTY) return "a request with this client sequence is in custody already";
+    if (c->stopping || c->custody_count >= custody_limit(c)) {
+        if (!from_member) send_busy(c, client, q->seq, &m->id, c->stopping ? BUSY_NOT_READY : BUSY_OVERLOAD);
+        return "custody is full";
+    }
+    *r = (struct core_request){.state = CORE_REQUEST_HELD,
+                               .seq = q->seq,
+                               .transaction = m->id,
+                               .leaf = m->leaf,
+                               .bytes = blob_retain(m->blob),
+                               .expiry_ms = q->expiry_ms,
+                               .since_us = c->now_us};
+    owner->held_mask |= 1ull << (q->seq % CLIENT_WINDOW);
+    if (c->held_count == 0) c->oldest_held_us = c->now_us;
+    c->held_count++;
+    c->custody_count++;
+    if (core_is_primary(c))
+        ring_push(c, client);
+    else
+        forward(c, r);
+    return NULL;
+}
+
+void core_settle(struct core *c, uint32_t client, uint64_t seq)
+{
+    if (client >= c->config.client_count) return;
+    struct core_client *owner = &c->clients[client];
+    window_settle(&owner->window, seq);
+    c->settled_total++;
+    struct core_request *r = &owner->requests[seq % CLIENT_WINDOW];
+    if (r->state != CORE_REQUEST_EMPTY && window_settled(&owner->window, r->seq)) request_drop(c, client, r);
+}
+
+static void sweep_client(struct core *c, uint32_t client, uint32_t *forwards)
+{
+    struct core_client *owner = &c->clients[client];
+    for (uint32_t k = 0; k < CLIENT_WINDOW; k++) {
+        struct core_request *r = &owner->requests[k];
+        if (r->state == CORE_REQUEST_EMPTY) continue;
+        /* held until settled, or past expiry + drift by the own clock */
+        if (window_settled(&owner->window, r->seq) ||
+            (r->state == CORE_REQUEST_HELD && c->wall_ms > r->expiry_ms + c->config.drift_ms)) {
+            request_drop(c, client, r);
+        } else if (!core_is_primary(c) && c->now_us - r->forwarded_us >= c->config.resend_us * 4 &&
+                   *forwards < FORWARD_LIMIT) {
+            forward(c, r);
+            (*forwards)++;
+        }
+    }
+}
+
+void core_custody_tick(struct core *c)
+{
+    if (c->now_us - c->rate_mark_us >= RATE_WINDOW_US) {
+        const uint64_t elapsed = c->now_us - c->rate_mark_us;
+        c->rate_per_second = (c->settled_total - c->rate_mark_total) * 1000000u / elapsed;
+        c->rate_mark_total = c->settled_total;
+        c->rate_mark_us = c->now_us;
+    }
+    if (c->custody_count == 0 || c->now_us - c->sweep_us < SWEEP_US) return;
+    c->sweep_us = c->now_us;
+    uint32_t forwards = 0;
+    for (uint32_t client = 0; client < c->config.client_count; client++)
+        sweep_client(c, client, &forwards);
+}
+
+/* ---- batches ---- */
+
+/* The lowest held sequence of a client: its requests are ordered as it numbered them. */
+static struct core_request *client_next(struct core_client *owner)
+{
+    struct core_request *best = NULL;
+    for (uint64_t mask = owner->held_mask; mask != 0; mask &= mask - 1) {
+        struct core_request *r = &owner->requests[__builtin_ctzll(mask)];
+        if (best == NULL || r->seq < best->seq) best = r;
+    }
+    return best;
+}
+
+struct batch_plan {
+    uint32_t count;
+    size_t items_bytes;
+    struct core_request *requests[BATCH_REQUESTS_MAX];
+};
+
+/* Takes requests from the clients in turn, one each (rule 25), until the batch is full. */
+static void plan_batch(struct core *c, struct batch_plan *plan)
+{
+    plan->count = 0;
+    plan->items_bytes = 0;
+    while (c->ring_count > 0 && plan->count < c->config.batch_requests_max &&
+           plan->items_bytes < BATCH_BYTES_TARGET) {
+        const uint32_t client = ring_pop(c);
+        struct core_client *owner = &c->clients[client];
+        struct core_request *r = client_next(owner);
+        if (r == NULL) continue;
+        r->state = CORE_REQUEST_PROPOSED;
+        owner->held_mask &= ~(1ull << (r->seq % CLIENT_WINDOW));
+        c->held_count--;
+        c->leaf_space[plan->count] = r->leaf;
+        plan->requests[plan->count++] = r;
+        plan->items_bytes += r->bytes->len + 9;
+        if (owner->held_mask != 0) ring_push(c, client);
+    }
+}
+
+static bool propose_batch(struct core *c, struct core_slot *s, uint64_t previous_ms)
+{
+    struct batch_plan plan;
+    plan_batch(c, &plan);
+    if (plan.count == 0) return false; /* what was held has been settled meanwhile */
+    const uint64_t time_ms = c->wall_ms > previous_ms ? c->wall_ms : previous_ms;
+    struct blob *items = blob_new(plan.items_bytes);
+    struct writer w = writer_of(items->data, items->len);
+    struct wire_batch batch = {.time_ms = time_ms};
+    for (uint32_t i = 0; i < plan.count; i++)
+        wire_list_add_bytes(&batch.requests, &w, blob_bytes(plan.requests[i]->bytes));
+    CHECK(!w.overflow);
+    struct blob *bytes = wire_encode_blob(&wire_record_batch, &batch);
+    blob_release(items);
+    const struct digest digest = batch_digest(time_ms, c->leaf_space, plan.count);
+    struct wire_pre_prepare m = {.epoch = c->config.group.epoch,
+                                 .sender = c->config.self,
+                                 .view = c->view,
+                                 .seq = s->seq,
+                                 .digest = digest};
+    const struct digest statement = wire_record_signing_digest(&c->config.group.id, &wire_record_pre_prepare, &m);
+    c->config.sign(c->config.sign_context, &statement, &m.signature);
+    core_accept_proposal(c, s, &digest, &m.signature, bytes, time_ms);
+    s->prepare_sent = true; /* the PRE-PREPARE is the primary's vote (rule 18) */
+    c->next_seq = s->seq + 1;
+    c->under_way++;
+    c->oldest_held_us = c->now_us;
+    blob_release(bytes);
+    core_send_vote(c, s, WIRE_TYPE_pre_prepare, CORE_TO_ALL, 0, false);
+    return true;
+}
+
+/* At once when idle; while batches are under way, when enough has gathered or has waited. */
+static bool may_propose(const struct core *c)
+{
+    if (!c->active || c->stopping || !core_is_primary(c) || c->held_count == 0) return false;
+    if (c->next_seq > c->low + WINDOW_BATCHES || c->next_seq <= c->abstain_until) return false;
+    if (c->under_way == 0) return true;
+    if (c->under_way >= c->config.pipeline_max) return false;
+    return c->held_count >= c->config.batch_fill || c->now_us - c->oldest_held_us >= c->config.batch_delay_us;
+}
+
+/* True when at least one batch was proposed. */
+bool core_propose(struct core *c)
+{
+    bool proposed = false;
+    while (may_propose(c)) {
+        const struct core_slot *before = core_slot_const(c, c->next_seq - 1);
+        struct core_slot *s = core_slot(c, c->next_seq);
+        if (s->state != CORE_SLOT_EMPTY) {
+            c->next_seq++;
+            continue;
+        }
+        const bool known = before != NULL && before->batch != NULL;
+        if (!propose_batch(c, s, known ? before->time_ms : c->executed_time_ms)) break;
+        proposed = true;
+        if (c->config.group.quorum.quorum == 1) break; /* prepared at once by the next look at the slots */
+    }
+    return proposed;
+}

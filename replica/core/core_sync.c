@@ -1,0 +1,259 @@
+/* core_sync.c - anti-entropy: STATUS says what a replica has, and drives every re-send; FETCH and DATA bring batches and
+ * blocks. Nothing received here is believed without its certificate (rules 5, 26). */
+#include "replica/core/core_internal.h"
+
+#include <string.h>
+
+#define RESEND_SLOTS_MAX 24u    /* slots repaired for one STATUS */
+#define RESEND_BYTES_MAX (4u * 1024u * 1024u)
+#define FETCH_PATIENCE 4u       /* resend intervals before another source is asked */
+
+/* ---- STATUS out ---- */
+
+static void map_set(uint8_t *map, uint64_t bit)
+{
+    map[bit / 8] |= (uint8_t)(1u << (bit % 8));
+}
+
+static bool map_has(struct bytes map, uint64_t bit)
+{
+    return bit / 8 < map.len && (map.data[bit / 8] >> (bit % 8) & 1u) != 0;
+}
+
+static void send_status(struct core *c, uint32_t to, uint64_t flags)
+{
+    uint8_t pre_prepared[WINDOW_BATCHES / 8] = {0};
+    uint8_t prepared[WINDOW_BATCHES / 8] = {0};
+    uint8_t committed[WINDOW_BATCHES / 8] = {0};
+    for (uint64_t n = c->executed + 1; n <= c->low + WINDOW_BATCHES; n++) {
+        const struct core_slot *s = core_slot_const(c, n);
+        const uint64_t bit = n - c->executed - 1;
+        if (s == NULL) continue;
+        if (s->batch != NULL) map_set(pre_prepared, bit);
+        if (s->state >= CORE_SLOT_PREPARED) map_set(prepared, bit);
+        if (s->state >= CORE_SLOT_COMMITTED) map_set(committed, bit);
+    }
+    struct wire_status m = {.epoch = c->config.group.epoch,
+                            .sender = c->config.self,
+                            .view = c->view,
+                            .flags = flags,
+                            .executed = c->executed,
+                            .time_ms = c->wall_ms,
+                            .stable = c->stable,
+                            .pre_prepared = bytes_of(pre_prepared, sizeof pre_prepared),
+                            .prepared = bytes_of(prepared, sizeof prepared),
+                            .committed = bytes_of(committed, sizeof committed)};
+    core_send(c, to, &wire_record_status, &m, 0, false);
+}
+
+void core_sync_tick(struct core *c)
+{
+    const bool waiting = c->under_way > 0 || c->handed > c->executed || c->custody_count > 0 ||
+                         core_peers_executed(c) > c->executed || c->next_token > c->durable_token;
+    const uint64_t interval = waiting ? c->config.resend_us : c->config.heartbeat_us;
+    if (c->now_us - c->status_us < interval) return;
+    c->status_us = c->now_us;
+    send_status(c, CORE_TO_ALL, 0);
+    /* proposals whose batch did not come with them */
+    for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
+        const struct core_slot *s = core_slot_const(c, n);
+        if (s == NULL || s->state != CORE_SLOT_PROPOSED || s->batch != NULL || s->batch_void) continue;
+        struct wire_fetch m = {.epoch = c->config.group.epoch,
+                               .sender = c->config.self,
+                               .kind = DATA_KIND_BATCH,
+                               .view = c->view,
+                               .seq = n,
+                               .count = 1,
+                               .digest = s->digest};
+        core_send(c, CORE_TO_ALL, &wire_record_fetch, &m, 0, false);
+    }
+    if (c->fetch_peer != UINT32_MAX && c->now_us - c->fetch_us >= c->config.resend_us * FETCH_PATIENCE) {
+        c->peers[c->fetch_peer].heard = false; /* silent or slow: another source first (rule 26) */
+        c->fetch_peer = UINT32_MAX;
+        c->fetch_until = 0;
+    }
+    core_fetch_blocks(c);
+}
+
+/* ---- STATUS in ---- */
+
+/* The (f+1)-th highest claim of `executed`: at least one correct replica is there (rule 26). */
+uint64_t core_peers_executed(const struct core *c)
+{
+    const uint32_t count = c->config.group.quorum.replica_count;
+    uint64_t best = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at_least = 0;
+        const uint64_t claim = c->peers[i].executed;
+        for (uint32_t k = 0; k < count; k++)
+            if (c->peers[k].executed >= claim) at_least++;
+        if (at_least >= c->config.group.quorum.weak && claim > best) best = claim;
+    }
+    return best;
+}
+
+/* Sends again what this replica has said at one sequence and the peer lacks. Returns the bytes sent. */
+static size_t repair_slot(struct core *c, const struct core_slot *s, const struct wire_status *m, uint32_t to)
+{
+    const uint64_t bit = s->seq - m->executed - 1;
+    size_t bytes = 0;
+    if (!c->active || s->state == CORE_SLOT_EMPTY || s->state > CORE_SLOT_EXECUTED) return 0;
+    if (!map_has(m->pre_prepared, bit) && core_is_primary(c) && s->prepare_sent && s->batch != NULL) {
+        core_send_vote(c, s, WIRE_TYPE_pre_prepare, to, 0, true);
+        bytes += s->batch->len;
+    }
+    if (!map_has(m->prepared, bit) && !core_is_primary(c) && s->prepare_sent &&
+        s->prepares[c->config.self].present) {
+        core_send_vote(c, s, WIRE_TYPE_prepare, to, 0, true);
+        bytes += 256;
+    }
+    if (!map_has(m->committed, bit) && s->certificate_durable && s->commits[c->config.self].present) {
+        core_send_vote(c, s, WIRE_TYPE_commit, to, 0, true);
+        bytes += 256;
+    }
+    return bytes;
+}
+
+static void repair(struct core *c, const struct wire_status *m, uint32_t to)
+{
+    uint32_t slots = 0;
+    size_t bytes = 0;
+    const uint64_t from = m->executed > c->low ? m->executed : c->low;
+    for (uint64_t n = from + 1; n <= c->low + WINDOW_BATCHES && slots < RESEND_SLOTS_MAX; n++) {
+        const struct core_slot *s = core_slot_const(c, n);
+        if (s == NULL || s->state == CORE_SLOT_EMPTY || c->now_us - s->changed_us < c->config.resend_us) continue;
+        const size_t sent = repair_slot(c, s, m, to);
+        bytes += sent;
+        if (sent > 0) slots++;
+        if (bytes > RESEND_BYTES_MAX) return;
+    }
+}
+
+static void repair_checkpoints(struct core *c, const struct wire_status *m, uint32_t to)
+{
+    for (uint64_t seq = c->low + CHECKPOINT_INTERVAL; seq <= c->executed; seq += CHECKPOINT_INTERVAL) {
+        struct core_checkpoint *p = core_checkpoint_at(c, seq);
+        if (p == NULL || p->seq != seq || !p->durable || m->stable.seq >= seq) continue;
+        if (c->now_us - p->sent_us < c->config.resend_us) continue;
+        core_send_checkpoint(c, p, to, 0, true);
+    }
+}
+
+const char *core_on_status(struct core *c, const struct msg_verified *m, uint32_t from)
+{
+    const struct wire_status *status = &m->msg.status;
+    if (status->sender != from) return "a STATUS that names another sender than its channel";
+    if (from == c->config.self) return "own STATUS";
+    struct core_peer *peer = &c->peers[from];
+    peer->heard = true;
+    peer->heard_us = c->now_us;
+    peer->view = status->view;
+    peer->executed = status->executed;
+    if (m->checkpoint_good && status->stable.seq > peer->stable) peer->stable = status->stable.seq;
+    if (m->checkpoint_good) core_offer_stable(c, &status->stable);
+    if (status->view == c->view && status->executed + WINDOW_BATCHES > c->low) {
+        repair(c, status, from);
+        repair_checkpoints(c, status, from);
+    }
+    core_fetch_blocks(c);
+    return NULL;
+}
+
+/* ---- blocks ---- */
+
+/* Asks one peer that says it has them for the blocks after ours, when votes alone no longer bring us on. */
+void core_fetch_blocks(struct core *c)
+{
+    const uint64_t next = c->handed + 1;
+    if (c->fetch_peer != UINT32_MAX && c->executed < c->fetch_until) return; /* an answer is on its way */
+    if (next > c->low + WINDOW_BATCHES || c->stable_token != 0) return;      /* first a stable checkpoint */
+    const struct core_slot *s = core_slot_const(c, next);
+    const bool moving = c->now_us - c->executed_us < c->config.resend_us * 2;
+    const uint32_t count = c->config.group.quorum.replica_count;
+    const uint32_t first = c->fetch_peer == UINT32_MAX ? c->config.self : c->fetch_peer;
+    uint32_t best = UINT32_MAX;
+    for (uint32_t k = 0; k < count && best == UINT32_MAX; k++) {
+        const uint32_t id = (first + k) % count; /* the last good source goes on; else from the next one */
+        const struct core_peer *p = &c->peers[id];
+        if (id == c->config.self || !p->heard || p->executed < next) continue;
+        /* what the peer has collected can only come as blocks; the rest is given time to come as votes */
+        if (p->stable >= next || (!moving && (s == NULL || s->state < CORE_SLOT_COMMITTED))) best = id;
+    }
+    if (best == UINT32_MAX) {
+        c->fetch_peer = UINT32_MAX;
+        return;
+    }
+    uint64_t last = c->peers[best].executed;
+    if (last > c->low + WINDOW_BATCHES) last = c->low + WINDOW_BATCHES;
+    if (last - next >= CORE_FETCH_BLOCKS_MAX) last = next + CORE_FETCH_BLOCKS_MAX - 1;
+    struct wire_fetch m = {.epoch = c->config.group.epoch,
+                           .sender = c->config.self,
+                           .kind = DATA_KIND_BLOCK,
+                           .view = c->view,
+                           .seq = next,
+                           .count = last - next + 1};
+    c->fetch_peer = best;
+    c->fetch_us = c->now_us;
+    c->fetch_until = last;
+    core_send(c, best, &wire_record_fetch, &m, 0, false);
+}
+
+const char *core_on_fetch(struct core *c, const struct wire_fetch *m, uint32_t from)
+{
+    if (m->sender != from) return "a FETCH that names another sender than its channel";
+    if (m->kind == DATA_KIND_BLOCK) {
+        if (m->seq == 0 || m->seq > c->executed) return "a FETCH of blocks that are not here yet";
+        const uint64_t have = c->executed - m->seq + 1;
+        const uint64_t asked = m->count < CORE_FETCH_BLOCKS_MAX ? m->count : CORE_FETCH_BLOCKS_MAX;
+        struct core_effect *e = core_emit(c, CORE_EFFECT_SERVE_BLOCKS);
+        e->serve.to = from;
+        e->serve.seq = m->seq;
+        e->serve.count = (uint32_t)(asked < have ? asked : have);
+        return NULL;
+    }
+    if (m->kind != DATA_KIND_BATCH) return "a FETCH of a kind that this version does not serve";
+    const struct core_slot *s = core_slot_const(c, m->seq);
+    if (s == NULL || s->batch == NULL || !digest_equal(&s->digest, &m->digest)) return "a FETCH of a batch not held";
+    struct wire_data data = {.epoch = c->config.group.epoch,
+                             .sender = c->config.self,
+                             .kind = DATA_KIND_BATCH,
+                             .seq = m->seq,
+                             .digest = s->digest,
+                             .payload = blob_bytes(s->batch)};
+    core_send(c, from, &wire_record_data, &data, 0, false);
+    return NULL;
+}
+
+static const char *on_block(struct core *c, struct msg_verified *m)
+{
+    const struct wire_block *b = &m->block;
+    struct core_slot *s = core_slot(c, b->header.seq);
+    if (s == NULL) return "a block outside the window";
+    struct wire_iterator i = wire_list_start(b->checkpoint);
+    struct wire_checkpoint_certificate proof;
+    if (m->checkpoint_good && s->checkpoint == NULL && wire_list_next(&i, &wire_record_checkpoint_certificate, &proof))
+        s->checkpoint = wire_encode_blob(&wire_record_checkpoint_certificate, &proof);
+    if (s->state == CORE_SLOT_EXECUTED && s->checkpoint != NULL) core_offer_stable(c, &proof);
+    if (s->state >= CORE_SLOT_COMMITTED) return "a block that is committed here already";
+    /* Q COMMITs prove this batch at this sequence, whatever this replica had accepted here */
+    blob_release(s->batch);
+    s->digest = b->committed.digest;
+    s->batch = blob_copy(b->batch);
+    s->batch_void = false;
+    s->time_ms = m->batch.batch.time_ms;
+    s->committed = wire_encode_blob(&wire_record_vote_certificate, &b->committed);
+    core_slot_move(c, s, CORE_SLOT_COMMITTED);
+    return NULL;
+}
+
+const char *core_on_data(struct core *c, struct msg_verified *m, uint32_t from)
+{
+    const struct wire_data *d = &m->msg.data;
+    if (d->sender != from) return "DATA that names another sender than its channel";
+    if (d->kind == DATA_KIND_BLOCK) return on_block(c, m);
+    if (d->kind != DATA_KIND_BATCH || !m->has_batch) return "DATA of a kind that was not asked for";
+    struct core_slot *s = core_slot(c, d->seq);
+    if (s == NULL || s->state != CORE_SLOT_PROPOSED || !digest_equal(&s->digest, &d->digest))
+        return "a batch that no proposal waits for";
+    return core_attach_batch(c, s, &m->batch, d->payload);
+}
