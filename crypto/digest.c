@@ -35,8 +35,7 @@ static const char *domain_text(enum digest_domain domain)
     case DIGEST_DOMAIN_FILE: return "pbft/1/file";
     case DIGEST_DOMAIN_TRACE: return "pbft/1/trace";
     }
-    CHECK(!"domain_text: domain outside the enumeration");
-    return "";
+    check_failed(__FILE__, __LINE__, "domain outside the enumeration");
 }
 
 void hasher_start(struct hasher *h, enum digest_domain domain)

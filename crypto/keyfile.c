@@ -52,8 +52,7 @@ static const char *label_text(enum pem_label label)
     case PEM_LABEL_SECRET: return "PRIVATE KEY";
     case PEM_LABEL_PUBLIC: return "PUBLIC KEY";
     }
-    CHECK(!"label_text: label outside the enumeration");
-    return "";
+    check_failed(__FILE__, __LINE__, "label outside the enumeration");
 }
 
 /* Takes the next line, without its LF or CR LF; the last line may lack both. False at the end of the text. */

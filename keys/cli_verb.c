@@ -100,6 +100,11 @@ static struct err call_parse(const struct cli_verb *verb, int argc, char **argv,
     return err_none();
 }
 
+static bool option_fits(const struct cli_verb_option *o, const char *kind)
+{
+    return o->kind == NULL || strcmp(o->kind, kind) == 0;
+}
+
 /* Every option belongs to the kind asked for, and none it needs is missing. */
 static struct err call_check(const struct cli_verb *verb, const struct cli_verb_call *call)
 {
@@ -109,12 +114,14 @@ static struct err call_check(const struct cli_verb *verb, const struct cli_verb_
         known++;
     if (verb->kinds[0] != NULL && (known == CLI_VERB_KINDS_MAX || verb->kinds[known] == NULL))
         return err_make(ERR_USAGE, "\"%s\" is none of %s", kind, verb->words[1]);
+    /* What does not belong first: it tells more about the mistake than what is missing. */
+    for (uint32_t i = 0; i < option_count(verb); i++)
+        if (call->values[i] != NULL && !option_fits(&verb->options[i], kind))
+            return err_make(ERR_USAGE, "--%s belongs to a %s, not to a %s", verb->options[i].name,
+                            verb->options[i].kind, kind);
     for (uint32_t i = 0; i < option_count(verb); i++) {
         const struct cli_verb_option *o = &verb->options[i];
-        const bool ours = o->kind == NULL || strcmp(o->kind, kind) == 0;
-        if (call->values[i] != NULL && !ours)
-            return err_make(ERR_USAGE, "--%s belongs to a %s, not to a %s", o->name, o->kind, kind);
-        if (call->values[i] == NULL && ours && o->required)
+        if (call->values[i] == NULL && o->required && option_fits(o, kind))
             return err_make(ERR_USAGE, "--%s %s is missing", o->name, o->value == NULL ? "" : o->value);
     }
     return err_none();

@@ -1,4 +1,5 @@
-/* kv_store_memory.c - the store in memory, one map for each table: for the fixture and tests. Never fails, keeps nothing.
+/* kv_store_memory.c - the store in memory, one map for each table: for the fixture and tests. Never fails, keeps
+ * nothing.
  */
 #include "base/check.h"
 #include "ledger/kv_store_private.h"

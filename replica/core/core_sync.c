@@ -231,11 +231,16 @@ static const char *on_block(struct core *c, struct msg_verified *m)
     if (s == NULL) return "a block outside the window";
     struct wire_iterator i = wire_list_start(b->checkpoint);
     struct wire_checkpoint_certificate proof;
-    if (m->checkpoint_good && s->checkpoint == NULL && wire_list_next(&i, &wire_record_checkpoint_certificate, &proof))
-        s->checkpoint = wire_encode_blob(&wire_record_checkpoint_certificate, &proof);
-    if (s->state == CORE_SLOT_EXECUTED && s->checkpoint != NULL) core_offer_stable(c, &proof);
+    if (m->checkpoint_good && wire_list_next(&i, &wire_record_checkpoint_certificate, &proof)) {
+        if (s->state == CORE_SLOT_EXECUTED) core_offer_stable(c, &proof);
+        if (s->checkpoint == NULL) s->checkpoint = wire_encode_blob(&wire_record_checkpoint_certificate, &proof);
+    }
     if (s->state >= CORE_SLOT_COMMITTED) return "a block that is committed here already";
     /* Q COMMITs prove this batch at this sequence, whatever this replica had accepted here */
+    if (!digest_equal(&s->digest, &b->committed.digest)) {
+        s->prepares[c->config.self].present = false; /* its own votes here were for another digest: */
+        s->commits[c->config.self].present = false;  /* they stand, but are not sent again */
+    }
     blob_release(s->batch);
     s->digest = b->committed.digest;
     s->batch = blob_copy(b->batch);

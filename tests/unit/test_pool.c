@@ -484,6 +484,34 @@ static void test_verify_pool_with_shared_cache_answers_every_item_rightly(void *
     verify_cache_free(c);
 }
 
+/* Workers that verify the same signature at once must not fill the bucket with copies of it. */
+static void test_verify_cache_same_signature_by_many_workers_takes_one_place(void **state)
+{
+    (void)state;
+    enum { WORKERS = 4, WAYS = 8, ROUNDS = 100 };
+    struct verify_pool *p = pool_start(WORKERS, WORKERS);
+    struct verify_item items[WAYS];
+    struct test_job jobs[WORKERS];
+    for (uint32_t i = 0; i < WAYS; i++)
+        items[i] = item_good(i);
+    for (uint32_t round = 1; round <= ROUNDS; round++) {
+        struct verify_cache *c = verify_cache_new(WAYS);
+        for (uint32_t i = 0; i + 1 < WAYS; i++)
+            assert_true(verify_cache_check(c, &items[i]));
+        for (uint32_t i = 0; i < WORKERS; i++) {
+            jobs[i] = (struct test_job){.job = {.run = run_verify}, .cache = c, .item = items[WAYS - 1]};
+            assert_true(verify_pool_submit(p, &jobs[i].job));
+        }
+        bench_wait_notified(round * WORKERS);
+        for (uint32_t i = 0; i < WORKERS; i++)
+            assert_non_null(verify_pool_take_done(p));
+        for (uint32_t i = 0; i < WAYS; i++)
+            assert_true(verify_cache_has(c, &items[i]));
+        verify_cache_free(c);
+    }
+    verify_pool_stop(p, drop_none);
+}
+
 #define POOL_TEST(function_) cmocka_unit_test_setup(function_, bench_setup)
 
 int main(void)
@@ -506,6 +534,7 @@ int main(void)
         POOL_TEST(test_verify_pool_job_is_done_before_notification),
         POOL_TEST(test_verify_pool_stop_drops_each_job_once_on_callers_thread),
         POOL_TEST(test_verify_pool_with_shared_cache_answers_every_item_rightly),
+        POOL_TEST(test_verify_cache_same_signature_by_many_workers_takes_one_place),
     };
     return cmocka_run_group_tests_name("pool", tests, group_setup, NULL);
 }

@@ -73,6 +73,16 @@ static void test_sign_vector_with_seed_of_other_key_is_reported(void **state)
     assert_vector_fails(&wrong);
 }
 
+/* Signing and verification answer as expected here; only the comparison of the public key catches it. */
+static void test_sign_vector_with_other_expected_public_key_is_reported(void **state)
+{
+    (void)state;
+    struct sign_vector wrong = sign_vectors[0];
+    wrong.key = sign_vectors[1].key;
+    wrong.good = false;
+    assert_vector_fails(&wrong);
+}
+
 /* A verifier that accepts everything would let this pass; only the comparison of what was signed catches it. */
 static void test_sign_vector_with_other_expected_signature_is_reported(void **state)
 {
@@ -96,7 +106,8 @@ static void test_sign_vector_not_hexadecimal_is_reported(void **state)
         assert_vector_fails(&wrong);
         wrong = sign_vectors[0];
         wrong.seed = bad[i];
-        assert_vector_fails(&wrong);
+        const struct err seed_error = sign_vector_check(&wrong);
+        assert_non_null(strstr(seed_error.text, "the seed is not hexadecimal"));
         struct sign_key_vector wrong_key = sign_key_vectors[2];
         wrong_key.key = bad[i];
         const struct err e = sign_key_vector_check(&wrong_key);
@@ -261,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_sign_vector_with_opposite_answer_is_reported),
         cmocka_unit_test(test_sign_key_vector_with_opposite_answer_is_reported),
         cmocka_unit_test(test_sign_vector_with_seed_of_other_key_is_reported),
+        cmocka_unit_test(test_sign_vector_with_other_expected_public_key_is_reported),
         cmocka_unit_test(test_sign_vector_with_other_expected_signature_is_reported),
         cmocka_unit_test(test_sign_vector_not_hexadecimal_is_reported),
         cmocka_unit_test(test_sign_vector_with_message_over_maximum_is_reported),

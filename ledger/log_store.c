@@ -1,0 +1,261 @@
+/* log_store.c - keys and records of the log environment. */
+#include "ledger/log_store.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+#define BATCH_KEY_BYTES 40u
+
+const char *const log_table_names[LOG_TABLE_COUNT] = {"meta",         "blocks", "batches",
+                                                      "certificates", "votes",  "checkpoints"};
+
+struct seq_key {
+    uint8_t bytes[BATCH_KEY_BYTES];
+};
+
+static struct bytes seq_key(struct seq_key *space, uint64_t seq)
+{
+    be64_put(space->bytes, seq);
+    return bytes_of(space->bytes, 8);
+}
+
+static struct bytes batch_key(struct seq_key *space, uint64_t seq, const struct digest *digest)
+{
+    be64_put(space->bytes, seq);
+    memcpy(space->bytes + 8, digest->bytes, DIGEST_BYTES);
+    return bytes_of(space->bytes, BATCH_KEY_BYTES);
+}
+
+static void put_record(struct kv_batch *b, uint32_t table, struct bytes key, const struct wire_record *record,
+                       const void *value)
+{
+    struct blob *bytes = wire_encode_blob(record, value);
+    kv_batch_put(b, table, key, blob_bytes(bytes));
+    blob_release(bytes);
+}
+
+/* ---- writing ---- */
+
+void log_put_identity(struct kv_batch *b, const struct wire_store_identity *identity)
+{
+    put_record(b, LOG_TABLE_META, bytes_of_text("identity"), &wire_record_store_identity, identity);
+}
+
+void log_put_view(struct kv_batch *b, uint64_t view)
+{
+    uint8_t raw[8];
+    be64_put(raw, view);
+    kv_batch_put(b, LOG_TABLE_META, bytes_of_text("view"), bytes_of(raw, sizeof raw));
+}
+
+void log_put_clean(struct kv_batch *b)
+{
+    kv_batch_put(b, LOG_TABLE_META, bytes_of_text("clean"), bytes_of_text("yes"));
+}
+
+void log_delete_clean(struct kv_batch *b)
+{
+    kv_batch_delete(b, LOG_TABLE_META, bytes_of_text("clean"));
+}
+
+static void put_batch(struct kv_batch *b, uint64_t seq, const struct digest *digest, struct bytes batch)
+{
+    struct seq_key space;
+    kv_batch_put(b, LOG_TABLE_BATCHES, batch_key(&space, seq, digest), batch);
+}
+
+void log_put_prepared(struct kv_batch *b, uint64_t seq, const struct digest *digest, struct bytes record,
+                      struct bytes batch)
+{
+    struct seq_key space;
+    kv_batch_put(b, LOG_TABLE_CERTIFICATES, seq_key(&space, seq), record);
+    put_batch(b, seq, digest, batch);
+}
+
+void log_put_vote(struct kv_batch *b, uint64_t seq, const struct digest *digest, struct bytes record,
+                  struct bytes batch)
+{
+    struct seq_key space;
+    kv_batch_put(b, LOG_TABLE_VOTES, seq_key(&space, seq), record);
+    put_batch(b, seq, digest, batch);
+}
+
+void log_put_block(struct kv_batch *b, const struct executed_block *block, struct bytes committed, struct bytes batch)
+{
+    struct seq_key space;
+    struct wire_stored_block stored = {.header = block->header, .entries = executed_block_entries(block)};
+    CHECK(wire_decode_record(&wire_record_vote_certificate, committed, &stored.committed) == NULL);
+    put_record(b, LOG_TABLE_BLOCKS, seq_key(&space, block->header.seq), &wire_record_stored_block, &stored);
+    put_batch(b, block->header.seq, &block->header.batch_digest, batch);
+}
+
+/* Deletes every key of a table whose sequence is at most `seq`. */
+static struct err drop_up_to(struct kv_store *s, struct kv_batch *b, uint32_t table, uint64_t seq)
+{
+    struct seq_key space;
+    struct bytes key;
+    struct bytes value;
+    uint64_t at = 0;
+    for (;;) {
+        const enum kv_found found = kv_store_seek(s, table, seq_key(&space, at), &key, &value);
+        if (found == KV_FAILED) return kv_store_fault(s);
+        if (found == KV_ABSENT || key.len != 8 || be64_get(key.data) > seq) return err_none();
+        at = be64_get(key.data) + 1;
+        kv_batch_delete(b, table, key);
+    }
+}
+
+/* Batches that were proposed at some sequence in (after, seq] and are not the block's. */
+static struct err drop_unused_batches(struct kv_store *s, struct kv_batch *b, uint64_t after, uint64_t seq)
+{
+    struct seq_key space;
+    struct bytes key;
+    struct bytes value;
+    uint8_t cursor[BATCH_KEY_BYTES + 1];
+    struct bytes at = seq_key(&space, after + 1);
+    for (;;) {
+        const enum kv_found found = kv_store_seek(s, LOG_TABLE_BATCHES, at, &key, &value);
+        if (found == KV_FAILED) return kv_store_fault(s);
+        if (found == KV_ABSENT || key.len != BATCH_KEY_BYTES || be64_get(key.data) > seq) return err_none();
+        memcpy(cursor, key.data, BATCH_KEY_BYTES);
+        cursor[BATCH_KEY_BYTES] = 0;
+        struct wire_stored_block block;
+        ERR_TRY(log_get_block(s, be64_get(cursor), &block));
+        if (memcmp(block.header.batch_digest.bytes, cursor + 8, DIGEST_BYTES) != 0)
+            kv_batch_delete(b, LOG_TABLE_BATCHES, bytes_of(cursor, BATCH_KEY_BYTES));
+        at = bytes_of(cursor, sizeof cursor);
+    }
+}
+
+struct err log_put_stable(struct kv_store *s, struct kv_batch *b, uint64_t seq, struct bytes record)
+{
+    struct seq_key space;
+    struct wire_checkpoint_certificate old;
+    ERR_TRY(log_get_stable(s, &old));
+    ERR_TRY(drop_up_to(s, b, LOG_TABLE_CERTIFICATES, seq));
+    ERR_TRY(drop_up_to(s, b, LOG_TABLE_VOTES, seq));
+    ERR_TRY(drop_unused_batches(s, b, old.seq, seq));
+    kv_batch_put(b, LOG_TABLE_META, bytes_of_text("stable"), record);
+    kv_batch_put(b, LOG_TABLE_CHECKPOINTS, seq_key(&space, seq), record);
+    return err_none();
+}
+
+/* ---- reading ---- */
+
+static struct err get_record(struct kv_store *s, uint32_t table, struct bytes key, const char *what,
+                             const struct wire_record *record, void *out, struct bytes *raw)
+{
+    struct bytes value;
+    switch (kv_store_get(s, table, key, &value)) {
+    case KV_FAILED: return kv_store_fault(s);
+    case KV_ABSENT: return err_make(ERR_NOT_FOUND, "the %s is not in this data directory", what);
+    case KV_FOUND: break;
+    }
+    const char *fault = wire_decode_record(record, value, out);
+    if (fault != NULL) return err_make(ERR_CORRUPT, "the stored %s does not decode: %s", what, fault);
+    if (raw != NULL) *raw = value;
+    return err_none();
+}
+
+struct err log_get_identity(struct kv_store *s, struct wire_store_identity *out)
+{
+    struct err e = get_record(s, LOG_TABLE_META, bytes_of_text("identity"), "identity", &wire_record_store_identity,
+                              out, NULL);
+    if (e.code == ERR_NOT_FOUND) e.code = ERR_CORRUPT;
+    return e;
+}
+
+struct err log_get_view(struct kv_store *s, uint64_t *out)
+{
+    struct bytes value;
+    const enum kv_found found = kv_store_get(s, LOG_TABLE_META, bytes_of_text("view"), &value);
+    if (found == KV_FAILED) return kv_store_fault(s);
+    if (found == KV_ABSENT || value.len != 8 || be64_get(value.data) > VIEW_MAX)
+        return err_make(ERR_CORRUPT, "the stored view is missing or malformed");
+    *out = be64_get(value.data);
+    return err_none();
+}
+
+bool log_is_clean(struct kv_store *s)
+{
+    struct bytes value;
+    return kv_store_get(s, LOG_TABLE_META, bytes_of_text("clean"), &value) == KV_FOUND;
+}
+
+struct err log_get_stable(struct kv_store *s, struct wire_checkpoint_certificate *out)
+{
+    struct err e = get_record(s, LOG_TABLE_META, bytes_of_text("stable"), "stable checkpoint",
+                              &wire_record_checkpoint_certificate, out, NULL);
+    if (e.code != ERR_NOT_FOUND) return e;
+    *out = (struct wire_checkpoint_certificate){0};
+    return err_none();
+}
+
+struct err log_last_block(struct kv_store *s, uint64_t *out)
+{
+    struct bytes key;
+    struct bytes value;
+    switch (kv_store_last(s, LOG_TABLE_BLOCKS, &key, &value)) {
+    case KV_FAILED: return kv_store_fault(s);
+    case KV_ABSENT: *out = 0; return err_none();
+    case KV_FOUND: break;
+    }
+    if (key.len != 8) return err_make(ERR_CORRUPT, "the key of a stored block is malformed");
+    *out = be64_get(key.data);
+    return err_none();
+}
+
+struct err log_get_block(struct kv_store *s, uint64_t seq, struct wire_stored_block *out)
+{
+    struct seq_key space;
+    struct err e = get_record(s, LOG_TABLE_BLOCKS, seq_key(&space, seq), "block", &wire_record_stored_block, out, NULL);
+    if (err_is(&e)) return err_wrap(e, "block %llu", (unsigned long long)seq);
+    if (out->header.seq != seq)
+        return err_make(ERR_CORRUPT, "block %llu names another sequence", (unsigned long long)seq);
+    return e;
+}
+
+struct err log_get_batch(struct kv_store *s, uint64_t seq, const struct digest *digest, struct bytes *out)
+{
+    struct seq_key space;
+    switch (kv_store_get(s, LOG_TABLE_BATCHES, batch_key(&space, seq, digest), out)) {
+    case KV_FAILED: return kv_store_fault(s);
+    case KV_ABSENT: return err_make(ERR_NOT_FOUND, "the batch of sequence %llu is not here", (unsigned long long)seq);
+    case KV_FOUND: break;
+    }
+    return err_none();
+}
+
+struct err log_get_checkpoint(struct kv_store *s, uint64_t seq, struct wire_checkpoint_certificate *out,
+                              struct bytes *raw)
+{
+    struct seq_key space;
+    return get_record(s, LOG_TABLE_CHECKPOINTS, seq_key(&space, seq), "checkpoint certificate",
+                      &wire_record_checkpoint_certificate, out, raw);
+}
+
+static struct err next_record(struct kv_store *s, uint32_t table, uint64_t from, const char *what,
+                              const struct wire_record *record, void *out)
+{
+    struct seq_key space;
+    struct bytes key;
+    struct bytes value;
+    switch (kv_store_seek(s, table, seq_key(&space, from), &key, &value)) {
+    case KV_FAILED: return kv_store_fault(s);
+    case KV_ABSENT: return err_make(ERR_NOT_FOUND, "no further %s", what);
+    case KV_FOUND: break;
+    }
+    const char *fault = wire_decode_record(record, value, out);
+    return fault == NULL ? err_none() : err_make(ERR_CORRUPT, "a stored %s does not decode: %s", what, fault);
+}
+
+struct err log_next_prepared(struct kv_store *s, uint64_t from, struct wire_vote_certificate *out)
+{
+    return next_record(s, LOG_TABLE_CERTIFICATES, from, "prepared certificate", &wire_record_vote_certificate, out);
+}
+
+struct err log_next_vote(struct kv_store *s, uint64_t from, struct wire_stored_vote *out)
+{
+    return next_record(s, LOG_TABLE_VOTES, from, "vote", &wire_record_stored_vote, out);
+}

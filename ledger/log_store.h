@@ -1,0 +1,73 @@
+/* log_store.h - the first environment: votes, certificates, batches, blocks, checkpoints (design.md section 7).
+ *
+ *   table         key                     value
+ *   meta          "identity"              store_identity
+ *                 "view"                  view entered, 8 bytes
+ *                 "clean"                 present after a clean stop
+ *                 "stable"                checkpoint_certificate: the low watermark
+ *   blocks        seq (8 bytes)           stored_block
+ *   batches       seq (8), digest (32)    encoded batch; more than one for a seq only above the low watermark
+ *   certificates  seq (8)                 vote_certificate, prepared; only above the low watermark
+ *   votes         seq (8)                 stored_vote; only after a clean stop
+ *   checkpoints   seq (8)                 checkpoint_certificate of every stable checkpoint seen
+ *
+ * Functions that write put operations into a kv_batch; the caller applies it, grouping what waits into one sync.
+ */
+#ifndef PBFT_LEDGER_LOG_STORE_H
+#define PBFT_LEDGER_LOG_STORE_H
+
+#include "ledger/executor.h"
+#include "ledger/kv_store.h"
+#include "wire/codec.h"
+
+#define LOG_STORE_FORMAT 1u
+
+enum log_table {
+    LOG_TABLE_META,
+    LOG_TABLE_BLOCKS,
+    LOG_TABLE_BATCHES,
+    LOG_TABLE_CERTIFICATES,
+    LOG_TABLE_VOTES,
+    LOG_TABLE_CHECKPOINTS,
+    LOG_TABLE_COUNT
+};
+extern const char *const log_table_names[LOG_TABLE_COUNT];
+
+/* ---- writing ---- */
+
+void log_put_identity(struct kv_batch *b, const struct wire_store_identity *identity);
+void log_put_view(struct kv_batch *b, uint64_t view);
+void log_put_clean(struct kv_batch *b);
+void log_delete_clean(struct kv_batch *b);
+/* record: encoded vote_certificate; batch may be NULL when it is there already. */
+void log_put_prepared(struct kv_batch *b, uint64_t seq, const struct digest *digest, struct bytes record,
+                      struct bytes batch);
+void log_put_vote(struct kv_batch *b, uint64_t seq, const struct digest *digest, struct bytes record,
+                  struct bytes batch);
+/* A block and its batch. committed: encoded vote_certificate. */
+void log_put_block(struct kv_batch *b, const struct executed_block *block, struct bytes committed,
+                   struct bytes batch);
+/* The checkpoint at seq is stable: keeps the certificate, and drops prepared certificates, votes and batches of no
+ * block at or below seq. The blocks up to seq must be in this batch's past (design.md 7.7). */
+MUST_USE struct err log_put_stable(struct kv_store *s, struct kv_batch *b, uint64_t seq, struct bytes record);
+
+/* ---- reading: borrowed until the next apply ---- */
+
+/* ERR_CORRUPT when absent or undecodable. */
+MUST_USE struct err log_get_identity(struct kv_store *s, struct wire_store_identity *out);
+MUST_USE struct err log_get_view(struct kv_store *s, uint64_t *out);
+bool log_is_clean(struct kv_store *s);
+/* A certificate of seq 0 when there is none yet. */
+MUST_USE struct err log_get_stable(struct kv_store *s, struct wire_checkpoint_certificate *out);
+/* Highest block; 0 when there is none. */
+MUST_USE struct err log_last_block(struct kv_store *s, uint64_t *out);
+/* ERR_NOT_FOUND, ERR_CORRUPT. */
+MUST_USE struct err log_get_block(struct kv_store *s, uint64_t seq, struct wire_stored_block *out);
+MUST_USE struct err log_get_batch(struct kv_store *s, uint64_t seq, const struct digest *digest, struct bytes *out);
+MUST_USE struct err log_get_checkpoint(struct kv_store *s, uint64_t seq, struct wire_checkpoint_certificate *out,
+                                       struct bytes *raw);
+/* The first prepared certificate, or vote, with sequence >= from. ERR_NOT_FOUND at the end. */
+MUST_USE struct err log_next_prepared(struct kv_store *s, uint64_t from, struct wire_vote_certificate *out);
+MUST_USE struct err log_next_vote(struct kv_store *s, uint64_t from, struct wire_stored_vote *out);
+
+#endif

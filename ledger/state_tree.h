@@ -1,0 +1,69 @@
+/* state_tree.h - the authenticated tree below state.h: its nodes, their positions, and the update for a set of changed
+ * keys. Used by state.c, state_tree.c and state_proof.c only.
+ *
+ *                 (0,"")                       an inner node stands where a subtree has two leaves or more
+ *                /      \
+ *          (1,"0")      (1,"1")                a leaf stands at the highest position whose subtree is it alone
+ *          /    \        leaf C
+ *     (2,"00")  (2,"01")
+ *      leaf A    leaf B                        an empty subtree is stored nowhere
+ *
+ * A position's key in the table: depth (two bytes), then the first `depth` bits of the path, padded with zero bits.
+ * A node's value: one byte (1 leaf, 2 inner) and two digests: path and SHA-256(value) of a leaf, left and right of an
+ * inner node. An inner node so names the hashes of both subtrees, and each node read is checked against its parent.
+ */
+#ifndef PBFT_LEDGER_STATE_TREE_H
+#define PBFT_LEDGER_STATE_TREE_H
+
+#include "ledger/map.h"
+#include "ledger/state.h"
+
+#define STATE_TREE_DEPTH_MAX 256u
+#define STATE_POSITION_BYTES_MAX (2u + DIGEST_BYTES)
+#define STATE_NODE_BYTES (1u + 2u * DIGEST_BYTES)
+
+enum state_node_kind { STATE_NODE_EMPTY, STATE_NODE_LEAF, STATE_NODE_INNER };
+
+struct state_node {
+    enum state_node_kind kind;
+    struct digest first;  /* leaf: path; inner: hash of the left subtree */
+    struct digest second; /* leaf: SHA-256 of the value; inner: hash of the right subtree */
+};
+
+/* Where nodes are read: overlays, newest first, then the table STATE_TABLE_TREE of the store. */
+struct state_tree_source {
+    struct kv_store *store;
+    const struct map *overlays[STATE_LAYERS_MAX];
+    uint32_t overlay_count;
+};
+
+struct state_tree_change {
+    struct digest path;
+    struct digest value; /* SHA-256 of the new value */
+    bool remove;
+};
+
+static inline uint32_t state_path_bit(const struct digest *path, uint32_t depth)
+{
+    return path->bytes[depth / 8u] >> (7u - depth % 8u) & 1u;
+}
+/* True when the first `depth` bits are the same. */
+bool state_path_shares(const struct digest *a, const struct digest *b, uint32_t depth);
+struct digest state_path_of(struct bytes key);
+struct digest state_value_digest(struct bytes value);
+/* Zero for an empty node. */
+struct digest state_node_hash(const struct state_node *n);
+struct digest state_inner_hash(const struct digest *left, const struct digest *right);
+
+/* Reads the node at (depth, path). `expected` is its hash as its parent has it; NULL at the root, where nothing stored
+ * means empty. Errors: ERR_CORRUPT (malformed, missing, or another hash), or the store's fault. */
+MUST_USE struct err state_tree_read(const struct state_tree_source *source, uint32_t depth, const struct digest *path,
+                                    const struct digest *expected, struct state_node *out);
+
+/* Applies the changes (sorted here, by path; no path twice) to the tree of `source`: puts the nodes that differ into
+ * `nodes` (tombstones where a node has gone), which must not be part of the source, and the new root into *root.
+ * On failure `nodes` may have been changed. Errors as state_tree_read. */
+MUST_USE struct err state_tree_update(const struct state_tree_source *source, struct state_tree_change *changes,
+                                      size_t count, struct map *nodes, struct digest *root);
+
+#endif
