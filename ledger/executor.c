@@ -77,10 +77,8 @@ static void encode_meta(const struct mark *m, struct buffer *out)
 {
     uint8_t space[MERKLE_PATH_MAX * 34u];
     struct writer nodes = writer_of(space, sizeof space);
-    struct wire_state_meta meta = {.seq = m->seq,
-                                   .state_root = m->root,
-                                   .header = m->header,
-                                   .history_count = m->history.count};
+    struct wire_state_meta meta = {
+        .seq = m->seq, .state_root = m->root, .header = m->header, .history_count = m->history.count};
     for (uint32_t i = 0; i < merkle_frontier_nodes(&m->history); i++)
         wire_list_add_digest(&meta.history, &nodes, &m->history.nodes[i]);
     CHECK(!nodes.overflow);
@@ -208,8 +206,8 @@ struct run {
     struct merkle_frontier entries;
 };
 
-static void add_entry(struct run *r, const struct digest *request, uint32_t operation,
-                      const struct digest *transaction, enum outcome outcome, struct bytes result)
+static void add_entry(struct run *r, const struct digest *request, uint32_t operation, const struct digest *transaction,
+                      enum outcome outcome, struct bytes result)
 {
     const struct wire_entry entry = {.request_digest = *request,
                                      .operation = operation,
@@ -356,8 +354,7 @@ struct err executor_execute(struct executor *e, uint64_t seq, struct bytes batch
     struct err result = err_none();
     CHECK_OP(seq, ==, e->executed + 1); /* in order, never across a gap */
     const char *fault = wire_decode_record(&wire_record_batch, batch, &b);
-    if (fault != NULL)
-        return err_make(ERR_CORRUPT, "batch %llu does not decode: %s", (unsigned long long)seq, fault);
+    if (fault != NULL) return err_make(ERR_CORRUPT, "batch %llu does not decode: %s", (unsigned long long)seq, fault);
     struct executed_block *block = mem_zero(1, sizeof *block);
     struct run run = {.e = e, .block = block, .first_index = e->history.count, .time_ms = b.time_ms};
     block->header.seq = seq;

@@ -160,8 +160,8 @@ static struct err get_record(struct kv_store *s, uint32_t table, struct bytes ke
 
 struct err log_get_identity(struct kv_store *s, struct wire_store_identity *out)
 {
-    struct err e = get_record(s, LOG_TABLE_META, bytes_of_text("identity"), "identity", &wire_record_store_identity,
-                              out, NULL);
+    struct err e =
+        get_record(s, LOG_TABLE_META, bytes_of_text("identity"), "identity", &wire_record_store_identity, out, NULL);
     if (e.code == ERR_NOT_FOUND) e.code = ERR_CORRUPT;
     return e;
 }

@@ -255,10 +255,10 @@ static struct digest child_path(const struct update *u, const struct frame *f, u
     return path;
 }
 
-static struct err child_read(const struct update *u, const struct frame *f, uint32_t side)
+/* Reads what the source has at a child's position, unless that is known already. */
+static struct err child_read(const struct update *u, struct frame *f, uint32_t side)
 {
-    /* The frame belongs to u->frames; const says that the walk does not move. */
-    struct child *c = (struct child *)&f->children[side];
+    struct child *c = &f->children[side];
     if (c->known) return err_none();
     const struct digest path = child_path(u, f, side);
     ERR_TRY(state_tree_read(u->source, f->depth + 1, &path, &c->hash, &c->node));

@@ -1,0 +1,155 @@
+/* data_dir.c - making, opening and locking data directories. */
+#include "ledger/data_dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PATH_BYTES_MAX 4096u
+#define LOG_MAP_BYTES_FIRST (64ull << 20)
+#define STATE_MAP_BYTES_FIRST (64ull << 20)
+
+static struct err sub_path(char out[PATH_BYTES_MAX], const char *dir, const char *name)
+{
+    const int wanted = snprintf(out, PATH_BYTES_MAX, "%s/%s", dir, name);
+    if (wanted < 0 || (size_t)wanted >= PATH_BYTES_MAX)
+        return err_make(ERR_CONFIG, "the path of the data directory is too long");
+    return err_none();
+}
+
+static struct err lock_dir(const char *dir, int flags, int *out)
+{
+    char path[PATH_BYTES_MAX];
+    ERR_TRY(sub_path(path, dir, "LOCK"));
+    const int fd = open(path, O_RDWR | O_CLOEXEC | flags, 0600);
+    if (fd < 0 && errno == ENOENT)
+        return err_make(ERR_CONFIG, "%s is not a data directory; make one with pbftd --init (see pbftd --help)", dir);
+    if (fd < 0) return err_system(errno, "cannot open %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        const int why = errno;
+        (void)close(fd);
+        if (why == EWOULDBLOCK)
+            return err_make(ERR_CONFIG, "another process runs on the data directory %s; stop it first", dir);
+        return err_system(why, "cannot lock %s", path);
+    }
+    *out = fd;
+    return err_none();
+}
+
+static struct err init_log(const char *dir, const struct group *g, uint32_t replica)
+{
+    char path[PATH_BYTES_MAX];
+    struct kv_store *log;
+    ERR_TRY(sub_path(path, dir, "log"));
+    ERR_TRY(kv_store_open_lmdb(path, KV_OPEN_CREATE, log_table_names, LOG_TABLE_COUNT, LOG_MAP_BYTES_FIRST, &log));
+    struct kv_batch *b = kv_batch_new();
+    const struct wire_store_identity identity = {.format = LOG_STORE_FORMAT, .group = g->id, .replica = replica};
+    log_put_identity(b, &identity);
+    log_put_view(b, 0);
+    log_put_clean(b); /* a new group has cast no vote that could be forgotten */
+    struct err e = kv_store_apply(log, b);
+    kv_batch_free(b);
+    kv_store_close(log);
+    return e;
+}
+
+static struct err init_state(const char *dir, const struct group *g)
+{
+    char path[PATH_BYTES_MAX];
+    struct kv_store *state;
+    ERR_TRY(sub_path(path, dir, "state"));
+    ERR_TRY(kv_store_open_lmdb(path, KV_OPEN_CREATE, state_table_names, STATE_TABLE_COUNT, STATE_MAP_BYTES_FIRST,
+                               &state));
+    struct err e = executor_init(state, g);
+    kv_store_close(state);
+    return e;
+}
+
+struct err data_dir_init(const char *dir, const struct group *g, uint32_t replica)
+{
+    int lock;
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST) return err_system(errno, "cannot make the data directory %s", dir);
+    struct err e = lock_dir(dir, O_CREAT | O_EXCL, &lock);
+    if (e.code == ERR_IO && errno == EEXIST)
+        return err_make(ERR_CONFIG, "%s is a data directory already; init never touches an existing one", dir);
+    if (err_is(&e)) return e;
+    e = init_state(dir, g);
+    if (!err_is(&e)) e = init_log(dir, g, replica); /* last: a directory without it is refused as incomplete */
+    (void)close(lock);
+    return e;
+}
+
+static struct err check_identity(const char *dir, struct kv_store *log, const struct group *g, uint32_t replica)
+{
+    struct wire_store_identity identity;
+    char has[2 * DIGEST_BYTES + 1];
+    char wants[2 * DIGEST_BYTES + 1];
+    ERR_TRY(log_get_identity(log, &identity));
+    if (identity.format != LOG_STORE_FORMAT)
+        return err_make(ERR_CONFIG, "data directory %s has format %llu, this program reads format %u", dir,
+                        (unsigned long long)identity.format, LOG_STORE_FORMAT);
+    if (!digest_equal(&identity.group, &g->id)) {
+        hex_encode(has, identity.group.bytes, 8);
+        hex_encode(wants, g->id.bytes, 8);
+        return err_make(ERR_CONFIG, "data directory %s belongs to group %s..., the group file says %s...", dir, has,
+                        wants);
+    }
+    if (identity.replica != replica)
+        return err_make(ERR_CONFIG, "data directory %s belongs to replica %llu, the configuration says %u", dir,
+                        (unsigned long long)identity.replica, replica);
+    return err_none();
+}
+
+struct err data_dir_open(const char *dir, const struct group *g, uint32_t replica, struct data_dir *out)
+{
+    char path[PATH_BYTES_MAX];
+    struct data_dir d = {.lock_fd = -1};
+    ERR_TRY(lock_dir(dir, 0, &d.lock_fd));
+    struct err e = sub_path(path, dir, "log");
+    if (!err_is(&e))
+        e = kv_store_open_lmdb(path, KV_OPEN_EXISTING, log_table_names, LOG_TABLE_COUNT, LOG_MAP_BYTES_FIRST, &d.log);
+    if (!err_is(&e)) e = check_identity(dir, d.log, g, replica);
+    if (!err_is(&e)) e = sub_path(path, dir, "state");
+    if (!err_is(&e))
+        e = kv_store_open_lmdb(path, KV_OPEN_EXISTING, state_table_names, STATE_TABLE_COUNT, STATE_MAP_BYTES_FIRST,
+                               &d.state);
+    if (err_is(&e)) {
+        data_dir_close(&d);
+        if (e.code == ERR_NOT_FOUND) e.code = ERR_CORRUPT;
+        return e;
+    }
+    *out = d;
+    return err_none();
+}
+
+struct err data_dir_open_reader(const char *dir, struct data_dir *out, struct wire_store_identity *identity)
+{
+    char path[PATH_BYTES_MAX];
+    struct data_dir d = {.lock_fd = -1};
+    ERR_TRY(sub_path(path, dir, "log"));
+    struct err e =
+        kv_store_open_lmdb(path, KV_OPEN_READ_ONLY, log_table_names, LOG_TABLE_COUNT, LOG_MAP_BYTES_FIRST, &d.log);
+    if (e.code == ERR_NOT_FOUND) e = err_make(ERR_CONFIG, "%s is not a data directory of a replica", dir);
+    if (!err_is(&e)) e = log_get_identity(d.log, identity);
+    if (!err_is(&e) && identity->format != LOG_STORE_FORMAT)
+        e = err_make(ERR_CONFIG, "data directory %s has format %llu, this program reads format %u", dir,
+                     (unsigned long long)identity->format, LOG_STORE_FORMAT);
+    if (err_is(&e)) {
+        data_dir_close(&d);
+        return e;
+    }
+    *out = d;
+    return err_none();
+}
+
+void data_dir_close(struct data_dir *d)
+{
+    if (d->log != NULL) kv_store_close(d->log);
+    if (d->state != NULL) kv_store_close(d->state);
+    if (d->lock_fd >= 0) (void)close(d->lock_fd);
+    *d = (struct data_dir){.lock_fd = -1};
+}

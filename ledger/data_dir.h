@@ -1,0 +1,29 @@
+/* data_dir.h - a replica's data directory.
+ *
+ *   DIR/LOCK         held with flock by the replica that runs on it
+ *   DIR/log/         first LMDB environment (ledger/log_store.h)
+ *   DIR/state/       second LMDB environment (ledger/state.h)
+ *
+ * It is made only by an explicit init, never by starting (design.md 7.6).
+ */
+#ifndef PBFT_LEDGER_DATA_DIR_H
+#define PBFT_LEDGER_DATA_DIR_H
+
+#include "ledger/log_store.h"
+
+struct data_dir {
+    int lock_fd; /* -1 when opened for reading only */
+    struct kv_store *log;
+    struct kv_store *state;
+};
+
+/* Makes the directory of a new member of a new group. Errors: ERR_CONFIG when there is one already, ERR_IO, ERR_NO_SPACE. */
+MUST_USE struct err data_dir_init(const char *dir, const struct group *g, uint32_t replica);
+/* Opens and locks it. Errors, each naming the directory and the cure: ERR_CONFIG (absent; another process holds it; of
+ * another group, replica or format), ERR_CORRUPT, ERR_IO. */
+MUST_USE struct err data_dir_open(const char *dir, const struct group *g, uint32_t replica, struct data_dir *out);
+/* Opens the log environment alone, for reading, also beside a running replica. */
+MUST_USE struct err data_dir_open_reader(const char *dir, struct data_dir *out, struct wire_store_identity *identity);
+void data_dir_close(struct data_dir *d);
+
+#endif

@@ -1,0 +1,89 @@
+/* reply.c - building REPLY messages. */
+#include "ledger/reply.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct err reply_open(struct reply_source *s, const struct reply_signer *signer, const struct wire_header *header,
+                      struct wire_list entries)
+{
+    memset(s, 0, sizeof *s);
+    if (entries.count == 0 || entries.count != header->count)
+        return err_make(ERR_CORRUPT, "block %llu has another number of entries than its header says",
+                        (unsigned long long)header->seq);
+    s->signer = signer;
+    s->header = *header;
+    s->count = entries.count;
+    s->entries = mem_alloc(sizeof *s->entries * entries.count);
+    struct digest *leaves = mem_alloc(sizeof *leaves * entries.count);
+    struct wire_iterator i = wire_list_start(entries);
+    struct wire_entry entry;
+    uint32_t k = 0;
+    while (k < s->count && wire_list_next_raw(&i, &wire_record_entry, &entry, &s->entries[k])) {
+        leaves[k] = merkle_leaf(s->entries[k]);
+        k++;
+    }
+    CHECK_OP(k, ==, s->count); /* the list was decoded before */
+    merkle_levels_build(&s->levels, leaves, s->count);
+    free(leaves);
+    const struct digest root = merkle_levels_root(&s->levels);
+    if (!digest_equal(&root, &header->entries_root)) {
+        reply_close(s);
+        return err_make(ERR_CORRUPT, "the entries of block %llu do not have the root its header names",
+                        (unsigned long long)header->seq);
+    }
+    struct wire_reply m = {.epoch = signer->epoch, .sender = signer->self, .header = *header};
+    const struct digest statement = wire_record_signing_digest(&signer->group, &wire_record_reply, &m);
+    signer->sign(signer->context, &statement, &s->signature);
+    return err_none();
+}
+
+void reply_close(struct reply_source *s)
+{
+    merkle_levels_free(&s->levels);
+    free(s->entries);
+    s->entries = NULL;
+}
+
+static void add_entry(const struct reply_source *s, uint32_t index, struct wire_list *list, struct buffer *out)
+{
+    struct digest path[MERKLE_PATH_MAX];
+    uint8_t space[MERKLE_PATH_MAX * 34u];
+    struct writer nodes = writer_of(space, sizeof space);
+    struct wire_proven_entry item = {.index = index};
+    CHECK(wire_decode_record(&wire_record_entry, s->entries[index], &item.entry) == NULL);
+    const uint32_t length = merkle_levels_path(&s->levels, index, path);
+    for (uint32_t k = 0; k < length; k++)
+        wire_list_add_digest(&item.path, &nodes, &path[k]);
+    CHECK(!nodes.overflow);
+    const size_t size = wire_record_size(&wire_record_proven_entry, &item);
+    struct writer w = writer_of(buffer_reserve(out, size), size);
+    wire_encode_record(&wire_record_proven_entry, &item, &w);
+    out->len += w.len;
+    list->count++;
+}
+
+struct blob *reply_message(const struct reply_source *s, uint64_t view, const struct reply_range *ranges,
+                           uint32_t range_count)
+{
+    struct buffer items = {0};
+    struct wire_reply m = {.epoch = s->signer->epoch,
+                           .sender = s->signer->self,
+                           .header = s->header,
+                           .signature = s->signature,
+                           .view = view};
+    for (uint32_t r = 0; r < range_count; r++) {
+        if (ranges[r].first >= s->count || ranges[r].count > s->count - ranges[r].first) {
+            buffer_free(&items);
+            return NULL;
+        }
+        for (uint32_t k = 0; k < ranges[r].count; k++)
+            add_entry(s, ranges[r].first + k, &m.entries, &items);
+    }
+    m.entries.items = bytes_of(items.data, items.len);
+    struct blob *out = wire_encode_blob(&wire_record_reply, &m);
+    buffer_free(&items);
+    return out;
+}

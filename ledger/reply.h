@@ -1,0 +1,41 @@
+/* reply.h - REPLY messages: a block header signed once, and for each client its entries with their paths in the block's
+ * entry tree. All of a client's entries of a block travel in one message. */
+#ifndef PBFT_LEDGER_REPLY_H
+#define PBFT_LEDGER_REPLY_H
+
+#include "crypto/merkle_levels.h"
+#include "ledger/executor.h"
+
+/* Who speaks. */
+struct reply_signer {
+    struct digest group;
+    uint64_t epoch;
+    uint32_t self;
+    void (*sign)(void *context, const struct digest *digest, struct signature *out);
+    void *context;
+};
+
+/* A block opened for replying: header signed, entry tree built. Borrows the entries. */
+struct reply_source {
+    const struct reply_signer *signer;
+    struct wire_header header;
+    struct signature signature;
+    struct merkle_levels levels;
+    struct bytes *entries; /* each encoded entry */
+    uint32_t count;
+};
+
+/* entries holds header.count encoded entries, at least one. ERR_CORRUPT when they do not match the header's root. */
+MUST_USE struct err reply_open(struct reply_source *s, const struct reply_signer *signer,
+                               const struct wire_header *header, struct wire_list entries);
+void reply_close(struct reply_source *s);
+
+struct reply_range {
+    uint32_t first; /* entry in the block */
+    uint32_t count;
+};
+/* A REPLY with these entries; one reference, the caller's. NULL when a range is outside the block. */
+struct blob *reply_message(const struct reply_source *s, uint64_t view, const struct reply_range *ranges,
+                           uint32_t range_count);
+
+#endif
