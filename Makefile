@@ -11,6 +11,7 @@ WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla -Wmissing-prototype
 BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -I. $(WARN) -fPIE -fstack-protector-strong -g -MMD -MP -pthread
 # -Wformat-truncation (a gcc guess) fires on every cut that struct err makes on purpose.
 ifneq (,$(findstring clang,$(CC)))
+BASE_CFLAGS += -Wno-string-conversion
 else
 BASE_CFLAGS += -Wno-format-truncation
 endif

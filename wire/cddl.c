@@ -27,17 +27,17 @@ static const char cddl_head[] =
     "; where 0x0e is the length of the tag, and the signed part is every byte of the encoded message from its first\n"
     "; (the array head, which counts all fields) up to where the `signature` field's byte string begins. Fields after\n"
     "; `signature` are not signed; they are bound by fields that are.\n"
-    "; A member_signature in a certificate is the signature of the message that the certificate stands for (PRE-PREPARE,\n"
+    "; A member_signature in a certificate is the signature of the message that the certificate stands for "
+    "(PRE-PREPARE,\n"
     "; PREPARE, COMMIT or CHECKPOINT), with the certificate's fields and sender = id; a reproposal's is that of the\n"
     "; PRE-PREPARE(view of the NEW-VIEW, seq, digest).\n"
     "\n";
 
-static const char cddl_sizes[] =
-    "\n"
-    "digest = bstr .size 32      ; SHA-256\n"
-    "public_key = bstr .size 32  ; Ed25519\n"
-    "signature = bstr .size 64   ; Ed25519\n"
-    "\n";
+static const char cddl_sizes[] = "\n"
+                                 "digest = bstr .size 32      ; SHA-256\n"
+                                 "public_key = bstr .size 32  ; Ed25519\n"
+                                 "signature = bstr .size 64   ; Ed25519\n"
+                                 "\n";
 
 static void print_bytes_type(uint64_t max, struct buffer *out)
 {
@@ -123,7 +123,8 @@ void wire_print_cddl(struct buffer *out)
 #define MAJOR_BYTES 2u
 #define MAJOR_ARRAY 4u
 
-/* One entry per width that can hold the value: also the heads that are not the shortest, which a decoder must refuse. */
+/* One entry per width that can hold the value: also the heads that are not the shortest, which a decoder must refuse.
+ */
 static void print_heads(const char *name, unsigned major, uint64_t value, struct buffer *out)
 {
     static const struct {
@@ -136,8 +137,7 @@ static void print_heads(const char *name, unsigned major, uint64_t value, struct
         if (value > widths[i].max) continue;
         uint8_t raw[8];
         be64_put(raw, value);
-        buffer_printf(out, "%s_%" PRIu64 "_in_%u=\"\\x%02x", name, value, widths[i].bytes,
-                      major << 5 | widths[i].code);
+        buffer_printf(out, "%s_%" PRIu64 "_in_%u=\"\\x%02x", name, value, widths[i].bytes, major << 5 | widths[i].code);
         for (unsigned k = 8 - widths[i].bytes; k < 8; k++)
             buffer_printf(out, "\\x%02x", raw[k]);
         buffer_printf(out, "\"\n");

@@ -27,7 +27,10 @@ static uint64_t generate_uint(struct prng *random, uint64_t max)
     case 0: value = prng_below(random, 32); break;
     case 1: value = max - (max > 0 ? prng_below(random, 2) : 0); break;
     case 2: value = edges[prng_below(random, EDGE_COUNT)]; break;
-    case 3: value = prng_next(random) >> prng_below(random, 64); break;
+    case 3: /* two statements: the order of two calls in one expression is the compiler's */
+        value = prng_next(random);
+        value >>= prng_below(random, 64);
+        break;
     }
     if (value <= max) return value;
     return value % (max + 1); /* max + 1 does not wrap: some value is above max */
@@ -160,7 +163,11 @@ bool wire_generate_message(enum wire_type type, struct prng *random, struct writ
     const struct wire_record *record = wire_record_of_type((uint64_t)type);
     CHECK(record != NULL);
     union wire_any_record body;
-    if (!wire_generate_record(record, random, scratch, &body)) return false;
+    /* the value in the left half of the room, its encoding, little longer, behind it */
+    struct writer content = *scratch;
+    content.cap = scratch->len + (scratch->cap - scratch->len) / 2;
+    if (!wire_generate_record(record, random, &content, &body)) return false;
+    scratch->len = content.len;
     const size_t size = wire_record_size(record, &body);
     if (size > scratch->cap - scratch->len) return false;
     const size_t from = scratch->len;

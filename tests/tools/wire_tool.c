@@ -1,6 +1,7 @@
 /* wire_tool.c - writes what is generated from the wire schema, and reads messages for a person.
  *
- * Used by `make` to refresh docs/wire.cddl, tests/vectors/ and the seeds of tests/fuzz/fuzz_wire.c. It is not installed.
+ * Used by `make` to refresh docs/wire.cddl, tests/vectors/ and the seeds of tests/fuzz/fuzz_wire.c. It is not
+ * installed.
  */
 #include "tests/fixture/wire_vectors.h"
 #include "wire/any_record.h"
@@ -73,8 +74,8 @@ static int decode(const char *hex, const char *name)
     }
     struct wire_message message;
     union wire_any_record value;
-    const char *fault = record == NULL ? wire_decode(blob_bytes(b), &message)
-                                       : wire_decode_record(record, blob_bytes(b), &value);
+    const char *fault =
+        record == NULL ? wire_decode(blob_bytes(b), &message) : wire_decode_record(record, blob_bytes(b), &value);
     if (fault == NULL && record == NULL) wire_print_message(&message, &out);
     if (fault == NULL && record != NULL) wire_print_record(record, &value, &out);
     blob_release(b);

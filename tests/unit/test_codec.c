@@ -1,5 +1,6 @@
-/* test_codec.c - one encoding per value: whatever decodes encodes to the same bytes, everything else is refused with the
- * sentence that says why. Random values come from wire/generate.h, malformed ones from tests/vectors/wire_bad.txt. */
+/* test_codec.c - one encoding per value: whatever decodes encodes to the same bytes, everything else is refused with
+ * the sentence that says why. Random values come from wire/generate.h, malformed ones from tests/vectors/wire_bad.txt.
+ */
 #include "tests/fixture/aborts.h"
 #include "tests/fixture/wire_vectors.h"
 #include "wire/any_record.h"
@@ -83,11 +84,8 @@ static void test_codec_largest_strings_round_trip(void **state)
     (void)state;
     struct blob *batch = blob_new(BATCH_BYTES_MAX);
     memset(batch->data, 0x5a, batch->len);
-    const struct wire_pre_prepare in = {.epoch = EPOCH_MAX,
-                                        .sender = REPLICAS_MAX - 1,
-                                        .view = VIEW_MAX,
-                                        .seq = SEQ_MAX,
-                                        .batch = blob_bytes(batch)};
+    const struct wire_pre_prepare in = {
+        .epoch = EPOCH_MAX, .sender = REPLICAS_MAX - 1, .view = VIEW_MAX, .seq = SEQ_MAX, .batch = blob_bytes(batch)};
     struct wire_message out;
     struct blob *b = wire_encode_blob(&wire_record_pre_prepare, &in);
     assert_null(wire_decode(blob_bytes(b), &out));
@@ -239,7 +237,8 @@ static void cuts(const struct wire_record *record, uint32_t index)
     for (uint32_t i = 0; i < 20; i++) {
         struct blob *b = random_blob(record, &random, &scratch, &value);
         for (size_t len = 0; len < b->len; len++) {
-            struct blob *cut = blob_copy(bytes_of(b->data, len)); /* its own memory, so that a sanitizer sees overreach */
+            struct blob *cut =
+                blob_copy(bytes_of(b->data, len)); /* its own memory, so that a sanitizer sees overreach */
             assert_string_equal(wire_decode_record(record, blob_bytes(cut), &value), "the bytes end inside a value");
             blob_release(cut);
         }

@@ -236,6 +236,14 @@ static void test_cli_options_after_double_dash_are_words(void **state)
     assert_failed(RUN("key", "show", "--", "--help"), 4, "--help does not exist");
 }
 
+static void test_cli_call_after_a_failed_one_starts_afresh(void **state)
+{
+    (void)state;
+    /* getopt stops in the middle of "-xh"; the rest must not be taken for the next call's. */
+    assert_failed(RUN("key", "new", "a.key", "-xh"), 2, "no option -x");
+    assert_failed(RUN("key", "show", "b.key"), 4, "b.key does not exist");
+}
+
 /* --- key --- */
 
 static void test_key_new_over_a_file_is_refused(void **state)
@@ -570,6 +578,7 @@ int main(void)
         TEST(test_cli_option_or_kind_that_does_not_fit_is_usage),
         TEST(test_cli_help_goes_to_stdout),
         TEST(test_cli_options_after_double_dash_are_words),
+        TEST(test_cli_call_after_a_failed_one_starts_afresh),
         TEST(test_key_new_over_a_file_is_refused),
         TEST(test_key_new_writes_a_private_file_and_prints_its_public_key),
         TEST(test_key_new_development_marks_the_file),

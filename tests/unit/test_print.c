@@ -119,8 +119,8 @@ static void test_print_message_of_no_type_is_a_failed_check(void **state)
 static json_t *parse(const struct buffer *text)
 {
     json_error_t error;
-    json_t *root = json_loadb((const char *)text->data, text->len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL,
-                              &error);
+    json_t *root =
+        json_loadb((const char *)text->data, text->len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
     if (root == NULL) fail_msg("%s at %d", error.text, error.position);
     return root;
 }

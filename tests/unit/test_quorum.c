@@ -30,9 +30,10 @@ static void test_quorum_every_size_keeps_safety_and_liveness(void **state)
         assert_int_equal(q.replica_count, n);
         assert_true(3 * q.faulty_max + 1 <= n && n < 3 * (q.faulty_max + 1) + 1); /* f is the largest there is */
         assert_int_equal(q.weak, q.faulty_max + 1);
-        assert_true(2 * q.quorum - n >= q.faulty_max + 1);      /* two quorums share a correct replica */
-        assert_true(n - q.faulty_max >= q.quorum);              /* the correct ones are a quorum */
-        assert_true(2 * (q.quorum - 1) - n < q.faulty_max + 1 || 2 * (q.quorum - 1) < n); /* and none smaller would do */
+        assert_true(2 * q.quorum - n >= q.faulty_max + 1); /* two quorums share a correct replica */
+        assert_true(n - q.faulty_max >= q.quorum);         /* the correct ones are a quorum */
+        assert_true(2 * (q.quorum - 1) - n < q.faulty_max + 1 ||
+                    2 * (q.quorum - 1) < n); /* and none smaller would do */
         if (n == 3 * q.faulty_max + 1) assert_int_equal(q.quorum, 2 * q.faulty_max + 1);
     }
 }
@@ -41,9 +42,10 @@ static void test_quorum_known_sizes_have_known_quorums(void **state)
 {
     (void)state;
     static const uint32_t known[][3] = {/* N, f, Q */
-                                        {1, 0, 1},  {2, 0, 2},  {3, 0, 2},  {4, 1, 3},   {5, 1, 4},     {6, 1, 4},
-                                        {7, 2, 5},  {8, 2, 6},  {9, 2, 6},  {10, 3, 7},  {11, 3, 8},    {12, 3, 8},
-                                        {13, 4, 9}, {31, 10, 21}, {100, 33, 67}, {127, 42, 85}, {128, 42, 86}};
+                                        {1, 0, 1},     {2, 0, 2},    {3, 0, 2},  {4, 1, 3},    {5, 1, 4},
+                                        {6, 1, 4},     {7, 2, 5},    {8, 2, 6},  {9, 2, 6},    {10, 3, 7},
+                                        {11, 3, 8},    {12, 3, 8},   {13, 4, 9}, {31, 10, 21}, {100, 33, 67},
+                                        {127, 42, 85}, {128, 42, 86}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         const struct quorum q = quorum_of(known[i][0]);
         assert_int_equal(q.faulty_max, known[i][1]);

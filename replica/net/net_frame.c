@@ -1,0 +1,190 @@
+/* net_frame.c - frames in and out of an open connection. */
+#include "replica/net/net_internal.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define READ_TURN_BYTES (512u * 1024u) /* read from one connection in one turn of the loop */
+#define PARTIAL_FIRST_BYTES 65536u
+
+/* ---- receiving ---- */
+
+static void finish_frame(struct net_connection *c)
+{
+    struct blob *frame = c->partial;
+    c->partial = NULL;
+    c->head_len = 0;
+    c->had_frame = true;
+    frame->len = c->frame_len;
+    c->net->events.frame(c->net->context, c, frame);
+}
+
+/* Room for more of the frame: what has come doubles, so a claimed length alone costs nothing. */
+static void grow_partial(struct net_connection *c)
+{
+    size_t cap = c->partial == NULL ? PARTIAL_FIRST_BYTES : c->partial->len * 2;
+    if (cap > c->frame_len) cap = c->frame_len;
+    struct blob *larger = blob_new(cap);
+    if (c->partial != NULL) {
+        memcpy(larger->data, c->partial->data, c->partial_len);
+        blob_release(c->partial);
+    }
+    c->partial = larger;
+}
+
+static void take_head(struct net_connection *c)
+{
+    const size_t len = be32_get(c->head);
+    if (len == 0 || len > c->frame_bytes_max) {
+        net_close(c, "a frame has a length of zero or over the limit");
+        return;
+    }
+    c->frame_len = len;
+    c->partial_len = 0;
+    c->frame_since = ev_now(c->net->loop);
+    grow_partial(c);
+}
+
+static void take_bytes(struct net_connection *c, const uint8_t *data, size_t len)
+{
+    while (len > 0 && c->state == NET_STATE_OPEN) {
+        if (c->head_len < sizeof c->head) {
+            const size_t part = len < sizeof c->head - c->head_len ? len : sizeof c->head - c->head_len;
+            memcpy(c->head + c->head_len, data, part);
+            c->head_len += part;
+            data += part;
+            len -= part;
+            if (c->head_len == sizeof c->head) take_head(c);
+            continue;
+        }
+        if (c->partial_len == c->partial->len) grow_partial(c);
+        const size_t room = c->partial->len - c->partial_len;
+        const size_t part = len < room ? len : room;
+        memcpy(c->partial->data + c->partial_len, data, part);
+        c->partial_len += part;
+        data += part;
+        len -= part;
+        if (c->partial_len == c->frame_len) finish_frame(c);
+    }
+}
+
+void net_read(struct net_connection *c)
+{
+    uint8_t space[NET_STAGE_BYTES];
+    size_t total = 0;
+    while (c->state == NET_STATE_OPEN && total < READ_TURN_BYTES) {
+        const ssize_t got = gnutls_record_recv(c->session, space, sizeof space);
+        if (got > 0) {
+            total += (size_t)got;
+            c->net->counts.bytes_in += (uint64_t)got;
+            take_bytes(c, space, (size_t)got);
+            continue;
+        }
+        if (got == GNUTLS_E_AGAIN || got == GNUTLS_E_INTERRUPTED) return;
+        if (got == 0 || got == GNUTLS_E_PREMATURE_TERMINATION)
+            net_close(c, "the peer closed the connection");
+        else if (got == GNUTLS_E_FATAL_ALERT_RECEIVED)
+            net_close(c, "the peer refused this connection's key");
+        else if (gnutls_error_is_fatal((int)got) != 0)
+            net_close(c, gnutls_strerror((int)got));
+        return;
+    }
+    /* bytes that GnuTLS has read already will not make the socket readable again */
+    if (c->state == NET_STATE_OPEN && gnutls_record_check_pending(c->session) > 0)
+        ev_feed_event(c->net->loop, &c->io, EV_READ);
+}
+
+/* ---- sending ---- */
+
+bool net_send(struct net_connection *c, struct blob *frame)
+{
+    CHECK_OP(frame->len, >, 0);
+    CHECK_OP(frame->len, <=, UINT32_MAX);
+    if (c->state != NET_STATE_OPEN || c->close_flushed) return false;
+    if (frame->len + 4 > c->queue_bytes_max || c->queue_bytes > c->queue_bytes_max - frame->len - 4) return false;
+    struct net_item *item = mem_alloc(sizeof *item);
+    item->next = NULL;
+    item->frame = blob_retain(frame);
+    if (c->queue_bytes == 0) c->progress = ev_now(c->net->loop);
+    if (c->queue_last == NULL)
+        c->queue_first = item;
+    else
+        c->queue_last->next = item;
+    c->queue_last = item;
+    c->queue_bytes += frame->len + 4;
+    net_mark_dirty(c);
+    return true;
+}
+
+static void pop_item(struct net_connection *c)
+{
+    struct net_item *item = c->queue_first;
+    c->queue_first = item->next;
+    if (c->queue_first == NULL) c->queue_last = NULL;
+    blob_release(item->frame);
+    free(item);
+    c->item_pos = 0;
+}
+
+/* Fills one TLS record from the frames that wait. */
+static void fill_stage(struct net_connection *c)
+{
+    while (c->queue_first != NULL && c->stage_len < sizeof c->stage) {
+        const struct blob *frame = c->queue_first->frame;
+        const size_t room = sizeof c->stage - c->stage_len;
+        if (c->item_pos < 4) {
+            uint8_t head[4];
+            be32_put(head, (uint32_t)frame->len);
+            const size_t part = room < 4 - c->item_pos ? room : 4 - c->item_pos;
+            memcpy(c->stage + c->stage_len, head + c->item_pos, part);
+            c->stage_len += part;
+            c->item_pos += part;
+            continue;
+        }
+        const size_t left = frame->len + 4 - c->item_pos;
+        const size_t part = room < left ? room : left;
+        memcpy(c->stage + c->stage_len, frame->data + (c->item_pos - 4), part);
+        c->stage_len += part;
+        c->item_pos += part;
+        if (c->item_pos == frame->len + 4) pop_item(c);
+    }
+}
+
+void net_flush(struct net_connection *c)
+{
+    while (c->state == NET_STATE_OPEN) {
+        if (!c->stage_offered) fill_stage(c);
+        if (c->stage_len == 0) break;
+        /* after AGAIN GnuTLS holds the record itself and wants to be called with nothing */
+        const ssize_t sent = gnutls_record_send(c->session, c->stage_offered ? NULL : c->stage,
+                                                c->stage_offered ? 0 : c->stage_len);
+        if (sent == GNUTLS_E_AGAIN || sent == GNUTLS_E_INTERRUPTED) {
+            c->stage_offered = true;
+            net_watch(c, EV_READ | EV_WRITE);
+            return;
+        }
+        if (sent < 0) {
+            net_close(c, gnutls_strerror((int)sent));
+            return;
+        }
+        c->stage_offered = false;
+        c->net->counts.bytes_out += (uint64_t)sent;
+        c->queue_bytes -= (size_t)sent;
+        c->progress = ev_now(c->net->loop);
+        memmove(c->stage, c->stage + sent, c->stage_len - (size_t)sent);
+        c->stage_len -= (size_t)sent;
+    }
+    if (c->state != NET_STATE_OPEN) return;
+    net_watch(c, EV_READ);
+    if (c->close_flushed) net_close(c, c->close_reason);
+}
+
+void net_frame_free(struct net_connection *c)
+{
+    while (c->queue_first != NULL)
+        pop_item(c);
+    blob_release(c->partial);
+    c->partial = NULL;
+}

@@ -1,0 +1,60 @@
+/* storage.h - the storage thread of the log environment: group commit of what the core persists, blocks that ride
+ * along, and reads of blocks for others (design.md sections 7 and 10). */
+#ifndef PBFT_REPLICA_RUN_STORAGE_H
+#define PBFT_REPLICA_RUN_STORAGE_H
+
+#include "ledger/log_store.h"
+#include "ledger/reply.h"
+#include "replica/core/core.h"
+#include "replica/run/worker.h"
+
+#define STORAGE_BLOCK_WAIT_MS 100u /* a block waits this long for a certificate to ride with */
+#define STORAGE_RETRY_MS 1000u     /* disk full: try again */
+
+enum storage_kind {
+    STORAGE_PERSIST,      /* token .. batch, as in the effect */
+    STORAGE_BLOCK,        /* block, certificate, batch: no sync of its own */
+    STORAGE_READ_BLOCKS,  /* seq, count -> out[]: DATA messages */
+    STORAGE_READ_ANSWER,  /* seq, range -> out[0]: a REPLY, or nothing */
+};
+
+struct storage_job {
+    struct worker_job job;
+    enum storage_kind kind;
+    uint64_t seq;
+    /* PERSIST */
+    uint64_t token;
+    enum core_persist_kind persist;
+    uint64_t view;
+    struct digest digest;
+    struct blob *record;
+    struct blob *batch; /* BLOCK too */
+    /* BLOCK; the block is freed by the storage thread */
+    struct executed_block *block;
+    struct blob *certificate;
+    /* READ */
+    uint32_t to;    /* member or client; the loop's business */
+    uint32_t count;
+    struct reply_range range;
+    uint32_t out_count;
+    struct blob *out[CORE_FETCH_BLOCKS_MAX];
+};
+
+void storage_job_free(struct storage_job *j);
+
+struct storage;
+
+/* log and signer are borrowed. notify wakes the loop. */
+MUST_USE struct err storage_start(struct kv_store *log, const struct reply_signer *signer,
+                                  void (*notify)(void *context), void *context, struct storage **out);
+/* Takes over the job. */
+void storage_submit(struct storage *s, struct storage_job *job);
+/* A finished PERSIST or READ job, the caller's again; BLOCK jobs do not come back. */
+struct storage_job *storage_take_done(struct storage *s);
+uint64_t storage_syncs(const struct storage *s);
+bool storage_disk_full(const struct storage *s);
+/* Writes all that waits, ends the thread. */
+void storage_stop(struct storage *s);
+void storage_free(struct storage *s);
+
+#endif
