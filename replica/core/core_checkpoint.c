@@ -99,15 +99,7 @@ const char *core_on_executed(struct core *c, const struct core_executed *e)
     for (uint32_t i = 0; i < e->settled_count; i++)
         core_settle(c, e->settled[i].client, e->settled[i].seq);
     if (s != NULL) core_slot_move(c, s, CORE_SLOT_EXECUTED);
-    if (e->seq % CHECKPOINT_INTERVAL == 0) {
-        own_checkpoint(c, e);
-        struct wire_checkpoint_certificate fetched;
-        if (s != NULL && s->checkpoint != NULL) {
-            CHECK(wire_decode_record(&wire_record_checkpoint_certificate, blob_bytes(s->checkpoint), &fetched) ==
-                  NULL);
-            core_offer_stable(c, &fetched);
-        }
-    }
+    if (e->seq % CHECKPOINT_INTERVAL == 0) own_checkpoint(c, e);
     if (c->executed >= c->fetch_until) core_fetch_blocks(c);
     return NULL;
 }
@@ -117,7 +109,7 @@ void core_offer_stable(struct core *c, const struct wire_checkpoint_certificate 
 {
     if (certificate->seq <= c->low || certificate->seq > c->executed || c->stable_token != 0) return;
     const struct core_checkpoint *p = core_checkpoint_at(c, certificate->seq);
-    if (p == NULL || p->seq != certificate->seq) return;
+    if (p == NULL || p->seq != certificate->seq || !p->durable) return; /* own blocks first (design.md 7.7) */
     if (!digest_equal(&p->header_hash, &certificate->header_hash) ||
         !digest_equal(&p->state_root, &certificate->state_root)) {
         c->diverged = true; /* Q members prove another state: ours is wrong, and no vote may rest on it */
@@ -156,6 +148,13 @@ void core_checkpoint_persisted(struct core *c)
         if (p->seq != seq || p->durable || p->token > c->durable_token) continue;
         p->durable = true;
         try_stable(c, p);
+        const struct core_slot *s = core_slot_const(c, seq);
+        struct wire_checkpoint_certificate fetched;
+        if (s != NULL && s->checkpoint != NULL) {
+            CHECK(wire_decode_record(&wire_record_checkpoint_certificate, blob_bytes(s->checkpoint), &fetched) ==
+                  NULL);
+            core_offer_stable(c, &fetched);
+        }
     }
     if (c->stable_token != 0 && c->stable_token <= c->durable_token) adopt_stable(c);
 }

@@ -81,10 +81,7 @@ static void add_persist(struct storage *s, struct storage_job *j)
         log_put_prepared(s->batch, j->seq, &j->digest, blob_bytes(j->record), blob_bytes(j->batch));
         break;
     case CORE_PERSIST_BLOCKS: break; /* the blocks are in the batch or on disk already */
-    case CORE_PERSIST_STABLE:
-        /* it looks at what is stored, so the blocks before it must be: one sync more for each checkpoint */
-        while (!flush(s))
-            (void)clock_monotonic_us();
+    case CORE_PERSIST_STABLE: /* the core asks for it only when the blocks up to seq are durable */
         e = log_put_stable(s->log, s->batch, j->seq, blob_bytes(j->record));
         break;
     case CORE_PERSIST_VOTE:
@@ -153,7 +150,7 @@ static void read_answer(struct storage *s, struct storage_job *j)
     struct reply_source source;
     struct err e = log_get_block(s->log, j->seq, &stored);
     if (!err_is(&e)) {
-        j->range.first = (uint32_t)(j->range.first - stored.header.first_index);
+        j->range.first = (uint32_t)(j->first_index - stored.header.first_index);
         e = reply_open(&source, s->signer, &stored.header, stored.entries);
     }
     if (err_is(&e)) {

@@ -35,6 +35,7 @@ struct storage_job {
     /* READ */
     uint32_t to;    /* member or client; the loop's business */
     uint32_t count;
+    uint64_t first_index; /* ANSWER: of the ledger; range.first is worked out from it */
     struct reply_range range;
     uint32_t out_count;
     struct blob *out[CORE_FETCH_BLOCKS_MAX];

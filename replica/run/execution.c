@@ -1,0 +1,184 @@
+/* execution.c - the execution thread. */
+#include "replica/run/execution.h"
+
+#include "base/check.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct execution {
+    struct worker *worker;
+    struct executor *executor;
+    const struct reply_signer *signer;
+    uint64_t fold_wanted; /* highest stable checkpoint not folded yet, for a full disk to be tried again */
+};
+
+void execution_job_free(struct execution_job *j)
+{
+    if (j == NULL) return;
+    blob_release(j->batch);
+    blob_release(j->certificate);
+    blob_release(j->query);
+    executed_block_free(j->block);
+    for (uint32_t i = 0; i < j->reply_count; i++)
+        blob_release(j->replies[i].bytes);
+    free(j->replies);
+    free(j->settled);
+    buffer_free(&j->value);
+    free(j);
+}
+
+static _Noreturn void end_process(const struct err *e)
+{
+    LOG(LOG_LEVEL_ERROR, "execution.failed", LOG_S("error", e->text),
+        LOG_S("action", "the process ends now; check the disk, then start again"));
+    abort();
+}
+
+static int compare_clients(const void *a, const void *b)
+{
+    const struct executed_request *const *x = a;
+    const struct executed_request *const *y = b;
+    if ((*x)->client != (*y)->client) return (*x)->client < (*y)->client ? -1 : 1;
+    return (*x)->first < (*y)->first ? -1 : (*x)->first > (*y)->first ? 1 : 0;
+}
+
+/* One REPLY for each client with new entries in the block. */
+static void make_replies(struct execution *x, struct execution_job *j)
+{
+    const struct executed_block *b = j->block;
+    struct reply_source source;
+    if (b->entry_count == 0) return;
+    const struct executed_request **order = mem_alloc(sizeof *order * b->request_count);
+    struct reply_range *ranges = mem_alloc(sizeof *ranges * b->request_count);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < b->request_count; i++)
+        if (b->requests[i].verdict == WINDOW_NEW) order[count++] = &b->requests[i];
+    qsort(order, count, sizeof *order, compare_clients);
+    j->replies = mem_zero(count + 1u, sizeof *j->replies);
+    struct err e = reply_open(&source, x->signer, &b->header, executed_block_entries(b));
+    if (err_is(&e)) end_process(&e); /* our own block contradicts itself */
+    for (uint32_t i = 0; i < count;) {
+        uint32_t n = 0;
+        const uint32_t client = order[i]->client;
+        for (; i < count && order[i]->client == client; i++)
+            ranges[n++] = (struct reply_range){.first = order[i]->first, .count = order[i]->count};
+        struct blob *bytes = reply_message(&source, j->view, ranges, n);
+        CHECK(bytes != NULL);
+        if (bytes->len <= FRAME_BYTES_MAX)
+            j->replies[j->reply_count++] = (struct execution_reply){.client = client, .bytes = bytes};
+        else
+            blob_release(bytes);
+    }
+    reply_close(&source);
+    free(order);
+    free(ranges);
+}
+
+static void run_batch(struct execution *x, struct execution_job *j)
+{
+    struct err e = executor_execute(x->executor, j->seq, blob_bytes(j->batch), &j->digest, &j->block);
+    if (err_is(&e)) end_process(&e);
+    const struct executed_block *b = j->block;
+    j->settled = mem_zero(b->request_count + 1u, sizeof *j->settled);
+    for (uint32_t i = 0; i < b->request_count; i++) {
+        const struct executed_request *r = &b->requests[i];
+        if (r->client == UINT32_MAX || r->verdict == WINDOW_OUTSIDE) continue;
+        j->settled[j->settled_count++] = (struct core_settled){.client = r->client, .seq = r->seq};
+    }
+    make_replies(x, j);
+}
+
+static void run_query(struct execution *x, struct execution_job *j)
+{
+    struct wire_message m;
+    struct app_result result = {.outcome = OUTCOME_REFUSED};
+    CHECK(wire_decode(blob_bytes(j->query), &m) == NULL); /* decoded before it was queued */
+    executor_query(x->executor, &m.query.operation, &result);
+    j->outcome = result.outcome;
+    j->value = result.value;
+    if (j->value.len > RESULT_BYTES_MAX) {
+        j->outcome = OUTCOME_REFUSED;
+        j->value.len = 0;
+    }
+    j->executed = executor_executed(x->executor);
+}
+
+static void run_find(struct execution *x, struct execution_job *j)
+{
+    const struct client_window *w = executor_window(x->executor, j->client);
+    j->verdict = w == NULL ? WINDOW_OUTSIDE : window_judge(w, j->seq, &j->transaction);
+    if (j->verdict == WINDOW_SAME) j->slot = *window_find(w, j->seq);
+}
+
+static void fold(struct execution *x)
+{
+    struct err e = executor_fold(x->executor, x->fold_wanted);
+    if (e.code == ERR_NO_SPACE) {
+        LOG_LIMITED(LOG_LEVEL_ERROR, "execution.disk-full", 0, LOG_S("error", e.text),
+                    LOG_S("action", "free some space; the state is folded as soon as there is room"));
+        return;
+    }
+    if (err_is(&e)) end_process(&e);
+    x->fold_wanted = 0;
+}
+
+static void execution_run(void *context, struct worker_job *chain, uint32_t *wait_ms)
+{
+    struct execution *x = context;
+    while (chain != NULL) {
+        struct execution_job *j = (struct execution_job *)chain;
+        chain = chain->next;
+        switch (j->kind) {
+        case EXECUTION_BATCH: run_batch(x, j); break;
+        case EXECUTION_FOLD: x->fold_wanted = j->seq; break;
+        case EXECUTION_QUERY: run_query(x, j); break;
+        case EXECUTION_FIND: run_find(x, j); break;
+        }
+        worker_done(x->worker, &j->job);
+    }
+    if (x->fold_wanted != 0) fold(x);
+    if (x->fold_wanted != 0) *wait_ms = 1000;
+}
+
+struct err execution_start(struct executor *executor, const struct reply_signer *signer,
+                           void (*notify)(void *context), void *context, struct execution **out)
+{
+    struct execution *x = mem_zero(1, sizeof *x);
+    x->executor = executor;
+    x->signer = signer;
+    struct err e = worker_start("execution", execution_run, x, notify, context, &x->worker);
+    if (err_is(&e)) {
+        free(x);
+        return e;
+    }
+    *out = x;
+    return err_none();
+}
+
+void execution_submit(struct execution *x, struct execution_job *job)
+{
+    worker_submit(x->worker, &job->job);
+}
+
+struct execution_job *execution_take_done(struct execution *x)
+{
+    return (struct execution_job *)worker_take_done(x->worker);
+}
+
+void execution_stop(struct execution *x)
+{
+    worker_stop(x->worker);
+}
+
+void execution_free(struct execution *x)
+{
+    if (x == NULL) return;
+    struct execution_job *j;
+    execution_stop(x);
+    while ((j = execution_take_done(x)) != NULL)
+        execution_job_free(j);
+    worker_free(x->worker);
+    free(x);
+}
