@@ -108,7 +108,7 @@ static bool option_fits(const struct cli_verb_option *o, const char *kind)
 /* Every option belongs to the kind asked for, and none it needs is missing. */
 static struct err call_check(const struct cli_verb *verb, const struct cli_verb_call *call)
 {
-    const char *kind = call->words[1];
+    const char *kind = call->words[1] == NULL ? "" : call->words[1];
     uint32_t known = 0;
     while (known < CLI_VERB_KINDS_MAX && verb->kinds[known] != NULL && strcmp(kind, verb->kinds[known]) != 0)
         known++;

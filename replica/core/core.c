@@ -207,6 +207,7 @@ static const char *on_stop(struct core *c)
 {
     if (!c->started || !c->active) return "not active: there is nothing to keep";
     if (c->stopping) return "already stopping";
+    c->draining = true;
     c->stopping = true;
     for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
         const struct core_slot *s = core_slot_const(c, n);
@@ -298,6 +299,7 @@ const char *core_step(struct core *c, const struct core_event *event, struct cor
     case CORE_EVENT_TICK: ignored = on_tick(c, event->tick.monotonic_us, event->tick.wall_ms); break;
     case CORE_EVENT_PERSISTED: ignored = on_persisted(c, event->persisted); break;
     case CORE_EVENT_EXECUTED: ignored = core_on_executed(c, event->executed); break;
+    case CORE_EVENT_DRAIN: c->draining = true; break;
     case CORE_EVENT_STOP: ignored = on_stop(c); break;
     }
     if (c->started && !c->diverged) core_advance(c);

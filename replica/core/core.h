@@ -47,6 +47,7 @@ enum core_event_type {
     CORE_EVENT_TICK,
     CORE_EVENT_PERSISTED,
     CORE_EVENT_EXECUTED,
+    CORE_EVENT_DRAIN, /* before a clean stop: propose nothing new, take no requests, go on voting */
     CORE_EVENT_STOP, /* clean stop: hand out the votes to be kept, then vote no more */
 };
 
@@ -217,5 +218,7 @@ struct core_summary {
     bool diverged;
 };
 struct core_summary core_summary(const struct core *c);
+/* Highest settled sequence of a client, as of the last executed block. */
+uint64_t core_client_highest(const struct core *c, uint32_t client);
 
 #endif

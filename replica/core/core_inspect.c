@@ -32,6 +32,11 @@ struct core_summary core_summary(const struct core *c)
     return out;
 }
 
+uint64_t core_client_highest(const struct core *c, uint32_t client)
+{
+    return client < c->config.client_count ? c->clients[client].window.highest_settled : 0;
+}
+
 static void trace_blob(struct hasher *h, const struct blob *b)
 {
     hasher_add_be64(h, b == NULL ? UINT64_MAX : b->len);

@@ -97,6 +97,7 @@ struct core_peer {
 struct core {
     struct core_config config;
     bool started;
+    bool draining;
     bool stopping;
     bool diverged;
     bool active; /* the entry into this view is durable: votes may leave (design.md 7.1) */

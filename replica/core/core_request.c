@@ -122,8 +122,8 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
         return NULL;
     }
     if (r->state != CORE_REQUEST_EMPTY) return "a request with this client sequence is in custody already";
-    if (c->stopping || c->custody_count >= custody_limit(c)) {
-        if (!from_member) send_busy(c, client, q->seq, &m->id, c->stopping ? BUSY_NOT_READY : BUSY_OVERLOAD);
+    if (c->draining || c->custody_count >= custody_limit(c)) {
+        if (!from_member) send_busy(c, client, q->seq, &m->id, c->draining ? BUSY_NOT_READY : BUSY_OVERLOAD);
         return "custody is full";
     }
     *r = (struct core_request){.state = CORE_REQUEST_HELD,
@@ -262,7 +262,7 @@ static bool propose_batch(struct core *c, struct core_slot *s, uint64_t previous
 /* At once when idle; while batches are under way, when enough has gathered or has waited. */
 static bool may_propose(const struct core *c)
 {
-    if (!c->active || c->stopping || !core_is_primary(c) || c->held_count == 0) return false;
+    if (!c->active || c->draining || !core_is_primary(c) || c->held_count == 0) return false;
     if (c->next_seq > c->low + WINDOW_BATCHES || c->next_seq <= c->abstain_until) return false;
     if (c->under_way == 0) return true;
     if (c->under_way >= c->config.pipeline_max) return false;

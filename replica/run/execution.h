@@ -36,7 +36,7 @@ struct execution_job {
     uint32_t reply_count;
     /* QUERY */
     struct blob *query;
-    uint64_t connection; /* who asked; the loop's business */
+    void *session; /* who asked; the loop's business */
     enum outcome outcome;
     uint64_t executed; /* the state it was answered from */
     struct buffer value;

@@ -1,0 +1,314 @@
+/* node.c - starting, running and stopping a replica. */
+#include "replica/run/node_internal.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "replica/run/recovery.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TICK_BUSY_SECONDS 0.002
+#define TICK_IDLE_SECONDS 0.025
+#define DRAIN_LEAST_SECONDS 0.3
+#define DRAIN_MOST_SECONDS 3.0
+
+void node_step(struct node *n, const struct core_event *event)
+{
+    const char *ignored = core_step(n->core, event, n->effects);
+    if (ignored != NULL && event->type == CORE_EVENT_MESSAGE)
+        LOG_LIMITED(LOG_LEVEL_DEBUG, "core.ignored", (uint64_t)(uintptr_t)ignored,
+                    LOG_S("type", wire_type_name(event->message.verified->msg.type)), LOG_S("reason", ignored));
+    node_perform(n, n->effects);
+}
+
+/* Gives the core the time, when it may matter. */
+void node_tick(struct node *n)
+{
+    const uint64_t now_us = clock_monotonic_us();
+    if (now_us - n->last_tick_us < 500) return;
+    n->last_tick_us = now_us;
+    const struct core_event event = {.type = CORE_EVENT_TICK, .tick = {now_us, clock_wall_ms()}};
+    node_step(n, &event);
+}
+
+static void on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+    struct node *n = w->data;
+    (void)events;
+    node_tick(n);
+    node_run_queries(n);
+    const struct core_summary s = core_summary(n->core);
+    w->repeat = s.under_way > 0 || s.custody > 0 ? TICK_BUSY_SECONDS : TICK_IDLE_SECONDS;
+    ev_timer_again(loop, w);
+    const bool ready = s.started && node_peers_connected(n) + 1 >= n->wire.quorum.quorum;
+    if (ready && !n->ready)
+        LOG(LOG_LEVEL_INFO, "replica.ready", LOG_U("view", s.view), LOG_U("executed", s.executed),
+            LOG_U("stable", s.low), LOG_U("peers", node_peers_connected(n)));
+    if (!ready && n->ready)
+        LOG(LOG_LEVEL_WARN, "replica.no-quorum", LOG_U("connected", node_peers_connected(n) + 1),
+            LOG_U("needed", n->wire.quorum.quorum),
+            LOG_S("action", "see that enough of the other replicas run and can be reached"));
+    n->ready = ready;
+}
+
+/* Called from any thread. */
+void node_wake(void *context)
+{
+    struct node *n = context;
+    ev_async_send(n->loop, &n->wake);
+}
+
+static void on_wake(struct ev_loop *loop, struct ev_async *w, int events)
+{
+    struct node *n = w->data;
+    (void)loop;
+    (void)events;
+    node_tick(n);
+    node_take_storage(n);
+    node_take_execution(n);
+    node_take_verified(n);
+    node_run_queries(n);
+}
+
+static void on_dial(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+    (void)loop;
+    (void)events;
+    node_dial(w->data);
+}
+
+static bool all_sent(const struct node *n)
+{
+    for (const struct session *s = n->sessions; s != NULL; s = s->next)
+        if (s->connection != NULL && net_queued_bytes(s->connection) > 0) return false;
+    return n->waiting_count == 0;
+}
+
+/* A clean stop: no new proposals, let what is under way finish, keep the votes, then end. */
+static void on_drain(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+    struct node *n = w->data;
+    (void)events;
+    const double waited = ev_now(loop) - n->drain_since;
+    const struct core_summary s = core_summary(n->core);
+    const bool quiet = s.under_way == 0 && waited >= DRAIN_LEAST_SECONDS;
+    if (!n->stopping && (quiet || waited >= DRAIN_MOST_SECONDS)) {
+        n->stopping = true;
+        const struct core_event event = {.type = CORE_EVENT_STOP};
+        node_step(n, &event);
+    }
+    if (n->stopping && (all_sent(n) || waited >= 2 * DRAIN_MOST_SECONDS)) ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_terminate(struct ev_loop *loop, struct ev_signal *w, int events)
+{
+    struct node *n = w->data;
+    (void)events;
+    if (n->draining) return;
+    n->draining = true;
+    n->drain_since = ev_now(loop);
+    LOG(LOG_LEVEL_INFO, "replica.stopping", LOG_U("signal", w->signum));
+    const struct core_event event = {.type = CORE_EVENT_DRAIN};
+    node_step(n, &event);
+    ev_timer_start(loop, &n->drain);
+}
+
+/* HUP: log level and peer addresses. Everything else needs a restart. */
+static void on_hangup(struct ev_loop *loop, struct ev_signal *w, int events)
+{
+    struct node *n = w->data;
+    struct config fresh;
+    struct group *g = NULL;
+    (void)loop;
+    (void)events;
+    struct err e = config_read(n->config_path, &fresh);
+    if (!err_is(&e)) e = group_read(fresh.group_path, &g);
+    if (!err_is(&e) && !digest_equal(&g->id, &n->identity.group->id))
+        e = err_make(ERR_CONFIG, "%s is another group now; only addresses may change", fresh.group_path);
+    if (!err_is(&e)) e = node_read_addresses(n, g);
+    if (err_is(&e)) {
+        LOG(LOG_LEVEL_ERROR, "config.not-reloaded", LOG_S("error", e.text));
+    } else {
+        log_set_level(fresh.log_level);
+        LOG(LOG_LEVEL_INFO, "config.reloaded", LOG_S("path", n->config_path));
+    }
+    group_free(g);
+}
+
+static void sign_with_key(void *context, const struct digest *digest, struct signature *out)
+{
+    sign_digest(context, digest, out);
+}
+
+static bool check_with_cache(void *context, struct verify_item *item)
+{
+    return verify_cache_check(context, item);
+}
+
+static struct err start_core(struct node *n)
+{
+    struct recovery r;
+    const struct signature_checker checker = {.check = check_with_cache, .context = n->cache};
+    ERR_TRY(executor_open(n->data.state, n->identity.group, &n->executor));
+    ERR_TRY(recovery_run(&n->data, n->executor, &n->wire, checker, &r));
+    const struct core_config config = {.group = n->wire,
+                                       .self = n->config.id,
+                                       .client_count = n->identity.group->client_count,
+                                       .batch_requests_max = n->identity.group->batch_requests_max,
+                                       .drift_ms = n->identity.group->drift_ms,
+                                       .pipeline_max = (uint32_t)n->config.pipeline,
+                                       .batch_fill = (uint32_t)n->config.batch_fill,
+                                       .batch_delay_us = n->config.batch_delay_us,
+                                       .resend_us = n->config.resend_ms * 1000,
+                                       .heartbeat_us = n->config.heartbeat_ms * 1000,
+                                       .timeout_us = n->config.timeout_ms * 1000,
+                                       .sign = sign_with_key,
+                                       .sign_context = &n->identity.signing};
+    n->core = core_new(&config);
+    n->effects = mem_zero(1, sizeof *n->effects);
+    n->entries = executor_entries(n->executor);
+    const struct wire_header header = executor_header(n->executor);
+    if (r.recovered.executed > 0) n->header_hash = header_hash(&header);
+    struct err e = storage_start(n->data.log, &n->signer, node_wake, n, &n->storage);
+    if (!err_is(&e)) e = execution_start(n->executor, &n->signer, node_wake, n, &n->execution);
+    if (!err_is(&e)) {
+        LOG(LOG_LEVEL_INFO, "replica.recovered", LOG_U("view", r.recovered.view), LOG_U("executed", r.recovered.executed),
+            LOG_U("stable", r.recovered.stable.seq), LOG_U("blocks_executed_again", r.blocks_executed),
+            LOG_U("slots", r.recovered.slot_count), LOG_S("stop", r.recovered.clean ? "clean" : "unclean"));
+        if (!r.recovered.clean)
+            LOG(LOG_LEVEL_WARN, "replica.abstains", LOG_U("until", r.recovered.stable.seq + WINDOW_BATCHES),
+                LOG_S("reason", "after an unclean stop it may have voted and forgotten; it prepares nothing up to there"));
+        node_tick(n);
+        const struct core_event event = {.type = CORE_EVENT_START, .recovered = &r.recovered};
+        node_step(n, &event);
+    }
+    recovery_free(&r);
+    return e;
+}
+
+static void start_watchers(struct node *n)
+{
+    ev_async_init(&n->wake, on_wake);
+    n->wake.data = n;
+    ev_async_start(n->loop, &n->wake);
+    ev_timer_init(&n->tick, on_tick, TICK_BUSY_SECONDS, TICK_BUSY_SECONDS);
+    n->tick.data = n;
+    ev_timer_start(n->loop, &n->tick);
+    ev_timer_init(&n->dial, on_dial, 0.0, 0.05);
+    n->dial.data = n;
+    ev_timer_start(n->loop, &n->dial);
+    ev_timer_init(&n->drain, on_drain, 0.01, 0.01);
+    n->drain.data = n;
+    ev_signal_init(&n->on_term, on_terminate, SIGTERM);
+    ev_signal_init(&n->on_int, on_terminate, SIGINT);
+    ev_signal_init(&n->on_hup, on_hangup, SIGHUP);
+    n->on_term.data = n;
+    n->on_int.data = n;
+    n->on_hup.data = n;
+    ev_signal_start(n->loop, &n->on_term);
+    ev_signal_start(n->loop, &n->on_int);
+    ev_signal_start(n->loop, &n->on_hup);
+}
+
+static struct err start_net(struct node *n)
+{
+    char host[GROUP_ADDRESS_BYTES_MAX];
+    uint16_t port;
+    const struct group *g = n->identity.group;
+    const char *listen = n->config.listen[0] != '\0' ? n->config.listen : g->members[n->config.id].address;
+    ERR_TRY(net_new(n->loop, &n->identity.transport, &node_net_events, n, CONNECTIONS_MAX, &n->net));
+    ERR_TRY(address_parse(listen, host, &port));
+    ERR_TRY(net_listen(n->net, host, &port));
+    LOG(LOG_LEVEL_INFO, "replica.listening", LOG_S("host", host), LOG_U("port", port));
+    return node_read_addresses(n, g);
+}
+
+struct err node_start(const struct config *config, const char *config_path, struct identity *identity,
+                      struct node **out)
+{
+    struct node *n = mem_zero(1, sizeof *n);
+    n->config = *config;
+    n->identity = *identity;
+    *identity = (struct identity){0};
+    n->data.lock_fd = -1;
+    (void)snprintf(n->config_path, sizeof n->config_path, "%s", config_path);
+    n->random = prng_of(clock_wall_ms() ^ (uint64_t)getpid());
+    const struct group *g = n->identity.group;
+    n->member_keys = mem_alloc(sizeof *n->member_keys * g->member_count);
+    for (uint32_t i = 0; i < g->member_count; i++)
+        n->member_keys[i] = g->members[i].signing_key;
+    n->wire = (struct wire_group){.id = g->id, .quorum = quorum_of(g->member_count), .members = n->member_keys};
+    n->signer = (struct reply_signer){
+        .group = g->id, .self = config->id, .sign = sign_with_key, .context = &n->identity.signing};
+    n->loop = ev_default_loop(0);
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    const uint32_t threads = config->verify_threads > 0 ? (uint32_t)config->verify_threads
+                             : cores < 1                ? 1
+                             : cores > 64               ? 64
+                                                        : (uint32_t)cores;
+    struct err e = n->loop == NULL ? err_make(ERR_IO, "libev cannot start") : err_none();
+    if (!err_is(&e)) start_watchers(n);
+    n->cache = verify_cache_new(WINDOW_BATCHES * (2 * g->member_count + 2));
+    if (!err_is(&e)) e = data_dir_open(config->data_path, g, config->id, &n->data);
+    if (!err_is(&e)) e = verify_pool_start(threads, NODE_JOBS_MAX, node_wake, n, &n->pool);
+    if (!err_is(&e)) e = start_net(n);
+    if (!err_is(&e)) e = start_core(n);
+    if (err_is(&e)) {
+        node_free(n);
+        return e;
+    }
+    *out = n;
+    return err_none();
+}
+
+struct err node_run(struct node *n)
+{
+    (void)ev_run(n->loop, 0);
+    LOG(LOG_LEVEL_INFO, "replica.stopped", LOG_U("executed", core_summary(n->core).executed),
+        LOG_S("votes", n->waiting_count == 0 && n->stopping ? "kept" : "not kept: the next start will abstain"));
+    return err_none();
+}
+
+static void drop_inbound(struct verify_job *job)
+{
+    struct inbound *i = (struct inbound *)(void *)job;
+    blob_release(i->frame);
+    msg_verified_release(&i->verified);
+    free(i);
+}
+
+void node_free(struct node *n)
+{
+    if (n == NULL) return;
+    net_free(n->net);
+    if (n->pool != NULL) verify_pool_stop(n->pool, drop_inbound);
+    execution_free(n->execution);
+    if (n->storage != NULL) storage_stop(n->storage);
+    storage_free(n->storage);
+    for (uint32_t i = 0; i < n->waiting_count; i++) {
+        struct core_effects one = {.count = 1};
+        one.items[0] = n->waiting[(n->waiting_first + i) % n->waiting_cap];
+        core_effects_release(&one);
+    }
+    for (uint32_t i = 0; i < n->query_count; i++)
+        blob_release(n->queries[i].query);
+    while (n->sessions != NULL) {
+        struct session *s = n->sessions;
+        n->sessions = s->next;
+        free(s);
+    }
+    core_free(n->core);
+    executor_close(n->executor);
+    data_dir_close(&n->data);
+    if (n->cache != NULL) verify_cache_free(n->cache);
+    if (n->loop != NULL) ev_loop_destroy(n->loop);
+    identity_free(&n->identity);
+    free(n->waiting);
+    free(n->member_keys);
+    free(n->effects);
+    free(n);
+}

@@ -1,0 +1,17 @@
+/* node.h - a running replica: the loop, its threads, and the only mapping from effects to I/O. */
+#ifndef PBFT_REPLICA_RUN_NODE_H
+#define PBFT_REPLICA_RUN_NODE_H
+
+#include "replica/run/config.h"
+
+struct node;
+
+/* Opens the data directory, rebuilds the state, listens. config_path is read again on HUP. Takes over the keys in *identity.
+ * Errors: ERR_CONFIG, ERR_CORRUPT, ERR_IO. */
+MUST_USE struct err node_start(const struct config *config, const char *config_path, struct identity *identity,
+                               struct node **out);
+/* Runs until TERM or INT; a clean stop keeps every vote (design.md 7.5). */
+MUST_USE struct err node_run(struct node *n);
+void node_free(struct node *n);
+
+#endif

@@ -1,0 +1,243 @@
+/* node_effects.c - performing effects, and giving results back to the core.
+ *
+ * An effect with a token waits in the order it was given until that token is durable (rule 30). */
+#include "replica/run/node_internal.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void submit_persist(struct node *n, struct core_effect *e)
+{
+    struct storage_job *j = mem_zero(1, sizeof *j);
+    j->kind = STORAGE_PERSIST;
+    j->token = e->persist.token;
+    j->persist = e->persist.kind;
+    j->view = e->persist.view;
+    j->seq = e->persist.seq;
+    j->digest = e->persist.digest;
+    j->record = e->persist.record;
+    j->batch = e->persist.batch;
+    e->persist.record = NULL; /* passed on */
+    e->persist.batch = NULL;
+    storage_submit(n->storage, j);
+}
+
+static void submit_execute(struct node *n, struct core_effect *e)
+{
+    struct execution_job *j = mem_zero(1, sizeof *j);
+    j->kind = EXECUTION_BATCH;
+    j->seq = e->execute.seq;
+    j->view = core_summary(n->core).view;
+    j->digest = e->execute.digest;
+    j->batch = e->execute.batch;
+    j->certificate = e->execute.certificate;
+    e->execute.batch = NULL;
+    e->execute.certificate = NULL;
+    execution_submit(n->execution, j);
+}
+
+static void send_member(struct node *n, const struct core_effect *e)
+{
+    if (e->send.to != CORE_TO_ALL) {
+        (void)node_send_member(n, e->send.to, e->send.type, e->send.bytes, e->send.resend);
+        return;
+    }
+    for (uint32_t id = 0; id < n->wire.quorum.replica_count; id++)
+        if (id != n->config.id) (void)node_send_member(n, id, e->send.type, e->send.bytes, e->send.resend);
+}
+
+static void perform(struct node *n, struct core_effect *e)
+{
+    switch (e->type) {
+    case CORE_EFFECT_SEND: send_member(n, e); return;
+    case CORE_EFFECT_SEND_CLIENT: node_send_client(n, e->send_client.client, e->send_client.bytes); return;
+    case CORE_EFFECT_PERSIST: submit_persist(n, e); return;
+    case CORE_EFFECT_EXECUTE: submit_execute(n, e); return;
+    case CORE_EFFECT_ANSWER: {
+        struct execution_job *j = mem_zero(1, sizeof *j);
+        j->kind = EXECUTION_FIND;
+        j->client = e->answer.client;
+        j->seq = e->answer.seq;
+        j->transaction = e->answer.transaction;
+        execution_submit(n->execution, j);
+        return;
+    }
+    case CORE_EFFECT_STABLE: {
+        struct execution_job *j = mem_zero(1, sizeof *j);
+        j->kind = EXECUTION_FOLD;
+        j->seq = e->stable;
+        execution_submit(n->execution, j);
+        LOG(LOG_LEVEL_DEBUG, "checkpoint.stable", LOG_U("seq", e->stable));
+        return;
+    }
+    case CORE_EFFECT_SERVE_BLOCKS: {
+        struct storage_job *j = mem_zero(1, sizeof *j);
+        j->kind = STORAGE_READ_BLOCKS;
+        j->to = e->serve.to;
+        j->seq = e->serve.seq;
+        j->count = e->serve.count;
+        storage_submit(n->storage, j);
+        return;
+    }
+    case CORE_EFFECT_DIVERGED:
+        LOG(LOG_LEVEL_ERROR, "replica.diverged", LOG_U("seq", e->diverged),
+            LOG_S("action",
+                  "a quorum proved another state than this replica's: it votes no more. Keep its data directory for "
+                  "inspection, and put a copy from a correct replica or an empty one in its place"));
+        return;
+    }
+}
+
+static void wait_for_token(struct node *n, const struct core_effect *e)
+{
+    if (n->waiting_count == n->waiting_cap) {
+        const uint32_t cap = n->waiting_cap == 0 ? 256 : n->waiting_cap * 2;
+        struct core_effect *larger = mem_alloc(sizeof *larger * cap);
+        for (uint32_t i = 0; i < n->waiting_count; i++)
+            larger[i] = n->waiting[(n->waiting_first + i) % n->waiting_cap];
+        free(n->waiting);
+        n->waiting = larger;
+        n->waiting_cap = cap;
+        n->waiting_first = 0;
+    }
+    n->waiting[(n->waiting_first + n->waiting_count) % n->waiting_cap] = *e;
+    n->waiting_count++;
+}
+
+void node_perform(struct node *n, struct core_effects *effects)
+{
+    for (uint32_t i = 0; i < effects->count; i++) {
+        struct core_effect *e = &effects->items[i];
+        if (e->after <= n->durable_token) {
+            perform(n, e);
+            continue;
+        }
+        wait_for_token(n, e);
+        *e = (struct core_effect){.type = CORE_EFFECT_STABLE}; /* its references moved on */
+    }
+    core_effects_release(effects);
+}
+
+void node_release_waiting(struct node *n)
+{
+    while (n->waiting_count > 0) {
+        struct core_effects one = {.count = 1};
+        one.items[0] = n->waiting[n->waiting_first];
+        if (one.items[0].after > n->durable_token) return;
+        n->waiting_first = (n->waiting_first + 1) % n->waiting_cap;
+        n->waiting_count--;
+        perform(n, &one.items[0]);
+        core_effects_release(&one);
+    }
+}
+
+void node_take_storage(struct node *n)
+{
+    struct storage_job *j;
+    while ((j = storage_take_done(n->storage)) != NULL) {
+        if (j->kind == STORAGE_PERSIST) {
+            n->durable_token = j->token;
+            node_release_waiting(n);
+            const struct core_event event = {.type = CORE_EVENT_PERSISTED, .persisted = j->token};
+            node_step(n, &event);
+        } else if (j->kind == STORAGE_READ_BLOCKS) {
+            for (uint32_t i = 0; i < j->out_count; i++)
+                (void)node_send_member(n, j->to, WIRE_TYPE_data, j->out[i], false);
+        } else if (j->out_count > 0) {
+            node_send_client(n, j->to, j->out[0]);
+        }
+        storage_job_free(j);
+    }
+}
+
+static void batch_done(struct node *n, struct execution_job *j)
+{
+    const struct executed_block *b = j->block;
+    n->entries = b->header.first_index + b->header.count;
+    n->header_hash = b->header_hash;
+    const struct core_executed executed = {.seq = j->seq,
+                                           .time_ms = b->header.time_ms,
+                                           .header_hash = b->header_hash,
+                                           .state_root = b->state_root,
+                                           .settled = j->settled,
+                                           .settled_count = j->settled_count};
+    for (uint32_t i = 0; i < j->reply_count; i++) /* design.md 7.4: replies need not wait for the own sync */
+        node_send_client(n, j->replies[i].client, j->replies[i].bytes);
+    /* before EXECUTED, so that the block is on its way to disk before a CHECKPOINT asks for it */
+    struct storage_job *s = mem_zero(1, sizeof *s);
+    s->kind = STORAGE_BLOCK;
+    s->seq = j->seq;
+    s->block = j->block;
+    s->certificate = j->certificate;
+    s->batch = j->batch;
+    j->block = NULL;
+    j->certificate = NULL;
+    j->batch = NULL;
+    storage_submit(n->storage, s);
+    const struct core_event event = {.type = CORE_EVENT_EXECUTED, .executed = &executed};
+    node_step(n, &event);
+}
+
+static void send_conflict(struct node *n, const struct execution_job *j, enum busy_reason reason)
+{
+    const struct wire_busy m = {.epoch = n->wire.epoch,
+                                .sender = n->config.id,
+                                .seq = j->seq,
+                                .transaction = j->transaction,
+                                .reason = reason,
+                                .view = core_summary(n->core).view};
+    struct blob *bytes = wire_encode_blob(&wire_record_busy, &m);
+    node_send_client(n, j->client, bytes);
+    blob_release(bytes);
+}
+
+static void find_done(struct node *n, const struct execution_job *j)
+{
+    switch (j->verdict) {
+    case WINDOW_SAME: {
+        struct storage_job *s = mem_zero(1, sizeof *s);
+        s->kind = STORAGE_READ_ANSWER;
+        s->to = j->client;
+        s->seq = j->slot.block;
+        s->view = core_summary(n->core).view;
+        s->first_index = j->slot.first_index;
+        s->range.count = (uint32_t)j->slot.count;
+        storage_submit(n->storage, s);
+        return;
+    }
+    case WINDOW_OTHER: send_conflict(n, j, BUSY_CONFLICT); return;
+    case WINDOW_OUTSIDE: send_conflict(n, j, BUSY_TOO_OLD); return;
+    case WINDOW_NEW: return; /* the mirror was ahead for a moment: the client asks again */
+    }
+}
+
+/* Requests of a block that were settled before it: their clients get the stored answer, or hear of the conflict. */
+static void answer_repeated(struct node *n, const struct execution_job *j)
+{
+    for (uint32_t i = 0; i < j->block->request_count; i++) {
+        const struct executed_request *r = &j->block->requests[i];
+        if (r->verdict == WINDOW_NEW || r->client == UINT32_MAX) continue;
+        const struct execution_job found = {
+            .client = r->client, .seq = r->seq, .transaction = r->transaction, .verdict = r->verdict, .slot = r->earlier};
+        find_done(n, &found);
+    }
+}
+
+void node_take_execution(struct node *n)
+{
+    struct execution_job *j;
+    while ((j = execution_take_done(n->execution)) != NULL) {
+        switch (j->kind) {
+        case EXECUTION_BATCH:
+            answer_repeated(n, j);
+            batch_done(n, j);
+            break;
+        case EXECUTION_FOLD: break;
+        case EXECUTION_QUERY: node_query_done(n, j); break;
+        case EXECUTION_FIND: find_done(n, j); break;
+        }
+        execution_job_free(j);
+    }
+}

@@ -1,0 +1,23 @@
+/* recovery.h - from a data directory to what the core starts with: the state is rebuilt by executing the blocks above its
+ * base, and every certificate read from disk is verified before it is used. */
+#ifndef PBFT_REPLICA_RUN_RECOVERY_H
+#define PBFT_REPLICA_RUN_RECOVERY_H
+
+#include "ledger/data_dir.h"
+#include "replica/core/core.h"
+
+struct recovery {
+    struct core_recovered recovered; /* points into the rest */
+    struct core_recovered_slot *slots;
+    struct core_client_window *windows;
+    struct blob *stable;        /* encoded; recovered.stable borrows from it */
+    struct blob **certificates; /* encoded; the slots borrow from them */
+    uint64_t blocks_executed;   /* again, to rebuild the overlay */
+};
+
+/* Errors: ERR_CORRUPT, naming the record; ERR_IO. */
+MUST_USE struct err recovery_run(struct data_dir *d, struct executor *e, const struct wire_group *g,
+                                 struct signature_checker checker, struct recovery *out);
+void recovery_free(struct recovery *r);
+
+#endif
