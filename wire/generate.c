@@ -51,15 +51,13 @@ static size_t generate_count(struct prng *random, uint64_t min, uint64_t max, si
     return count >= min && count <= bound ? (size_t)count : (size_t)min;
 }
 
-static bool generate_bytes(struct prng *random, uint64_t max, struct writer *scratch, struct bytes *out)
+static struct bytes generate_bytes(struct prng *random, uint64_t max, struct writer *scratch)
 {
     const size_t len = generate_count(random, 0, max, (scratch->cap - scratch->len) / 8);
-    if (len > scratch->cap - scratch->len) return false;
     uint8_t *start = scratch->data + scratch->len;
     prng_fill(random, start, len);
     scratch->len += len;
-    *out = bytes_of(start, len);
-    return true;
+    return bytes_of(start, len);
 }
 
 /* Makes one item with its content in `content`, and adds it to the list. */
@@ -67,17 +65,13 @@ static bool generate_item(const struct wire_field *field, struct prng *random, s
                           struct writer *content, struct wire_list *list)
 {
     union wire_any_record item;
-    struct bytes string;
     struct digest digest;
     switch (field->kind) {
     case WIRE_KIND_LIST:
         if (!wire_generate_record(field->record, random, content, &item)) return false;
         wire_list_add(list, items, field->record, &item);
         break;
-    case WIRE_KIND_BYTES_LIST:
-        if (!generate_bytes(random, field->max, content, &string)) return false;
-        wire_list_add_bytes(list, items, string);
-        break;
+    case WIRE_KIND_BYTES_LIST: wire_list_add_bytes(list, items, generate_bytes(random, field->max, content)); break;
     case WIRE_KIND_DIGEST_LIST:
         prng_fill(random, digest.bytes, sizeof digest.bytes);
         wire_list_add_digest(list, items, &digest);
@@ -101,14 +95,11 @@ static bool generate_list(const struct wire_field *field, struct prng *random, s
     items.cap = scratch->len + free_bytes / 2;
     struct wire_list list = {.items = bytes_of(scratch->data + scratch->len, 0)};
     for (size_t i = 0; i < count; i++) {
-        const struct writer before = items;
         struct writer content = writer_of(scratch->data + items.cap, scratch->cap - items.cap);
-        if (generate_item(field, random, &items, &content, &list)) continue;
-        items = before; /* the last item did not fit */
-        break;
+        if (!generate_item(field, random, &items, &content, &list)) break; /* full; the list ends before this item */
     }
     if (list.count < field->count_min) return false;
-    scratch->len = items.len;
+    scratch->len += list.items.len;
     *out = list;
     return true;
 }
@@ -128,8 +119,7 @@ static bool generate_field(const struct wire_field *field, struct prng *random, 
         if (prng_below(random, 8) == 0) memset(out, 0, (size_t)field->max);
         return true;
     case WIRE_KIND_BYTES: {
-        struct bytes value;
-        if (!generate_bytes(random, field->max, scratch, &value)) return false;
+        const struct bytes value = generate_bytes(random, field->max, scratch);
         memcpy(out, &value, sizeof value);
         return true;
     }

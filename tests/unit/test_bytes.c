@@ -39,6 +39,7 @@ static void test_bytes_prefix_is_at_most_the_whole(void **state)
 {
     (void)state;
     assert_false(bytes_has_prefix(bytes_of_text("ab"), bytes_of_text("abc")));
+    assert_false(bytes_has_prefix(bytes_of("abc", 2), bytes_of_text("abc")));
     assert_false(bytes_has_prefix(bytes_of_text("abc"), bytes_of_text("b")));
     assert_true(bytes_has_prefix(bytes_of_text("abc"), bytes_of_text("abc")));
     assert_true(bytes_has_prefix(bytes_of_text("abc"), bytes_of_text("ab")));
@@ -114,8 +115,11 @@ static void test_bytes_writer_that_is_full_writes_nothing_more(void **state)
     assert_true(w.overflow);
     assert_int_equal(w.len, 4);
     assert_memory_equal(space, "\x01\x02\x03\x04\xee\xee\xee\xee", 8);
-    writer_bytes(&w, "x", SIZE_MAX);
-    assert_int_equal(w.len, 4);
+    w = writer_of(space, 5);
+    writer_u8(&w, 1);
+    writer_bytes(&w, "x", SIZE_MAX); /* a length that would wrap */
+    assert_true(w.overflow);
+    assert_int_equal(w.len, 1);
 }
 
 static void test_bytes_writer_fills_to_its_last_byte(void **state)

@@ -145,6 +145,8 @@ static void test_cddl_dictionary_has_heads_and_types(void **state)
     assert_non_null(strstr(text, "\nprepare=\"\\x87\\x03\"\n"));
     assert_non_null(strstr(text, "\nmember_signature=\"\\x82\"\n"));
     assert_non_null(strstr(text, "\nbytes_32_in_1=\"\\x58\\x20\"\n"));
+    assert_non_null(strstr(text, "\nuint_255_in_1=\"\\x18\\xff\"\n"));
+    assert_null(strstr(text, "uint_256_in_1")); /* does not fit */
     assert_non_null(strstr(text, "\nuint_65536_in_4=\"\\x1a\\x00\\x01\\x00\\x00\"\n"));
     assert_non_null(strstr(text, "=\"\\x1b\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00\"\n")); /* 2^48 */
     free(text);

@@ -411,6 +411,23 @@ static void test_codec_list_is_walked_in_order_to_its_end(void **state)
     assert_false(wire_list_next(&i, &wire_record_reproposal, &r));
 }
 
+/* The count ends a list, whatever stands behind its items. */
+static void test_codec_list_of_fewer_items_than_bytes_ends_at_its_count(void **state)
+{
+    (void)state;
+    static const uint8_t items[] = {0x82, 0x40, 0x40, 0x82, 0x40, 0x40};
+    const struct wire_list records = {.items = bytes_of(items, sizeof items), .count = 1};
+    const struct wire_list strings = {.items = bytes_of(items + 1, 2), .count = 1};
+    struct wire_state_leaf leaf;
+    struct bytes string;
+    struct wire_iterator i = wire_list_start(records);
+    assert_true(wire_list_next(&i, &wire_record_state_leaf, &leaf));
+    assert_false(wire_list_next(&i, &wire_record_state_leaf, &leaf));
+    i = wire_list_start(strings);
+    assert_true(wire_list_next_bytes(&i, &string));
+    assert_false(wire_list_next_bytes(&i, &string));
+}
+
 static void test_codec_lists_of_strings_and_digests_are_walked(void **state)
 {
     (void)state;
@@ -528,6 +545,7 @@ int main(void)
         cmocka_unit_test(test_codec_largest_strings_round_trip),
         cmocka_unit_test(test_codec_signed_part_is_what_stands_before_the_signature),
         cmocka_unit_test(test_codec_list_is_walked_in_order_to_its_end),
+        cmocka_unit_test(test_codec_list_of_fewer_items_than_bytes_ends_at_its_count),
         cmocka_unit_test(test_codec_lists_of_strings_and_digests_are_walked),
         cmocka_unit_test(test_codec_list_does_not_grow_over_a_full_writer),
         cmocka_unit_test(test_codec_compare_is_zero_only_for_equal_encodings),

@@ -1,0 +1,187 @@
+/* pbft.h - libpbft, the C client library of pbft.
+ *
+ * A client holds one connection to every replica of a group. It signs each transaction, sends it to the primary, sends it to
+ * all when no answer comes or the connection to the primary breaks, and accepts a result once f+1 replicas gave
+ * the same block header and the same result: at least one of them is correct. It survives any f replicas that lie, are
+ * silent or slow.
+ *
+ * At most PBFT_WINDOW sequences are in flight: highest sent minus lowest unanswered stays below it.
+ *
+ * Threads: a client and everything reached through it belongs to one thread at a time. Callbacks run inside pbft_poll
+ * and the blocking calls.
+ *
+ * Ownership: what a callback or result points to is borrowed and ends with the callback, or with pbft_answer_free for
+ * the blocking calls. Bytes given to a call are copied.
+ */
+#ifndef PBFT_H
+#define PBFT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PBFT_WINDOW 64u
+#define PBFT_REPLICAS_MAX 128u
+#define PBFT_ARGS_MAX 8u
+#define PBFT_ERROR_BYTES 400
+#define PBFT_REQUEST_BYTES_MAX (1024u * 1024u) /* an encoded transaction, signature included */
+
+/* How a call or a transaction ended. */
+enum pbft_status {
+    PBFT_OK = 0,
+    PBFT_WINDOW_FULL,  /* 64 in flight: poll, then try again */
+    PBFT_TIMEOUT,      /* not enough matching answers in time; the transaction may still execute later */
+    PBFT_CONFLICT,     /* this client sequence was settled by another transaction (another process with this key?) */
+    PBFT_TOO_OLD,      /* this client sequence is below the window: settled long ago, its answer is no longer kept */
+    PBFT_REJECTED,     /* f+1 replicas refuse to take it: malformed, wrong group, unknown client */
+    PBFT_TOO_LARGE,    /* over PBFT_REQUEST_BYTES_MAX */
+    PBFT_BAD_CONFIG,   /* group file, key or journal cannot be used */
+    PBFT_BAD_ARGUMENT,
+};
+
+/* What became of an executed operation. */
+enum pbft_outcome {
+    PBFT_OUTCOME_OK = 0,
+    PBFT_OUTCOME_NEGATIVE = 1, /* executed; the application's answer is no */
+    PBFT_OUTCOME_EXPIRED = 2,
+    PBFT_OUTCOME_REFUSED = 3,
+};
+
+struct pbft_error {
+    enum pbft_status status;
+    char text[PBFT_ERROR_BYTES]; /* a sentence for people; empty when status is PBFT_OK */
+};
+
+struct pbft_bytes {
+    const void *data;
+    size_t len;
+};
+
+/* One operation for an application: kv is 1, log is 2; verbs and arguments are in docs/protocol.md. */
+struct pbft_operation {
+    uint16_t app;
+    uint16_t verb;
+    uint32_t arg_count;
+    struct pbft_bytes args[PBFT_ARGS_MAX];
+};
+
+struct pbft_options {
+    const char *group_path;   /* group.json */
+    const char *key_path;     /* the client's secret key, PEM */
+    const char *journal_path; /* remembers the last client sequence used, and locks it against a second process with the
+                                 same key; NULL: none, the sequence is learned from the replicas alone */
+    uint64_t timeout_ms;      /* for each transaction or read; 0: 10,000 */
+};
+
+/* The answer to one transaction or read. */
+struct pbft_answer {
+    enum pbft_status status;
+    enum pbft_outcome outcome; /* of the first operation; valid when status is PBFT_OK */
+    struct pbft_bytes value;   /* its result */
+    uint64_t client_seq;
+    uint64_t block;      /* sequence of the block; for a read, the lowest state it was answered from */
+    uint64_t view;       /* reported by f+1 of the matching replicas, at least */
+    uint64_t index;      /* of the first entry in the ledger */
+    uint64_t time_ms;    /* of the block */
+    uint64_t elapsed_us; /* from submit to acceptance */
+    uint32_t matched_count;
+    uint32_t matched[PBFT_REPLICAS_MAX]; /* ids of the replicas that gave it, ascending */
+    uint32_t op_count;                   /* operations in the transaction */
+    const enum pbft_outcome *outcomes;   /* op_count */
+    const struct pbft_bytes *values;     /* op_count */
+    char text[PBFT_ERROR_BYTES];         /* why not, when status is not PBFT_OK */
+};
+
+struct pbft_client;
+typedef void (*pbft_callback)(void *context, const struct pbft_answer *answer);
+
+/* Reads group and key, opens the journal, begins to connect. *out is NULL on failure. */
+struct pbft_error pbft_open(const struct pbft_options *options, struct pbft_client **out);
+/* Ends everything; callbacks of what is in flight are not called. NULL is allowed. */
+void pbft_close(struct pbft_client *c);
+
+/* Waits until a quorum of replicas is connected and has said where this client's sequences stand; submit and read do
+ * it by themselves. PBFT_TIMEOUT says which replicas do not answer. */
+struct pbft_error pbft_ready(struct pbft_client *c, uint64_t timeout_ms);
+
+/* Submits one transaction of op_count (1 to 1,000) operations with the next client sequence. The callback is called once. */
+struct pbft_error pbft_submit(struct pbft_client *c, const struct pbft_operation *ops, uint32_t op_count,
+                              pbft_callback callback, void *context);
+/* The same with a given sequence and expiry (milliseconds since 1970), so that the very same transaction can be sent again
+ * after a restart: same operations, sequence, expiry and key make the same transaction, which executes once. */
+struct pbft_error pbft_submit_at(struct pbft_client *c, uint64_t client_seq, uint64_t expiry_ms,
+                                 const struct pbft_operation *ops, uint32_t op_count, pbft_callback callback,
+                                 void *context);
+/* Reads without ordering: Q replicas must give the same answer, each from a state that holds all it has committed to.
+ * When they do not agree (writes are under way) it is asked again, then ordered as a transaction. */
+struct pbft_error pbft_read(struct pbft_client *c, const struct pbft_operation *op, pbft_callback callback,
+                            void *context);
+/* Transactions and reads in flight. */
+uint32_t pbft_in_flight(const struct pbft_client *c);
+/* True when pbft_submit would not give PBFT_WINDOW_FULL. */
+bool pbft_can_submit(const struct pbft_client *c);
+/* Highest client sequence that f+1 replicas know to be settled; valid after pbft_ready. */
+uint64_t pbft_highest_settled(const struct pbft_client *c);
+/* The sequence that the next pbft_submit will use. */
+uint64_t pbft_next_sequence(const struct pbft_client *c);
+/* Lets the client work for at most timeout_ms (0: only what is ready), returning early after any callback. */
+void pbft_poll(struct pbft_client *c, uint64_t timeout_ms);
+
+/* Blocking forms; *out is freed with pbft_answer_free. The answer's status is also the return's. */
+struct pbft_error pbft_submit_wait(struct pbft_client *c, const struct pbft_operation *ops, uint32_t op_count,
+                                   struct pbft_answer **out);
+struct pbft_error pbft_read_wait(struct pbft_client *c, const struct pbft_operation *op, struct pbft_answer **out);
+void pbft_answer_free(struct pbft_answer *a);
+
+/* What each replica says of itself. Believed by nobody: for operators. */
+struct pbft_message_count {
+    uint32_t type; /* message type number of docs/wire.cddl */
+    uint64_t sent;
+    uint64_t resent;
+    uint64_t received;
+};
+
+struct pbft_replica_status {
+    uint32_t id;
+    bool connected; /* the rest is valid */
+    bool answered;
+    uint32_t condition; /* pbft_condition_name */
+    uint64_t view;
+    uint64_t executed;
+    uint64_t committed;
+    uint64_t stable;
+    uint64_t high;
+    uint64_t entries;
+    uint64_t peers_connected;
+    uint64_t clients_connected;
+    uint64_t lag;
+    uint64_t custody;
+    uint64_t abstain_until;
+    uint64_t time_ms;
+    uint64_t cpu_us;
+    uint64_t syncs;
+    uint64_t verified;
+    uint8_t header_hash[32];
+    uint32_t message_count;
+    struct pbft_message_count messages[32];
+    char reason[128]; /* why it did not answer */
+};
+
+uint32_t pbft_replica_count(const struct pbft_client *c);
+uint32_t pbft_faulty_max(const struct pbft_client *c);
+/* Asks every replica and waits until all have answered or timeout_ms have passed. out has pbft_replica_count items.
+ * PBFT_OK when at least one answered. */
+struct pbft_error pbft_status_wait(struct pbft_client *c, uint64_t timeout_ms, struct pbft_replica_status *out);
+const char *pbft_condition_name(uint32_t condition);
+const char *pbft_status_name(enum pbft_status status);
+const char *pbft_outcome_name(enum pbft_outcome outcome);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
