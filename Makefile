@@ -56,8 +56,45 @@ $(ARCHIVE): $(LIB_OBJECTS)
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(TEST_HELPER_OBJECTS) $(ARCHIVE)
 	$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS) -lcmocka
 
+PROGRAMS := pbftd pbft pbft-bench
+MAIN_pbftd := replica/run/pbftd
+MAIN_pbft := client/pbft
+MAIN_pbft-bench := bench/pbft_bench
+# What belongs to the command line only, not to the library.
+LIBPBFT_SOURCES := $(wildcard base/*.c crypto/*.c wire/*.c client/client*.c replica/net/*.c) keys/group.c keys/group_json.c
+LIBPBFT_OBJECTS := $(LIBPBFT_SOURCES:%.c=$(B)/%.o)
+
+$(B)/pbftd $(B)/pbft $(B)/pbft-bench: $(B)/%: $(ARCHIVE)
+	@$(MAKE) --no-print-directory $(B)/$(MAIN_$*).o
+	$(CC) $(LDFLAGS_ALL) $(B)/$(MAIN_$*).o $(ARCHIVE) -o $@ $(LIBS)
+$(B)/pbftd: $(B)/replica/run/pbftd.o
+$(B)/pbft: $(B)/client/pbft.o
+$(B)/pbft-bench: $(B)/bench/pbft_bench.o
+
+$(B)/libpbft.a: $(LIBPBFT_OBJECTS)
+	@rm -f $@
+	ar rcs $@ $^
+
+.PHONY: programs
+programs: $(PROGRAMS:%=$(B)/%) $(B)/libpbft.a
+	@mkdir -p bin
+	@for p in $(PROGRAMS) libpbft.a; do cmp -s $(B)/$$p bin/$$p || cp $(B)/$$p bin/$$p; done
+
 .PHONY: unit-programs
 unit-programs: $(UNIT_PROGRAMS)
+
+# ---- tools and fuzz targets ----
+
+$(B)/tests/tools/%: $(B)/tests/tools/%.o $(TEST_HELPER_OBJECTS) $(ARCHIVE)
+	$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS) -lcmocka
+
+.PHONY: wire-docs
+wire-docs: $(B)/tests/tools/wire_tool
+	$< cddl > docs/wire.cddl
+	$< vectors > tests/vectors/wire.jsonl
+	$< vectors-bad > tests/vectors/wire_bad.txt
+	rm -f tests/fuzz/corpus/wire/*
+	$< corpus tests/fuzz/corpus/wire
 
 -include $(shell find build -name '*.d' 2>/dev/null)
 .SECONDARY:

@@ -220,7 +220,7 @@ void blob_release(struct blob *b)
 uint8_t *buffer_reserve(struct buffer *b, size_t extra)
 {
     CHECK_OP(extra, <, SIZE_MAX / 4);
-    if (extra > b->cap - b->len) {
+    if (b->data == NULL || extra > b->cap - b->len) {
         size_t cap = b->cap == 0 ? 256 : b->cap;
         while (cap - b->len < extra)
             cap *= 2;

@@ -101,7 +101,7 @@ void *mem_alloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *mem_zero(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 void *mem_resize(void *old, size_t size) __attribute__((returns_nonnull));
 
-/* A buffer that grows up to `limit` bytes; owned memory, freed by buffer_free. */
+/* A buffer that grows as it is filled; the caller bounds what it puts in. Owned memory, freed by buffer_free. */
 struct buffer {
     uint8_t *data;
     size_t len;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define LOG_LIMIT_SLOTS 128u
+#define LOG_FIELDS_MAX 15u
 
 struct log_limit {
     const char *event;
@@ -83,7 +84,7 @@ static void put_quoted(struct writer *w, const char *text)
         if (byte == '"' || byte == '\\') {
             writer_u8(w, '\\');
             writer_u8(w, byte);
-        } else if (byte < 0x20 || byte == 0x7f) {
+        } else if (byte < 0x20 || byte >= 0x7f) { /* also above ASCII: outsiders' bytes need not be UTF-8 */
             (void)snprintf(escaped, sizeof escaped, "\\u%04x", byte);
             put_text(w, escaped);
         } else {
@@ -97,7 +98,7 @@ static bool needs_quotes(const char *text)
 {
     if (*text == '\0') return true;
     for (const char *c = text; *c != '\0'; c++)
-        if ((unsigned char)*c <= 0x20 || *c == '"' || *c == '=' || *c == '\\' || (unsigned char)*c == 0x7f) return true;
+        if ((unsigned char)*c <= 0x20 || *c == '"' || *c == '=' || *c == '\\' || (unsigned char)*c >= 0x7f) return true;
     return false;
 }
 
@@ -166,6 +167,7 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 void log_write_limited(enum log_level level, const char *event, uint64_t cause, const struct log_field *fields,
                        uint32_t field_count)
 {
+    if (level < atomic_load_explicit(&log_level_now, memory_order_relaxed)) return;
     const uint64_t now_us = clock_monotonic_us();
     const uint32_t slot = (uint32_t)(((uintptr_t)event / 8u + cause * 31u) % LOG_LIMIT_SLOTS);
     uint64_t held_back = 0;
@@ -175,20 +177,17 @@ void log_write_limited(enum log_level level, const char *event, uint64_t cause, 
     const bool young = limit->event != NULL && now_us - limit->last_us < LOG_LIMIT_SECONDS * 1000000ull;
     if (young) {
         /* also when another cause holds the slot: the bound on lines matters more than each cause */
-        limit->held_back++;
+        if (limit->event == event && limit->cause == cause) limit->held_back++;
         speak = false;
     } else {
-        held_back = limit->held_back;
+        if (limit->event == event && limit->cause == cause) held_back = limit->held_back;
         *limit = (struct log_limit){.event = event, .cause = cause, .last_us = now_us, .held_back = 0};
     }
     (void)pthread_mutex_unlock(&log_limit_lock);
     if (!speak) return;
-    if (held_back == 0 || field_count >= 15) {
-        log_write(level, event, fields, field_count);
-        return;
-    }
-    struct log_field with_count[16];
+    struct log_field with_count[LOG_FIELDS_MAX + 1];
+    if (field_count > LOG_FIELDS_MAX) field_count = LOG_FIELDS_MAX;
     memcpy(with_count, fields, field_count * sizeof *fields);
-    with_count[field_count] = LOG_U("held_back", held_back);
-    log_write(level, event, with_count, field_count + 1);
+    if (held_back > 0) with_count[field_count++] = LOG_U("held_back", held_back);
+    log_write(level, event, with_count, field_count);
 }

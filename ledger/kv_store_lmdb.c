@@ -202,8 +202,21 @@ static struct err lmdb_enlarge(struct lmdb_store *l, uint64_t map_bytes, uint64_
     return lmdb_set_size(l, need);
 }
 
+/* Bytes of all pages that hold items now; `used_bytes`, which counts free pages too, when that cannot be read. */
+static uint64_t lmdb_live_bytes(struct lmdb_store *l, uint64_t page_bytes, uint64_t used_bytes)
+{
+    uint64_t pages = 0;
+    if (!lmdb_reader_ready(l)) return used_bytes;
+    for (uint32_t i = 0; i < l->base.table_count; i++) {
+        MDB_stat stat;
+        if (mdb_stat(l->reader, l->tables[i], &stat) != 0) return used_bytes;
+        pages += stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+    }
+    return pages * page_bytes;
+}
+
 /* At least the bytes of new pages that a batch needs, in all cases but odd ones, which MDB_MAP_FULL then shows. */
-static uint64_t lmdb_estimate(const struct kv_batch *b, uint64_t page_bytes, uint64_t used_bytes)
+static uint64_t lmdb_estimate(const struct kv_batch *b, uint64_t page_bytes, uint64_t live_bytes)
 {
     /* New items: pages are at least half full, an item has a header, a large value has whole pages of its own. */
     uint64_t fresh = 0;
@@ -216,7 +229,7 @@ static uint64_t lmdb_estimate(const struct kv_batch *b, uint64_t page_bytes, uin
     }
     /* Copies of existing pages: a leaf and its share of the way to it for each operation, but each page once. */
     const uint64_t copied = (uint64_t)count * 2 * page_bytes;
-    return fresh + (copied < used_bytes ? copied : used_bytes) + SLACK_PAGES * page_bytes;
+    return fresh + (copied < live_bytes ? copied : live_bytes) + SLACK_PAGES * page_bytes;
 }
 
 /* ---- batches ---- */
@@ -267,10 +280,10 @@ static struct err lmdb_apply(struct kv_store *s, const struct kv_batch *b)
     MDB_envinfo info;
     CHECK(!l->read_only);
     if (l->broken) return err_make(ERR_IO, "store %s: broken by an earlier failure", l->dir);
-    lmdb_reader_reset(l);
     CHECK(mdb_env_stat(l->env, &stat) == 0 && mdb_env_info(l->env, &info) == 0);
     const uint64_t used = ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
-    const uint64_t estimate = lmdb_estimate(b, stat.ms_psize, used);
+    const uint64_t estimate = lmdb_estimate(b, stat.ms_psize, lmdb_live_bytes(l, stat.ms_psize, used));
+    lmdb_reader_reset(l);
     if (used + estimate > info.me_mapsize) {
         const struct err e = lmdb_enlarge(l, info.me_mapsize, used + estimate);
         /* Without space the batch may still fit into free pages of the map. */

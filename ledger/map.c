@@ -109,13 +109,6 @@ static struct map_node *map_node_new(struct bytes key, struct bytes value)
     return n;
 }
 
-static void map_insert(struct map *m, struct map_node *n)
-{
-    CHECK(RB_INSERT(map_tree, &m->tree, n) == NULL);
-    m->count++;
-    m->bytes += MAP_ITEM_OVERHEAD + n->key.len + n->value_len;
-}
-
 /* Takes a node out; the caller frees it. */
 static void map_take(struct map *m, struct map_node *n)
 {
@@ -126,21 +119,27 @@ static void map_take(struct map *m, struct map_node *n)
 
 static void map_set(struct map *m, struct bytes key, struct bytes value, bool tombstone)
 {
-    struct map_node *n = map_find(m, key);
-    if (n != NULL && value.len <= n->value_cap && n->value_cap - value.len <= value.len + MAP_ITEM_OVERHEAD) {
-        if (value.len > 0) memmove(n->room + n->key.len, value.data, value.len);
-        m->bytes += value.len;
-        m->bytes -= n->value_len;
-        n->value_len = value.len;
-    } else {
-        /* Key and value may be borrowed from the old item: copied before it is freed. */
-        struct map_node *old = n;
-        n = map_node_new(key, value);
-        if (old != NULL) map_take(m, old);
-        map_insert(m, n);
-        free(old);
-    }
+    /* Key and value may be borrowed from the old item: copied before that is changed. A new key, which most are, costs
+     * one search. */
+    struct map_node *n = map_node_new(key, value);
     n->tombstone = tombstone;
+    struct map_node *old = RB_INSERT(map_tree, &m->tree, n);
+    if (old != NULL && value.len <= old->value_cap && old->value_cap - value.len <= value.len + MAP_ITEM_OVERHEAD) {
+        if (value.len > 0) memcpy(old->room + old->key.len, n->room + n->key.len, value.len);
+        m->bytes += value.len;
+        m->bytes -= old->value_len;
+        old->value_len = value.len;
+        old->tombstone = tombstone;
+        free(n);
+        return;
+    }
+    if (old != NULL) {
+        map_take(m, old);
+        free(old);
+        CHECK(RB_INSERT(map_tree, &m->tree, n) == NULL);
+    }
+    m->count++;
+    m->bytes += MAP_ITEM_OVERHEAD + n->key.len + n->value_len;
 }
 
 void map_put(struct map *m, struct bytes key, struct bytes value)

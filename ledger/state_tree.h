@@ -45,7 +45,7 @@ struct state_tree_change {
 
 static inline uint32_t state_path_bit(const struct digest *path, uint32_t depth)
 {
-    return path->bytes[depth / 8u] >> (7u - depth % 8u) & 1u;
+    return (uint32_t)path->bytes[depth / 8u] >> (7u - depth % 8u) & 1u;
 }
 /* True when the first `depth` bits are the same. */
 bool state_path_shares(const struct digest *a, const struct digest *b, uint32_t depth);

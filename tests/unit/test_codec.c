@@ -418,6 +418,9 @@ static void test_codec_list_of_fewer_items_than_bytes_ends_at_its_count(void **s
     static const uint8_t items[] = {0x82, 0x40, 0x40, 0x82, 0x40, 0x40};
     const struct wire_list records = {.items = bytes_of(items, sizeof items), .count = 1};
     const struct wire_list strings = {.items = bytes_of(items + 1, 2), .count = 1};
+    uint8_t two_digests[2 * 34] = {[0] = 0x58, [1] = 0x20, [34] = 0x58, [35] = 0x20};
+    const struct wire_list digests = {.items = bytes_of(two_digests, sizeof two_digests), .count = 1};
+    struct digest digest;
     struct wire_state_leaf leaf;
     struct bytes string;
     struct wire_iterator i = wire_list_start(records);
@@ -426,6 +429,9 @@ static void test_codec_list_of_fewer_items_than_bytes_ends_at_its_count(void **s
     i = wire_list_start(strings);
     assert_true(wire_list_next_bytes(&i, &string));
     assert_false(wire_list_next_bytes(&i, &string));
+    i = wire_list_start(digests);
+    assert_true(wire_list_next_digest(&i, &digest));
+    assert_false(wire_list_next_digest(&i, &digest));
 }
 
 static void test_codec_lists_of_strings_and_digests_are_walked(void **state)

@@ -1,0 +1,489 @@
+/* client.c - opening a client, submitting, reading, the blocking calls. */
+#include "client/client_internal.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "crypto/keyfile.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TIMER_SECONDS 0.02
+#define EXPIRY_MS (3600u * 1000u) /* of a transaction without a given one */
+
+_Static_assert(PBFT_WINDOW == CLIENT_WINDOW, "the library's window is the ledger's");
+_Static_assert(PBFT_ARGS_MAX == OP_ARGS_MAX, "the library's operations are the protocol's");
+_Static_assert(PBFT_REPLICAS_MAX == REPLICAS_MAX, "the library's groups are the protocol's");
+_Static_assert(PBFT_REQUEST_BYTES_MAX == REQUEST_BYTES_MAX, "the library's limit is the protocol's");
+
+struct pbft_error client_error(enum pbft_status status, const char *format, ...)
+{
+    struct pbft_error e = {.status = status};
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(e.text, sizeof e.text, format, args);
+    va_end(args);
+    return e;
+}
+
+struct pbft_error client_ok(void)
+{
+    struct pbft_error e;
+    e.status = PBFT_OK;
+    e.text[0] = '\0';
+    return e;
+}
+
+uint64_t client_now_us(void)
+{
+    return clock_monotonic_us();
+}
+
+uint32_t client_connected(const struct pbft_client *c)
+{
+    uint32_t count = 0;
+    for (uint32_t id = 0; id < c->quorum.replica_count; id++)
+        if (c->links[id].greeted) count++;
+    return count;
+}
+
+/* "not connected: 0 (connection refused), 2 (...)", or that all are. */
+void client_describe_silence(const struct pbft_client *c, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (uint32_t id = 0; id < c->quorum.replica_count && used + 1 < size; id++) {
+        const struct replica_link *l = &c->links[id];
+        if (l->greeted) continue;
+        const int wanted = snprintf(out + used, size - used, "%s%u (%s)", used == 0 ? "not connected: " : ", ", id,
+                                    l->reason[0] != '\0' ? l->reason : "no answer yet");
+        used += wanted < 0 ? 0 : (size_t)wanted;
+    }
+    if (out[0] == '\0') (void)snprintf(out, size, "all replicas are connected");
+}
+
+static void on_timer(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+    struct pbft_client *c = w->data;
+    (void)loop;
+    (void)events;
+    client_dial(c);
+    client_timers(c);
+}
+
+static struct err open_parts(const struct pbft_options *options, struct pbft_client *c)
+{
+    bool development;
+    ERR_TRY(sign_start());
+    ERR_TRY(group_read(options->group_path, &c->group));
+    ERR_TRY(keyfile_read_secret(options->key_path, &c->key, &development));
+    c->public = secret_key_public(&c->key);
+    if (group_client_by_key(c->group, &c->public) < 0)
+        return err_make(ERR_CONFIG, "the key %s is not a client's of the group in %s; ask its operators to add it",
+                        options->key_path, options->group_path);
+    c->quorum = quorum_of(c->group->member_count);
+    c->links = mem_zero(c->group->member_count, sizeof *c->links);
+    c->member_keys = mem_zero(c->group->member_count, sizeof *c->member_keys);
+    for (uint32_t id = 0; id < c->group->member_count; id++) {
+        c->member_keys[id] = c->group->members[id].signing_key;
+        c->links[id].client = c;
+        c->links[id].id = id;
+        ERR_TRY(address_parse(c->group->members[id].address, c->links[id].host, &c->links[id].port));
+    }
+    if (options->journal_path != NULL)
+        ERR_TRY(client_journal_open(options->journal_path, &c->journal_fd, &c->journal_seq));
+    c->loop = ev_loop_new(EVFLAG_AUTO);
+    if (c->loop == NULL) return err_make(ERR_IO, "libev cannot start");
+    return net_new(c->loop, &c->key, &client_net_events, c, REPLICAS_MAX, &c->net);
+}
+
+struct pbft_error pbft_open(const struct pbft_options *options, struct pbft_client **out)
+{
+    *out = NULL;
+    if (options == NULL || options->group_path == NULL || options->key_path == NULL)
+        return client_error(PBFT_BAD_ARGUMENT, "pbft_open needs a group file and a key file");
+    struct pbft_client *c = mem_zero(1, sizeof *c);
+    c->journal_fd = -1;
+    c->timeout_us = (options->timeout_ms == 0 ? CLIENT_TIMEOUT_MS_DEFAULT : options->timeout_ms) * 1000u;
+    c->random = prng_of(clock_monotonic_us() ^ (uint64_t)getpid());
+    c->next_read = 1000;
+    const struct err e = open_parts(options, c);
+    if (err_is(&e)) {
+        pbft_close(c);
+        return client_error(PBFT_BAD_CONFIG, "%s", e.text);
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    ev_timer_init(&c->timer, on_timer, 0.0, TIMER_SECONDS);
+    c->timer.data = c;
+    ev_timer_start(c->loop, &c->timer);
+    client_dial(c);
+    *out = c;
+    return client_ok();
+}
+
+void pbft_close(struct pbft_client *c)
+{
+    if (c == NULL) return;
+    for (uint32_t k = 0; k < PBFT_WINDOW; k++)
+        client_pending_free(c, &c->submits[k]);
+    for (uint32_t k = 0; k < CLIENT_READS_MAX; k++)
+        client_pending_free(c, &c->reads[k]);
+    net_free(c->net);
+    if (c->loop != NULL) ev_loop_destroy(c->loop);
+    if (c->journal_fd >= 0) (void)close(c->journal_fd);
+    group_free(c->group);
+    secret_key_wipe(&c->key);
+    free(c->links);
+    free(c->member_keys);
+    free(c);
+}
+
+void pbft_poll(struct pbft_client *c, uint64_t timeout_ms)
+{
+    const uint64_t until = client_now_us() + timeout_ms * 1000u;
+    c->called_back = false;
+    do
+        (void)ev_run(c->loop, timeout_ms == 0 ? EVRUN_NOWAIT : EVRUN_ONCE);
+    while (!c->called_back && client_now_us() < until);
+}
+
+/* The (f+1)-th highest of what replicas say: at least one correct replica has it settled, and no liar can raise it. */
+static bool learn_sequence(struct pbft_client *c)
+{
+    uint64_t best = 0;
+    uint32_t known = 0;
+    for (uint32_t i = 0; i < c->quorum.replica_count; i++) {
+        uint32_t at_least = 0;
+        if (!c->links[i].window_known) continue;
+        known++;
+        for (uint32_t k = 0; k < c->quorum.replica_count; k++)
+            if (c->links[k].window_known && c->links[k].highest_settled >= c->links[i].highest_settled) at_least++;
+        if (at_least >= c->quorum.weak && c->links[i].highest_settled > best) best = c->links[i].highest_settled;
+    }
+    if (known < c->quorum.quorum) return false;
+    /* a journal that is far ahead notes sequences whose transactions were lost: they cannot be jumped over */
+    const uint64_t noted = c->journal_seq > best && c->journal_seq < best + PBFT_WINDOW ? c->journal_seq : best;
+    c->next_seq = noted + 1;
+    return true;
+}
+
+struct pbft_error pbft_ready(struct pbft_client *c, uint64_t timeout_ms)
+{
+    const uint64_t until = client_now_us() + timeout_ms * 1000u;
+    char silence[300];
+    while (c->next_seq == 0 && !learn_sequence(c)) {
+        const uint64_t now = client_now_us();
+        if (now >= until) {
+            client_describe_silence(c, silence, sizeof silence);
+            return client_error(PBFT_TIMEOUT,
+                                "%u of %u replicas answer, a quorum of %u is needed; the primary is replica %u of view %" PRIu64
+                                "; %s",
+                                client_connected(c), c->quorum.replica_count, c->quorum.quorum,
+                                quorum_primary(&c->quorum, c->view), c->view, silence);
+        }
+        (void)ev_run(c->loop, EVRUN_ONCE);
+    }
+    return client_ok();
+}
+
+uint32_t pbft_in_flight(const struct pbft_client *c)
+{
+    return c->in_flight;
+}
+
+uint64_t pbft_next_sequence(const struct pbft_client *c)
+{
+    return c->next_seq;
+}
+
+uint64_t pbft_highest_settled(const struct pbft_client *c)
+{
+    uint64_t best = 0;
+    for (uint32_t i = 0; i < c->quorum.replica_count; i++) {
+        uint32_t at_least = 0;
+        for (uint32_t k = 0; k < c->quorum.replica_count; k++)
+            if (c->links[k].window_known && c->links[k].highest_settled >= c->links[i].highest_settled) at_least++;
+        if (c->links[i].window_known && at_least >= c->quorum.weak && c->links[i].highest_settled > best)
+            best = c->links[i].highest_settled;
+    }
+    return best;
+}
+
+/* True when seq may be in flight beside what is: highest sent minus lowest unanswered stays below the window. */
+static bool window_allows(const struct pbft_client *c, uint64_t seq)
+{
+    for (uint32_t k = 0; k < PBFT_WINDOW; k++) {
+        const struct pending *p = &c->submits[k];
+        if (p->kind == PENDING_FREE) continue;
+        if (p->seq == seq || (p->seq > seq ? p->seq - seq : seq - p->seq) >= PBFT_WINDOW) return false;
+    }
+    return true;
+}
+
+bool pbft_can_submit(const struct pbft_client *c)
+{
+    return c->next_seq == 0 || window_allows(c, c->next_seq);
+}
+
+static struct pending *pending_new(struct pbft_client *c, struct pending *p, enum pending_kind kind, uint64_t seq,
+                                   pbft_callback callback, void *context)
+{
+    CHECK(p->kind == PENDING_FREE);
+    p->kind = kind;
+    p->seq = seq;
+    p->callback = callback;
+    p->context = context;
+    p->since_us = client_now_us();
+    p->deadline_us = p->since_us + c->timeout_us;
+    p->votes = mem_zero(c->quorum.replica_count, sizeof *p->votes);
+    p->bodies = mem_zero(c->quorum.replica_count, sizeof(struct blob *));
+    c->in_flight++;
+    return p;
+}
+
+/* Encodes one operation as an item of a list; false when it is over the limits. */
+static bool encode_operation(const struct pbft_operation *op, struct wire_operation *out, struct buffer *args)
+{
+    size_t size = 0;
+    if (op->arg_count > PBFT_ARGS_MAX) return false;
+    for (uint32_t i = 0; i < op->arg_count; i++) {
+        if (op->args[i].len > REQUEST_BYTES_MAX) return false;
+        size += op->args[i].len + 9;
+    }
+    *out = (struct wire_operation){.app = op->app, .verb = op->verb};
+    args->len = 0;
+    struct writer w = writer_of(buffer_reserve(args, size + 1), size + 1);
+    for (uint32_t i = 0; i < op->arg_count; i++)
+        wire_list_add_bytes(&out->args, &w, bytes_of(op->args[i].data, op->args[i].len));
+    return !w.overflow;
+}
+
+/* Builds and signs a REQUEST. NULL when it is over the limits. */
+static struct blob *build_request(const struct pbft_client *c, uint64_t seq, uint64_t expiry_ms,
+                                  const struct pbft_operation *ops, uint32_t op_count, struct digest *transaction)
+{
+    struct buffer items = {0};
+    struct buffer args = {0};
+    struct blob *out = NULL;
+    struct wire_request m = {.epoch = c->epoch, .client = c->public, .seq = seq, .expiry_ms = expiry_ms};
+    bool fits = true;
+    for (uint32_t i = 0; i < op_count && fits; i++) {
+        struct wire_operation op;
+        fits = encode_operation(&ops[i], &op, &args);
+        if (!fits) break;
+        const size_t size = wire_record_size(&wire_record_operation, &op);
+        fits = items.len + size <= REQUEST_BYTES_MAX;
+        if (!fits) break;
+        struct writer w = writer_of(buffer_reserve(&items, size), size);
+        wire_encode_record(&wire_record_operation, &op, &w);
+        items.len += size;
+    }
+    m.ops = (struct wire_list){.items = bytes_of(items.data, items.len), .count = op_count};
+    if (fits && wire_record_size(&wire_record_request, &m) <= REQUEST_BYTES_MAX) {
+        *transaction = wire_record_signing_digest(&c->group->id, &wire_record_request, &m);
+        sign_digest(&c->key, transaction, &m.signature);
+        out = wire_encode_blob(&wire_record_request, &m);
+    }
+    buffer_free(&items);
+    buffer_free(&args);
+    return out;
+}
+
+struct pbft_error pbft_submit_at(struct pbft_client *c, uint64_t client_seq, uint64_t expiry_ms,
+                                 const struct pbft_operation *ops, uint32_t op_count, pbft_callback callback,
+                                 void *context)
+{
+    if (op_count == 0 || op_count > OPS_MAX || client_seq == 0 || client_seq > SEQ_MAX || expiry_ms > TIME_MS_MAX)
+        return client_error(PBFT_BAD_ARGUMENT, "a transaction has 1 to %u operations and a sequence from 1", OPS_MAX);
+    if (!window_allows(c, client_seq)) return client_error(PBFT_WINDOW_FULL, "%u sequences are in flight", PBFT_WINDOW);
+    struct digest transaction;
+    struct blob *message = build_request(c, client_seq, expiry_ms, ops, op_count, &transaction);
+    if (message == NULL)
+        return client_error(PBFT_TOO_LARGE, "the transaction is over the limit of %u bytes (%u arguments each)",
+                            REQUEST_BYTES_MAX, PBFT_ARGS_MAX);
+    struct pending *p =
+        pending_new(c, &c->submits[client_seq % PBFT_WINDOW], PENDING_SUBMIT, client_seq, callback, context);
+    p->message = message;
+    p->transaction = transaction;
+    p->op_count = op_count;
+    p->backoff_us = CLIENT_RESEND_FIRST_US;
+    p->resend_us = p->since_us + p->backoff_us;
+    if (client_seq > c->journal_seq) {
+        c->journal_seq = client_seq;
+        client_journal_note(c->journal_fd, client_seq);
+    }
+    if (c->next_seq != 0 && client_seq >= c->next_seq) c->next_seq = client_seq + 1;
+    if (!client_send(&c->links[quorum_primary(&c->quorum, c->view)], message)) {
+        for (uint32_t id = 0; id < c->quorum.replica_count; id++)
+            (void)client_send(&c->links[id], message);
+        p->sent_to_all = true;
+    }
+    return client_ok();
+}
+
+struct pbft_error pbft_submit(struct pbft_client *c, const struct pbft_operation *ops, uint32_t op_count,
+                              pbft_callback callback, void *context)
+{
+    const struct pbft_error e = pbft_ready(c, c->timeout_us / 1000u);
+    if (e.status != PBFT_OK) return e;
+    return pbft_submit_at(c, c->next_seq, clock_wall_ms() + EXPIRY_MS, ops, op_count, callback, context);
+}
+
+struct pbft_error pbft_read(struct pbft_client *c, const struct pbft_operation *op, pbft_callback callback,
+                            void *context)
+{
+    struct buffer args = {0};
+    struct wire_query q = {.epoch = c->epoch, .number = ++c->next_read, .mode = QUERY_MODE_QUORUM};
+    const struct pbft_error e = pbft_ready(c, c->timeout_us / 1000u);
+    if (e.status != PBFT_OK) return e;
+    struct pending *p = &c->reads[q.number % CLIENT_READS_MAX];
+    if (p->kind != PENDING_FREE) return client_error(PBFT_WINDOW_FULL, "%u reads are in flight", CLIENT_READS_MAX);
+    if (!encode_operation(op, &q.operation, &args)) {
+        buffer_free(&args);
+        return client_error(PBFT_TOO_LARGE, "the read is over the limit of %u bytes", REQUEST_BYTES_MAX);
+    }
+    (void)pending_new(c, p, PENDING_READ, q.number, callback, context);
+    p->message = wire_encode_blob(&wire_record_query, &q);
+    p->op_count = 1;
+    p->rounds = 1;
+    p->resend_us = p->since_us + CLIENT_READ_ROUND_US;
+    for (uint32_t id = 0; id < c->quorum.replica_count; id++)
+        (void)client_send(&c->links[id], p->message);
+    buffer_free(&args);
+    return client_ok();
+}
+
+/* ---- blocking forms ---- */
+
+/* An answer with everything it points to, in one place. */
+struct kept_answer {
+    struct pbft_answer answer;
+    bool done;
+};
+
+static void keep_answer(void *context, const struct pbft_answer *answer)
+{
+    struct kept_answer *k = context;
+    k->answer = *answer;
+    k->done = true;
+    const uint32_t count = answer->status == PBFT_OK ? answer->op_count : 0;
+    enum pbft_outcome *outcomes = mem_zero(count + 1u, sizeof *outcomes);
+    struct pbft_bytes *values = mem_zero(count + 1u, sizeof *values);
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t *copy = mem_alloc(answer->values[i].len + 1);
+        if (answer->values[i].len > 0) memcpy(copy, answer->values[i].data, answer->values[i].len);
+        outcomes[i] = answer->outcomes[i];
+        values[i] = (struct pbft_bytes){.data = copy, .len = answer->values[i].len};
+    }
+    k->answer.outcomes = outcomes;
+    k->answer.values = values;
+    k->answer.value = count > 0 ? values[0] : (struct pbft_bytes){0};
+    k->answer.op_count = count;
+}
+
+void pbft_answer_free(struct pbft_answer *a)
+{
+    if (a == NULL) return;
+    for (uint32_t i = 0; i < a->op_count; i++)
+        free((void *)(uintptr_t)a->values[i].data);
+    free((void *)(uintptr_t)a->outcomes);
+    free((void *)(uintptr_t)a->values);
+    free(a); /* the first member of its kept_answer */
+}
+
+static struct pbft_error wait_for(struct pbft_client *c, struct pbft_error started, struct kept_answer *k,
+                                  struct pbft_answer **out)
+{
+    *out = NULL;
+    if (started.status != PBFT_OK) {
+        free(k);
+        return started;
+    }
+    while (!k->done)
+        pbft_poll(c, 1000); /* ends: every transaction and read has a deadline */
+    *out = &k->answer;
+    return k->answer.status == PBFT_OK ? client_ok() : client_error(k->answer.status, "%s", k->answer.text);
+}
+
+struct pbft_error pbft_submit_wait(struct pbft_client *c, const struct pbft_operation *ops, uint32_t op_count,
+                                   struct pbft_answer **out)
+{
+    struct kept_answer *k = mem_zero(1, sizeof *k);
+    return wait_for(c, pbft_submit(c, ops, op_count, keep_answer, k), k, out);
+}
+
+struct pbft_error pbft_read_wait(struct pbft_client *c, const struct pbft_operation *op, struct pbft_answer **out)
+{
+    struct kept_answer *k = mem_zero(1, sizeof *k);
+    return wait_for(c, pbft_read(c, op, keep_answer, k), k, out);
+}
+
+/* ---- status ---- */
+
+uint32_t pbft_replica_count(const struct pbft_client *c)
+{
+    return c->quorum.replica_count;
+}
+
+uint32_t pbft_faulty_max(const struct pbft_client *c)
+{
+    return c->quorum.faulty_max;
+}
+
+struct pbft_error pbft_status_wait(struct pbft_client *c, uint64_t timeout_ms, struct pbft_replica_status *out)
+{
+    const uint64_t until = client_now_us() + timeout_ms * 1000u;
+    const uint32_t count = c->quorum.replica_count;
+    bool *asked = mem_zero(count, sizeof *asked);
+    memset(out, 0, sizeof *out * count);
+    c->status_round = ++c->next_read;
+    c->status_out = out;
+    c->status_missing = count;
+    while (c->status_missing > 0 && client_now_us() < until) {
+        bool refused = true;
+        for (uint32_t id = 0; id < count; id++) {
+            struct replica_link *l = &c->links[id];
+            if (l->greeted && !asked[id]) client_ask_local(l, c->status_round, SYSTEM_VERB_STATUS);
+            asked[id] = l->greeted;
+            if (!out[id].answered && (l->greeted || l->reason[0] == '\0')) refused = false;
+        }
+        if (refused) break; /* those that are missing refuse the connection: waiting brings nothing */
+        (void)ev_run(c->loop, EVRUN_ONCE);
+    }
+    for (uint32_t id = 0; id < count; id++) {
+        out[id].id = id;
+        out[id].connected = c->links[id].greeted;
+        if (!out[id].answered)
+            (void)snprintf(out[id].reason, sizeof out[id].reason, "%s",
+                           c->links[id].reason[0] != '\0' ? c->links[id].reason : "it does not answer");
+    }
+    const bool any = c->status_missing < count;
+    c->status_out = NULL;
+    free(asked);
+    return any ? client_ok() : client_error(PBFT_TIMEOUT, "no replica answers; is the group running?");
+}
+
+const char *pbft_condition_name(uint32_t condition)
+{
+    static const char *const names[] = {"starting", "no-quorum", "catching-up", "synced",
+                                        "stalled",  "diverged",  "fenced",      "disk-full"};
+    return condition <= CONDITION_MAX ? names[condition] : "unknown";
+}
+
+const char *pbft_status_name(enum pbft_status status)
+{
+    static const char *const names[] = {"ok",       "window-full", "timeout",   "conflict",    "too-old",
+                                        "rejected", "too-large",   "bad-config", "bad-argument"};
+    return (uint32_t)status < sizeof names / sizeof names[0] ? names[status] : "unknown";
+}
+
+const char *pbft_outcome_name(enum pbft_outcome outcome)
+{
+    static const char *const names[] = {"ok", "negative", "expired", "refused"};
+    return (uint32_t)outcome < sizeof names / sizeof names[0] ? names[outcome] : "unknown";
+}

@@ -1,0 +1,119 @@
+/* client_internal.h - shared by the client*.c files of libpbft only. */
+#ifndef PBFT_CLIENT_CLIENT_INTERNAL_H
+#define PBFT_CLIENT_CLIENT_INTERNAL_H
+
+#include "client/pbft.h"
+
+#include "base/limits.h"
+#include "base/prng.h"
+#include "keys/group.h"
+#include "replica/net/net.h"
+#include "wire/certificate.h"
+#include "wire/constants.h"
+
+#include <ev.h>
+
+#define CLIENT_READS_MAX 64u
+#define CLIENT_TIMEOUT_MS_DEFAULT 10000u
+#define CLIENT_RESEND_FIRST_US 400000u
+#define CLIENT_RESEND_MOST_US 4000000u
+#define CLIENT_READ_ROUNDS 3u
+#define CLIENT_READ_ROUND_US 400000u
+
+struct replica_link {
+    struct pbft_client *client;
+    uint32_t id;
+    char host[GROUP_ADDRESS_BYTES_MAX];
+    uint16_t port;
+    struct net_connection *connection;
+    bool greeted;
+    uint64_t view;       /* last it named */
+    uint64_t backoff_us;
+    uint64_t next_dial_us;
+    bool window_known;
+    uint64_t highest_settled; /* it says of this client */
+    char reason[128];    /* why it is not connected */
+    struct digest header; /* the last header whose signature by this replica was checked */
+    bool header_known;
+};
+
+/* What one replica answered to one transaction or read. */
+struct vote {
+    bool present;
+    uint64_t view;
+    uint64_t seq;          /* reads: state it answered from */
+    struct digest what;    /* header hash and results: equal means the same answer */
+    enum busy_reason busy; /* or its refusal */
+};
+
+enum pending_kind { PENDING_FREE, PENDING_SUBMIT, PENDING_READ };
+
+struct pending {
+    enum pending_kind kind;
+    uint64_t seq;    /* client sequence, or read number */
+    struct blob *message;
+    struct digest transaction;
+    uint32_t op_count;
+    pbft_callback callback;
+    void *context;
+    uint64_t since_us;
+    uint64_t deadline_us;
+    uint64_t resend_us;  /* when next */
+    uint64_t backoff_us;
+    uint32_t rounds;     /* reads */
+    bool sent_to_all;
+    struct vote *votes;  /* replica_count */
+    struct blob **bodies; /* the message behind each vote */
+};
+
+struct pbft_client {
+    struct group *group;
+    struct quorum quorum;
+    struct public_key *member_keys;
+    struct secret_key key;
+    struct public_key public;
+    uint64_t epoch;
+    uint64_t timeout_us;
+    struct ev_loop *loop;
+    struct ev_timer timer;
+    struct net *net;
+    struct replica_link *links;
+    struct prng random;
+    int journal_fd;
+    uint64_t next_seq;       /* of pbft_submit; 0 until ready */
+    uint64_t journal_seq;    /* highest ever used, by the journal */
+    uint64_t next_read;
+    struct pending submits[PBFT_WINDOW]; /* by seq % PBFT_WINDOW */
+    struct pending reads[CLIENT_READS_MAX];
+    uint32_t in_flight;
+    uint64_t view;           /* where the primary is believed to be */
+    bool called_back;        /* a callback ran in this poll */
+    uint64_t status_round;   /* number of the status query under way */
+    struct pbft_replica_status *status_out;
+    uint32_t status_missing;
+};
+
+/* client.c */
+struct pbft_error client_error(enum pbft_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+struct pbft_error client_ok(void);
+uint64_t client_now_us(void);
+uint32_t client_connected(const struct pbft_client *c);
+void client_describe_silence(const struct pbft_client *c, char *out, size_t size);
+bool client_send(struct replica_link *l, struct blob *bytes);
+/* client_links.c */
+extern const struct net_events client_net_events;
+void client_dial(struct pbft_client *c);
+void client_ask_local(struct replica_link *l, uint64_t number, enum system_verb verb);
+/* client_pending.c */
+void client_on_reply(struct replica_link *l, struct blob *frame, const struct wire_reply *m);
+void client_on_busy(struct replica_link *l, const struct wire_busy *m);
+void client_on_result(struct replica_link *l, struct blob *frame, const struct wire_result *m);
+void client_timers(struct pbft_client *c);
+void client_primary_lost(struct pbft_client *c);
+void client_learn_view(struct pbft_client *c);
+void client_pending_free(struct pbft_client *c, struct pending *p);
+/* client_journal.c */
+MUST_USE struct err client_journal_open(const char *path, int *fd, uint64_t *seq);
+void client_journal_note(int fd, uint64_t seq);
+
+#endif

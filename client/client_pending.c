@@ -1,0 +1,435 @@
+/* client_pending.c - what is in flight: collecting answers, believing f+1 of them, sending again, giving up.
+ *
+ * One replica is never believed. A transaction's answer is a block header signed by f+1 members with the same results
+ * proven to be in it; a read's is the same value from Q of them. */
+#include "client/client_internal.h"
+
+#include "base/check.h"
+#include "crypto/merkle.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void client_pending_free(struct pbft_client *c, struct pending *p)
+{
+    if (p->kind == PENDING_FREE) return;
+    for (uint32_t id = 0; id < c->quorum.replica_count; id++)
+        blob_release(p->bodies[id]);
+    blob_release(p->message);
+    free(p->votes);
+    free(p->bodies);
+    *p = (struct pending){.kind = PENDING_FREE};
+    c->in_flight--;
+}
+
+/* Moves to the highest view that f+1 replicas have reached: at least one correct one is there. */
+void client_learn_view(struct pbft_client *c)
+{
+    for (uint32_t i = 0; i < c->quorum.replica_count; i++) {
+        uint32_t at_least = 0;
+        for (uint32_t k = 0; k < c->quorum.replica_count; k++)
+            if (c->links[k].greeted && c->links[k].view >= c->links[i].view) at_least++;
+        if (at_least >= c->quorum.weak && c->links[i].greeted && c->links[i].view > c->view) c->view = c->links[i].view;
+    }
+}
+
+/* ---- giving answers ---- */
+
+static void finish(struct pbft_client *c, struct pending *p, const struct pbft_answer *answer)
+{
+    const pbft_callback callback = p->callback;
+    void *context = p->context;
+    struct pending taken = *p; /* the slot is free for the callback to use; what the answer borrows lives on */
+    *p = (struct pending){.kind = PENDING_FREE};
+    c->called_back = true;
+    callback(context, answer);
+    client_pending_free(c, &taken);
+}
+
+static void finish_failed(struct pbft_client *c, struct pending *p, enum pbft_status status, const char *text)
+{
+    struct pbft_answer *a = mem_zero(1, sizeof *a);
+    a->status = status;
+    a->client_seq = p->kind == PENDING_SUBMIT ? p->seq : 0;
+    a->elapsed_us = client_now_us() - p->since_us;
+    a->op_count = p->op_count;
+    (void)snprintf(a->text, sizeof a->text, "%s", text);
+    finish(c, p, a);
+    free(a);
+}
+
+/* The lowest view that f+1 of the matching replicas have reached at least. */
+static uint64_t agreed_view(const struct pbft_client *c, const struct pending *p, const struct digest *what)
+{
+    uint64_t best = 0;
+    for (uint32_t i = 0; i < c->quorum.replica_count; i++) {
+        uint32_t at_least = 0;
+        if (!p->votes[i].present || !digest_equal(&p->votes[i].what, what)) continue;
+        for (uint32_t k = 0; k < c->quorum.replica_count; k++)
+            if (p->votes[k].present && digest_equal(&p->votes[k].what, what) && p->votes[k].view >= p->votes[i].view)
+                at_least++;
+        if (at_least >= c->quorum.weak && p->votes[i].view > best) best = p->votes[i].view;
+    }
+    return best;
+}
+
+static uint32_t count_matching(const struct pbft_client *c, const struct pending *p, const struct digest *what)
+{
+    uint32_t count = 0;
+    for (uint32_t id = 0; id < c->quorum.replica_count; id++)
+        if (p->votes[id].present && digest_equal(&p->votes[id].what, what)) count++;
+    return count;
+}
+
+static void fill_matched(const struct pbft_client *c, const struct pending *p, const struct digest *what,
+                         struct pbft_answer *a)
+{
+    a->view = agreed_view(c, p, what);
+    a->elapsed_us = client_now_us() - p->since_us;
+    a->op_count = p->op_count;
+    for (uint32_t id = 0; id < c->quorum.replica_count; id++)
+        if (p->votes[id].present && digest_equal(&p->votes[id].what, what)) a->matched[a->matched_count++] = id;
+}
+
+/* ---- REPLY ---- */
+
+/* The entries of one transaction in a REPLY: proven to be in the block, operations 0, 1, 2... in order. */
+struct proven_results {
+    uint32_t count;
+    uint64_t first_index;
+    enum pbft_outcome *outcomes;
+    struct pbft_bytes *values;
+};
+
+static bool entry_proven(const struct wire_header *h, const struct wire_proven_entry *e, struct bytes raw_entry)
+{
+    struct digest path[MERKLE_PATH_MAX];
+    struct wire_iterator i = wire_list_start(e->path);
+    uint32_t count = 0;
+    while (count < MERKLE_PATH_MAX && wire_list_next_digest(&i, &path[count]))
+        count++;
+    const struct digest leaf = merkle_leaf(raw_entry);
+    return merkle_path_verify(&leaf, e->index, h->count, path, count, &h->entries_root);
+}
+
+/* False when the REPLY does not prove a complete answer for p. Adds everything that counts to `what`. */
+static bool collect_results(const struct pending *p, const struct wire_reply *m, struct proven_results *r,
+                            struct digest *what)
+{
+    struct wire_iterator i = wire_list_start(m->entries);
+    struct wire_proven_entry e;
+    struct hasher h;
+    const struct digest header = header_hash(&m->header);
+    hasher_start(&h, DIGEST_DOMAIN_RESULT);
+    hasher_add(&h, header.bytes, sizeof header.bytes);
+    while (wire_list_next(&i, &wire_record_proven_entry, &e)) {
+        if (!digest_equal(&e.entry.transaction, &p->transaction)) continue;
+        if (e.entry.operation != r->count || r->count >= p->op_count) return false;
+        struct blob *raw = wire_encode_blob(&wire_record_entry, &e.entry);
+        const bool proven = entry_proven(&m->header, &e, blob_bytes(raw));
+        hasher_add(&h, raw->data, raw->len);
+        blob_release(raw);
+        if (!proven || e.entry.outcome > OUTCOME_MAX) return false;
+        if (r->count == 0) r->first_index = m->header.first_index + e.index;
+        r->outcomes[r->count] = (enum pbft_outcome)e.entry.outcome;
+        r->values[r->count] = (struct pbft_bytes){.data = e.entry.result.data, .len = e.entry.result.len};
+        r->count++;
+    }
+    hasher_finish(&h, what);
+    if (r->count == 0) return false;
+    /* expired or refused as a whole: one entry stands for all */
+    const bool whole = r->count == 1 && r->outcomes[0] >= PBFT_OUTCOME_EXPIRED;
+    return r->count == p->op_count || whole;
+}
+
+/* The header's signature, checked once for each header and replica. */
+static bool header_signed(struct replica_link *l, const struct wire_reply *m)
+{
+    const struct digest hash = header_hash(&m->header);
+    if (l->header_known && digest_equal(&hash, &l->header)) return true;
+    const struct digest statement = wire_record_signing_digest(&l->client->group->id, &wire_record_reply, m);
+    if (m->epoch != l->client->epoch || m->header.epoch != l->client->epoch) return false;
+    if (!sign_verify(&l->client->member_keys[l->id], &statement, &m->signature)) return false;
+    l->header = hash;
+    l->header_known = true;
+    return true;
+}
+
+static void accept_reply(struct pbft_client *c, struct pending *p, uint32_t from)
+{
+    struct wire_message m;
+    struct digest what;
+    struct proven_results r = {.outcomes = mem_zero(p->op_count, sizeof *r.outcomes),
+                               .values = mem_zero(p->op_count, sizeof *r.values)};
+    CHECK(wire_decode(blob_bytes(p->bodies[from]), &m) == NULL);
+    CHECK(collect_results(p, &m.reply, &r, &what));
+    struct pbft_answer *a = mem_zero(1, sizeof *a);
+    fill_matched(c, p, &what, a);
+    a->status = PBFT_OK;
+    a->client_seq = p->seq;
+    a->block = m.reply.header.seq;
+    a->time_ms = m.reply.header.time_ms;
+    a->index = r.first_index;
+    for (uint32_t i = r.count; i < p->op_count; i++)
+        r.outcomes[i] = r.outcomes[0];
+    a->outcome = r.outcomes[0];
+    a->value = r.values[0];
+    a->outcomes = r.outcomes;
+    a->values = r.values;
+    finish(c, p, a);
+    free(a);
+    free(r.outcomes);
+    free(r.values);
+}
+
+static void reply_for(struct replica_link *l, struct pending *p, struct blob *frame, const struct wire_reply *m)
+{
+    struct pbft_client *c = l->client;
+    struct digest what;
+    struct proven_results r = {.outcomes = mem_zero(p->op_count, sizeof *r.outcomes),
+                               .values = mem_zero(p->op_count, sizeof *r.values)};
+    const bool good = collect_results(p, m, &r, &what);
+    free(r.outcomes);
+    free(r.values);
+    if (!good || !header_signed(l, m)) return;
+    p->votes[l->id] = (struct vote){.present = true, .view = m->view, .seq = m->header.seq, .what = what};
+    blob_release(p->bodies[l->id]);
+    p->bodies[l->id] = blob_retain(frame);
+    if (count_matching(c, p, &what) >= c->quorum.weak) accept_reply(c, p, l->id); /* f + 1 */
+}
+
+void client_on_reply(struct replica_link *l, struct blob *frame, const struct wire_reply *m)
+{
+    struct pbft_client *c = l->client;
+    for (uint32_t k = 0; k < PBFT_WINDOW; k++) {
+        struct pending *p = &c->submits[k];
+        struct wire_iterator i = wire_list_start(m->entries);
+        struct wire_proven_entry e;
+        if (p->kind != PENDING_SUBMIT || p->votes[l->id].present) continue;
+        while (wire_list_next(&i, &wire_record_proven_entry, &e)) {
+            if (!digest_equal(&e.entry.transaction, &p->transaction)) continue;
+            reply_for(l, p, frame, m);
+            break;
+        }
+    }
+}
+
+/* ---- BUSY ---- */
+
+static enum pbft_status busy_status(enum busy_reason reason)
+{
+    switch (reason) {
+    case BUSY_CONFLICT: return PBFT_CONFLICT;
+    case BUSY_TOO_OLD: return PBFT_TOO_OLD;
+    case BUSY_UNKNOWN_CLIENT:
+    case BUSY_INVALID: return PBFT_REJECTED;
+    case BUSY_OVERLOAD:
+    case BUSY_TOO_FAR:
+    case BUSY_NOT_READY: return PBFT_OK; /* passes by itself: tried again */
+    }
+    return PBFT_OK;
+}
+
+static const char *busy_text(enum pbft_status status)
+{
+    if (status == PBFT_CONFLICT)
+        return "this client sequence was settled by another transaction: does another process use this client's key?";
+    if (status == PBFT_TOO_OLD) return "this client sequence was settled long ago; its answer is no longer kept";
+    return "f+1 replicas refuse this transaction: it is malformed, of another group, or this client is not registered";
+}
+
+void client_on_busy(struct replica_link *l, const struct wire_busy *m)
+{
+    struct pbft_client *c = l->client;
+    struct pending *p = &c->submits[m->seq % PBFT_WINDOW];
+    if (m->reason == 0 || m->reason > BUSY_REASON_MAX) return;
+    if (p->kind != PENDING_SUBMIT || p->seq != m->seq || p->votes[l->id].present) return;
+    const enum busy_reason reason = (enum busy_reason)m->reason;
+    p->votes[l->id].busy = reason;
+    const enum pbft_status status = busy_status(reason);
+    if (status == PBFT_OK) {
+        const uint64_t later = client_now_us() + (m->retry_ms > 20 ? m->retry_ms : 20) * 1000u;
+        if (p->resend_us > later) p->resend_us = later;
+        return;
+    }
+    uint32_t same = 0;
+    for (uint32_t id = 0; id < c->quorum.replica_count; id++)
+        if (p->votes[id].busy != 0 && !p->votes[id].present && busy_status(p->votes[id].busy) == status) same++;
+    if (same >= c->quorum.weak) finish_failed(c, p, status, busy_text(status)); /* f + 1 say so */
+    else if (!p->sent_to_all) p->resend_us = client_now_us(); /* ask the others too, at once */
+}
+
+/* ---- RESULT ---- */
+
+static void accept_read(struct pbft_client *c, struct pending *p, const struct wire_result *m)
+{
+    struct pbft_answer *a = mem_zero(1, sizeof *a);
+    const struct digest what = p->votes[m->sender].what;
+    const enum pbft_outcome outcome = (enum pbft_outcome)m->outcome;
+    const struct pbft_bytes value = {.data = m->value.data, .len = m->value.len};
+    fill_matched(c, p, &what, a);
+    a->status = PBFT_OK;
+    a->outcome = outcome;
+    a->value = value;
+    a->outcomes = &outcome;
+    a->values = &value;
+    a->op_count = 1;
+    a->block = UINT64_MAX;
+    for (uint32_t i = 0; i < a->matched_count; i++)
+        if (p->votes[a->matched[i]].seq < a->block) a->block = p->votes[a->matched[i]].seq;
+    finish(c, p, a);
+    free(a);
+}
+
+static void take_status(struct replica_link *l, const struct wire_result *m)
+{
+    struct pbft_client *c = l->client;
+    struct wire_replica_status s;
+    struct wire_message_count count;
+    struct pbft_replica_status *out = &c->status_out[l->id];
+    if (out->answered || wire_decode_record(&wire_record_replica_status, m->value, &s) != NULL || s.id != l->id) return;
+    out->answered = true;
+    out->condition = (uint32_t)s.condition;
+    out->view = s.view;
+    out->executed = s.executed;
+    out->committed = s.committed;
+    out->stable = s.stable;
+    out->high = s.high;
+    out->entries = s.entries;
+    out->peers_connected = s.peers_connected;
+    out->clients_connected = s.clients_connected;
+    out->lag = s.lag;
+    out->custody = s.custody;
+    out->abstain_until = s.abstain_until;
+    out->time_ms = s.time_ms;
+    out->cpu_us = s.cpu_us;
+    out->syncs = s.syncs;
+    out->verified = s.verified;
+    memcpy(out->header_hash, s.header_hash.bytes, sizeof out->header_hash);
+    struct wire_iterator i = wire_list_start(s.messages);
+    while (out->message_count < 32 && wire_list_next(&i, &wire_record_message_count, &count))
+        out->messages[out->message_count++] = (struct pbft_message_count){
+            .type = (uint32_t)count.type, .sent = count.sent, .resent = count.resent, .received = count.received};
+    c->status_missing--;
+}
+
+void client_on_result(struct replica_link *l, struct blob *frame, const struct wire_result *m)
+{
+    struct pbft_client *c = l->client;
+    if (c->status_out != NULL && m->number == c->status_round) {
+        take_status(l, m);
+        return;
+    }
+    struct pending *p = &c->reads[m->number % CLIENT_READS_MAX];
+    if (p->kind != PENDING_READ || p->seq != m->number || m->outcome > OUTCOME_MAX) return;
+    struct hasher h;
+    struct vote *v = &p->votes[l->id];
+    v->present = true;
+    v->view = m->view;
+    v->seq = m->seq;
+    hasher_start(&h, DIGEST_DOMAIN_RESULT);
+    hasher_add_be64(&h, m->outcome);
+    hasher_add(&h, m->value.data, m->value.len);
+    hasher_finish(&h, &v->what);
+    blob_release(p->bodies[l->id]);
+    p->bodies[l->id] = blob_retain(frame);
+    if (count_matching(c, p, &v->what) >= c->quorum.quorum) { /* Q: rule 23 */
+        accept_read(c, p, m);
+        return;
+    }
+    /* every replica reached has answered and no quorum agrees: writes are under way, ask again soon */
+    uint32_t answered = 0;
+    for (uint32_t id = 0; id < c->quorum.replica_count; id++)
+        if (p->votes[id].present) answered++;
+    const uint64_t soon = client_now_us() + 20000;
+    if (answered >= client_connected(c) && p->resend_us > soon) p->resend_us = soon;
+}
+
+/* ---- time ---- */
+
+static void send_to_all(struct pbft_client *c, struct pending *p)
+{
+    for (uint32_t id = 0; id < c->quorum.replica_count; id++)
+        (void)client_send(&c->links[id], p->message);
+    p->sent_to_all = true;
+}
+
+static void resend_submit(struct pbft_client *c, struct pending *p, uint64_t now)
+{
+    send_to_all(c, p);
+    p->backoff_us = p->backoff_us * 2 > CLIENT_RESEND_MOST_US ? CLIENT_RESEND_MOST_US : p->backoff_us * 2;
+    p->resend_us = now + p->backoff_us + prng_below(&c->random, p->backoff_us / 4 + 1);
+}
+
+/* Another round of a read, or the ordered path when rounds have not brought agreement (rule 23). */
+static void resend_read(struct pbft_client *c, struct pending *p, uint64_t now)
+{
+    struct wire_message m;
+    if (p->rounds < CLIENT_READ_ROUNDS || !pbft_can_submit(c)) {
+        for (uint32_t id = 0; id < c->quorum.replica_count; id++)
+            p->votes[id].present = false;
+        p->rounds++;
+        p->resend_us = now + CLIENT_READ_ROUND_US;
+        send_to_all(c, p);
+        return;
+    }
+    struct pbft_operation op = {0};
+    CHECK(wire_decode(blob_bytes(p->message), &m) == NULL);
+    struct wire_iterator i = wire_list_start(m.query.operation.args);
+    struct bytes arg;
+    op.app = (uint16_t)m.query.operation.app;
+    op.verb = (uint16_t)m.query.operation.verb;
+    while (op.arg_count < PBFT_ARGS_MAX && wire_list_next_bytes(&i, &arg))
+        op.args[op.arg_count++] = (struct pbft_bytes){.data = arg.data, .len = arg.len};
+    const struct pbft_error e = pbft_submit(c, &op, 1, p->callback, p->context);
+    if (e.status == PBFT_OK)
+        client_pending_free(c, p);
+    else
+        finish_failed(c, p, e.status, e.text);
+}
+
+static void give_up(struct pbft_client *c, struct pending *p)
+{
+    char silence[300];
+    char text[PBFT_ERROR_BYTES];
+    uint32_t answered = 0;
+    for (uint32_t id = 0; id < c->quorum.replica_count; id++)
+        if (p->votes[id].present || p->votes[id].busy != 0) answered++;
+    client_describe_silence(c, silence, sizeof silence);
+    const uint32_t needed = p->kind == PENDING_SUBMIT ? c->quorum.weak : c->quorum.quorum;
+    (void)snprintf(text, sizeof text,
+                   "no result in %.1f s: %u of %u replicas answered, %u equal answers are needed; the primary is replica %u "
+                   "of view %" PRIu64 "; %s",
+                   (double)(client_now_us() - p->since_us) / 1e6, answered, c->quorum.replica_count, needed,
+                   quorum_primary(&c->quorum, c->view), c->view, silence);
+    finish_failed(c, p, PBFT_TIMEOUT, text);
+}
+
+void client_timers(struct pbft_client *c)
+{
+    const uint64_t now = client_now_us();
+    for (uint32_t k = 0; k < PBFT_WINDOW; k++) {
+        struct pending *p = &c->submits[k];
+        if (p->kind == PENDING_FREE) continue;
+        if (now >= p->deadline_us)
+            give_up(c, p);
+        else if (now >= p->resend_us)
+            resend_submit(c, p, now);
+    }
+    for (uint32_t k = 0; k < CLIENT_READS_MAX; k++) {
+        struct pending *p = &c->reads[k];
+        if (p->kind == PENDING_FREE) continue;
+        if (now >= p->deadline_us)
+            give_up(c, p);
+        else if (now >= p->resend_us)
+            resend_read(c, p, now);
+    }
+}
+
+void client_primary_lost(struct pbft_client *c)
+{
+    for (uint32_t k = 0; k < PBFT_WINDOW; k++)
+        if (c->submits[k].kind == PENDING_SUBMIT) resend_submit(c, &c->submits[k], client_now_us());
+}
