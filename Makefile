@@ -4,7 +4,10 @@
 # VARIANT: release (default), debug, asan (ASan+UBSan), tsan, cov, fuzz (clang).
 
 VARIANT ?= release
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+Q := @
 B := build/$(VARIANT)
 
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes -Werror
@@ -47,14 +50,16 @@ all: programs
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -c $< -o $@
+	@echo "  cc $<"
+	$(Q)$(CC) $(CFLAGS_ALL) -c $< -o $@
 
 $(ARCHIVE): $(LIB_OBJECTS)
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(TEST_HELPER_OBJECTS) $(ARCHIVE)
-	$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS) -lcmocka
+	@echo "  ld $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS) -lcmocka
 
 PROGRAMS := pbftd pbft pbft-bench
 MAIN_pbftd := replica/run/pbftd
@@ -66,14 +71,15 @@ LIBPBFT_OBJECTS := $(LIBPBFT_SOURCES:%.c=$(B)/%.o)
 
 $(B)/pbftd $(B)/pbft $(B)/pbft-bench: $(B)/%: $(ARCHIVE)
 	@$(MAKE) --no-print-directory $(B)/$(MAIN_$*).o
-	$(CC) $(LDFLAGS_ALL) $(B)/$(MAIN_$*).o $(ARCHIVE) -o $@ $(LIBS)
+	@echo "  ld $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) $(B)/$(MAIN_$*).o $(ARCHIVE) -o $@ $(LIBS)
 $(B)/pbftd: $(B)/replica/run/pbftd.o
 $(B)/pbft: $(B)/client/pbft.o
 $(B)/pbft-bench: $(B)/bench/pbft_bench.o
 
 $(B)/libpbft.a: $(LIBPBFT_OBJECTS)
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 .PHONY: programs
 programs: $(PROGRAMS:%=$(B)/%) $(B)/libpbft.a
@@ -86,7 +92,8 @@ unit-programs: $(UNIT_PROGRAMS)
 # ---- tools and fuzz targets ----
 
 $(B)/tests/tools/%: $(B)/tests/tools/%.o $(TEST_HELPER_OBJECTS) $(ARCHIVE)
-	$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS) -lcmocka
+	@echo "  ld $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS) -lcmocka
 
 .PHONY: wire-docs
 wire-docs: $(B)/tests/tools/wire_tool

@@ -1,0 +1,28 @@
+/* bench.h - shared by the files of pbft-bench. */
+#ifndef PBFT_BENCH_BENCH_H
+#define PBFT_BENCH_BENCH_H
+
+#include "base/err.h"
+
+#include <stdint.h>
+
+/* What this machine costs, measured in the same run as everything it is compared with. */
+struct floor_cost {
+    double verify_us; /* one Ed25519 verification on one core */
+    double sign_us;
+};
+/* Takes about `seconds`; the library must be started (sign_start). */
+struct floor_cost floor_measure(double seconds);
+
+struct load_options {
+    const char *home;    /* of a running development group */
+    const char *clients; /* names, separated by commas; each keeps `in_flight` transactions in flight */
+    uint32_t in_flight;  /* 1 to 64 */
+    uint32_t op_bytes;   /* size of the value that each transaction puts */
+    double seconds;      /* measured */
+    double warm_up;      /* before that, not counted */
+    bool json;
+};
+MUST_USE struct err load_run(const struct load_options *o);
+
+#endif
