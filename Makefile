@@ -11,7 +11,7 @@ Q := @
 B := build/$(VARIANT)
 
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes -Werror
-BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -I. $(WARN) -fPIE -fstack-protector-strong -g -MMD -MP -pthread
+BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -I. $(WARN) -fPIC -fstack-protector-strong -g -MMD -MP -pthread
 # -Wformat-truncation (a gcc guess) fires on every cut that struct err makes on purpose.
 ifneq (,$(findstring clang,$(CC)))
 BASE_CFLAGS += -Wno-string-conversion
@@ -45,6 +45,7 @@ UNIT_PROGRAMS := $(UNIT_SOURCES:%.c=$(B)/%)
 TEST_HELPERS := $(wildcard tests/fixture/*.c)
 TEST_HELPER_OBJECTS := $(TEST_HELPERS:%.c=$(B)/%.o)
 
+.DEFAULT_GOAL := all
 .PHONY: all
 all: programs
 
@@ -82,18 +83,122 @@ $(B)/libpbft.a: $(LIBPBFT_OBJECTS)
 	$(Q)ar rcs $@ $^
 
 .PHONY: programs
-programs: $(PROGRAMS:%=$(B)/%) $(B)/libpbft.a
+programs: $(PROGRAMS:%=$(B)/%) $(B)/libpbft.a $(B)/libpbft.so
 	@mkdir -p bin
-	@for p in $(PROGRAMS) libpbft.a; do cmp -s $(B)/$$p bin/$$p || cp $(B)/$$p bin/$$p; done
+	@for p in $(PROGRAMS) libpbft.a libpbft.so; do cmp -s $(B)/$$p bin/$$p || cp $(B)/$$p bin/$$p; done
 
 .PHONY: unit-programs
 unit-programs: $(UNIT_PROGRAMS)
+
+# ---- what a user types ----
+
+.PHONY: help
+help:
+	@echo "make up           build, start a development group of four replicas in devnet/, commit one transaction"
+	@echo "make down         stop it; the ledger stays"
+	@echo "make check        build and pass all tests; last line: N passed, N failed"
+	@echo "make              build into bin/"
+	@echo "make deps         install the Debian packages that building and testing need (or print the line to run)"
+	@echo "make unit         unit tests only          make e2e        tests against real processes only"
+	@echo "make asan | tsan | valgrind                unit tests under the sanitizers"
+	@echo "make lint         clang-tidy and gcc -fanalyzer"
+	@echo "make trace        same events, same effects: gcc and clang, -O0 and -O2, ASan+UBSan"
+	@echo "make fuzz BUDGET=60   each libFuzzer target for so many seconds"
+	@echo "make coverage     line coverage of wire, crypto, ledger, replica/core"
+	@echo "make bench        pbft-bench load against the running group"
+	@echo "make install PREFIX=/usr/local             make clean"
+
+.PHONY: deps deps-build deps-check
+deps: deps-check
+deps-build:
+	@sh packaging/deps.sh build
+deps-check:
+	@sh packaging/deps.sh check
+
+.PHONY: up down bench
+up: deps-build
+	@$(MAKE) --no-print-directory -j$(shell nproc) programs
+	@bin/pbft devnet up
+down:
+	@bin/pbft devnet down
+bench:
+	@bin/pbft-bench load
+
+.PHONY: install
+install: programs
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
+	install -m 755 bin/pbftd bin/pbft bin/pbft-bench $(DESTDIR)$(PREFIX)/bin
+	install -m 644 bin/libpbft.a bin/libpbft.so $(DESTDIR)$(PREFIX)/lib
+	install -m 644 client/pbft.h $(DESTDIR)$(PREFIX)/include
+PREFIX ?= /usr/local
+
+.PHONY: clean
+clean:
+	rm -rf build bin
+
+# ---- tests ----
+
+UNIT_NAMES := $(UNIT_SOURCES:tests/unit/%.c=%)
+E2E_NAMES := $(filter-out lib,$(patsubst tests/e2e/%.sh,%,$(wildcard tests/e2e/*.sh)))
+FUZZ_NAMES := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+# what runs threads or real processes, and so also runs under ThreadSanitizer
+TSAN_NAMES := $(filter test_pool test_storage test_net test_hostile test_log,$(UNIT_NAMES))
+SUB = $(MAKE) --no-print-directory -j$(shell nproc)
+suite = $(foreach n,$(2),'$(1)_$(n)=$(3) build/$(1)/tests/unit/$(n)')
+SAN_ENV := UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1
+
+.PHONY: check
+check: deps-check
+	@$(SUB) programs unit-programs
+	@$(SUB) VARIANT=asan build/asan/pbftd unit-programs
+	@$(SUB) VARIANT=tsan build/tsan/pbftd $(TSAN_NAMES:%=build/tsan/tests/unit/%)
+	@$(SUB) VARIANT=fuzz CC=clang $(FUZZ_NAMES:%=build/fuzz/tests/fuzz/%)
+	@bash tests/run.sh \
+		$(call suite,release,$(UNIT_NAMES),) \
+		$(call suite,asan,$(UNIT_NAMES),$(SAN_ENV)) \
+		$(call suite,tsan,$(TSAN_NAMES),TSAN_OPTIONS=halt_on_error=1) \
+		$(foreach n,$(E2E_NAMES),'e2e_$(n)=bash tests/e2e/$(n).sh') \
+		$(foreach n,$(FUZZ_NAMES),'$(n)=bash tests/fuzz/run.sh $(n) 15') \
+		'includes=bash tests/style/check_includes.sh' 'style=bash tests/style/check_style.sh' \
+		'trace=bash tests/tools/trace_compilers.sh' 'lint=bash tests/style/lint.sh'
+
+.PHONY: unit e2e asan tsan valgrind lint trace fuzz coverage
+unit: deps-check
+	@$(SUB) programs unit-programs
+	@bash tests/run.sh $(call suite,release,$(UNIT_NAMES),)
+e2e: deps-check
+	@$(SUB) programs
+	@JOBS=1 bash tests/run.sh $(foreach n,$(E2E_NAMES),'e2e_$(n)=bash tests/e2e/$(n).sh')
+asan: deps-check
+	@$(SUB) VARIANT=asan build/asan/pbftd unit-programs
+	@bash tests/run.sh $(call suite,asan,$(UNIT_NAMES),$(SAN_ENV))
+tsan: deps-check
+	@$(SUB) VARIANT=tsan build/tsan/pbftd $(TSAN_NAMES:%=build/tsan/tests/unit/%)
+	@bash tests/run.sh $(call suite,tsan,$(TSAN_NAMES),TSAN_OPTIONS=halt_on_error=1)
+valgrind: deps-check
+	@$(SUB) programs unit-programs
+	@bash tests/run.sh $(foreach n,$(filter-out test_hostile test_core_seeds,$(UNIT_NAMES)),'valgrind_$(n)=valgrind -q --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=99 build/release/tests/unit/$(n)')
+lint: deps-check
+	@bash tests/style/lint.sh
+trace: deps-check
+	@bash tests/tools/trace_compilers.sh
+BUDGET ?= 60
+fuzz: deps-check
+	@$(SUB) VARIANT=fuzz CC=clang $(FUZZ_NAMES:%=build/fuzz/tests/fuzz/%)
+	@bash tests/run.sh $(foreach n,$(FUZZ_NAMES),'$(n)=bash tests/fuzz/run.sh $(n) $(BUDGET)')
+coverage: deps-check
+	@$(SUB) VARIANT=cov unit-programs
+	@bash tests/tools/coverage.sh $(UNIT_NAMES)
 
 # ---- tools and fuzz targets ----
 
 $(B)/tests/tools/%: $(B)/tests/tools/%.o $(TEST_HELPER_OBJECTS) $(ARCHIVE)
 	@echo "  ld $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS) -lcmocka
+
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(ARCHIVE)
+	@echo "  ld $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS)
 
 .PHONY: wire-docs
 wire-docs: $(B)/tests/tools/wire_tool
