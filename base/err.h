@@ -34,12 +34,23 @@ struct err {
 
 /* The value that means success. */
 MUST_USE struct err err_none(void);
-/* A failure; text is cut at ERR_TEXT_BYTES - 1. */
-MUST_USE struct err err_make(enum err_code code, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The same failure with context put in front of its text ("context: text"). */
-MUST_USE struct err err_wrap(struct err inner, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* A failure of a system call: the text ends in strerror(error_number). */
-MUST_USE struct err err_system(int error_number, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* What the three makers below are made of. */
+MUST_USE struct err err_build(enum err_code code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+MUST_USE struct err err_build_wrap(const struct err *inner, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+MUST_USE struct err err_build_system(int error_number, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Lets compilers and analysers see that a made error is one. */
+static inline struct err err_failed(struct err e)
+{
+    if (e.code == ERR_NONE) __builtin_unreachable();
+    return e;
+}
+/* err_make(code, format, ...): a failure; its text is cut at ERR_TEXT_BYTES - 1. code is not ERR_NONE. */
+#define err_make(...) err_failed(err_build(__VA_ARGS__))
+/* err_wrap(inner, format, ...): the same failure with context put in front of its text ("context: text"). */
+#define err_wrap(inner, ...) err_failed(err_build_wrap(&(inner), __VA_ARGS__))
+/* err_system(error_number, format, ...): ERR_IO of a system call; the text ends in strerror(error_number). */
+#define err_system(...) err_failed(err_build_system(__VA_ARGS__))
 /* True when the call failed. */
 static inline bool err_is(const struct err *e)
 {

@@ -71,6 +71,7 @@ bool log_format_parse(const char *name, enum log_format *out)
 
 static void put_text(struct writer *w, const char *text)
 {
+    if (text == NULL) text = "";
     writer_bytes(w, text, strlen(text));
 }
 
@@ -79,7 +80,7 @@ static void put_quoted(struct writer *w, const char *text)
 {
     char escaped[8];
     writer_u8(w, '"');
-    for (const char *c = text; *c != '\0'; c++) {
+    for (const char *c = text; c != NULL && *c != '\0'; c++) {
         const unsigned char byte = (unsigned char)*c;
         if (byte == '"' || byte == '\\') {
             writer_u8(w, '\\');
@@ -96,7 +97,7 @@ static void put_quoted(struct writer *w, const char *text)
 
 static bool needs_quotes(const char *text)
 {
-    if (*text == '\0') return true;
+    if (text == NULL || *text == '\0') return true;
     for (const char *c = text; *c != '\0'; c++)
         if ((unsigned char)*c <= 0x20 || *c == '"' || *c == '=' || *c == '\\' || (unsigned char)*c >= 0x7f) return true;
     return false;

@@ -249,6 +249,7 @@ void client_on_busy(struct replica_link *l, const struct wire_busy *m)
     const enum busy_reason reason = (enum busy_reason)m->reason;
     p->votes[l->id].busy = reason;
     const enum pbft_status status = busy_status(reason);
+    if (reason == BUSY_TOO_FAR) return; /* a replica that is a little behind holds it; else it is sent again in time */
     if (status == PBFT_OK) {
         const uint64_t later = client_now_us() + (m->retry_ms > 20 ? m->retry_ms : 20) * 1000u;
         if (p->resend_us > later) p->resend_us = later;

@@ -71,7 +71,7 @@ static struct err init_state(const char *dir, const struct group *g)
 
 struct err data_dir_init(const char *dir, const struct group *g, uint32_t replica)
 {
-    int lock;
+    int lock = -1;
     if (mkdir(dir, 0700) != 0 && errno != EEXIST) return err_system(errno, "cannot make the data directory %s", dir);
     struct err e = lock_dir(dir, O_CREAT | O_EXCL, &lock);
     if (e.code == ERR_IO && errno == EEXIST)

@@ -230,7 +230,7 @@ static const char *on_persisted(struct core *c, uint64_t token)
     if (!c->active && token >= c->start_token) c->active = true;
     for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
         struct core_slot *s = core_slot(c, n);
-        if (s->certificate_durable || s->certificate_token == 0 || s->certificate_token > token) continue;
+        if (s == NULL || s->certificate_durable || s->certificate_token == 0 || s->certificate_token > token) continue;
         s->certificate_durable = true;
         s->commits[c->config.self].present = true; /* rule 31: own COMMIT counts from here */
     }
@@ -346,7 +346,7 @@ void core_free(struct core *c)
     for (uint32_t i = 0; i < WINDOW_BATCHES / CHECKPOINT_INTERVAL; i++)
         free(c->checkpoints[i].votes);
     for (uint32_t i = 0; i < c->config.client_count; i++)
-        for (uint32_t k = 0; k < CLIENT_WINDOW; k++)
+        for (uint32_t k = 0; k < CORE_CLIENT_REQUESTS; k++)
             blob_release(c->clients[i].requests[k].bytes);
     blob_release(c->stable_record);
     blob_release(c->stable_next_record);

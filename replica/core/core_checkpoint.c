@@ -145,7 +145,7 @@ void core_checkpoint_persisted(struct core *c)
 {
     for (uint64_t seq = c->low + CHECKPOINT_INTERVAL; seq <= c->low + WINDOW_BATCHES; seq += CHECKPOINT_INTERVAL) {
         struct core_checkpoint *p = core_checkpoint_at(c, seq);
-        if (p->seq != seq || p->durable || p->token > c->durable_token) continue;
+        if (p == NULL || p->seq != seq || p->durable || p->token > c->durable_token) continue;
         p->durable = true;
         try_stable(c, p);
         const struct core_slot *s = core_slot_const(c, seq);

@@ -62,6 +62,10 @@ struct core_checkpoint {
     struct core_checkpoint_vote *votes; /* replica_count */
 };
 
+/* A client sends s + W once it has accepted the answer to s, which may be before this replica has executed s: so a second
+ * window is held above the first, and proposed when the first has moved. */
+#define CORE_CLIENT_REQUESTS (2u * CLIENT_WINDOW)
+
 enum core_request_state {
     CORE_REQUEST_EMPTY,
     CORE_REQUEST_HELD,     /* in custody, not in a proposal of ours */
@@ -81,9 +85,9 @@ struct core_request {
 
 struct core_client {
     struct core_client_window window; /* mirror of the replicated window */
-    uint64_t held_mask;  /* slots in state HELD */
+    uint32_t held;       /* requests in state HELD */
     bool queued;         /* in the ring of clients with something to propose */
-    struct core_request requests[CLIENT_WINDOW]; /* by seq % CLIENT_WINDOW */
+    struct core_request requests[CORE_CLIENT_REQUESTS]; /* by seq % CORE_CLIENT_REQUESTS */
 };
 
 struct core_peer {

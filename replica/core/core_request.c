@@ -57,13 +57,32 @@ static uint32_t ring_pop(struct core *c)
     return client;
 }
 
+/* The lowest held sequence of a client that its window allows: its requests are ordered as it numbered them. */
+static struct core_request *client_next(struct core_client *owner)
+{
+    struct core_request *best = NULL;
+    if (owner->held == 0) return NULL;
+    for (uint32_t k = 0; k < CORE_CLIENT_REQUESTS; k++) {
+        struct core_request *r = &owner->requests[k];
+        if (r->state != CORE_REQUEST_HELD || r->seq > owner->window.highest_settled + CLIENT_WINDOW) continue;
+        if (best == NULL || r->seq < best->seq) best = r;
+    }
+    return best;
+}
+
+/* Puts a client with something to propose into the ring. */
+static void offer(struct core *c, uint32_t client)
+{
+    if (client_next(&c->clients[client]) != NULL) ring_push(c, client);
+}
+
 /* ---- custody ---- */
 
 static void request_drop(struct core *c, uint32_t client, struct core_request *r)
 {
     if (r->state == CORE_REQUEST_EMPTY) return;
     if (r->state == CORE_REQUEST_HELD) {
-        c->clients[client].held_mask &= ~(1ull << (r->seq % CLIENT_WINDOW));
+        c->clients[client].held--;
         c->held_count--;
     }
     c->custody_count--;
@@ -105,10 +124,10 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
     if (client >= c->config.client_count) return "request of an unknown client";
     if (from_member && !core_is_primary(c)) return "a request was forwarded to a backup";
     struct core_client *owner = &c->clients[client];
-    struct core_request *r = &owner->requests[q->seq % CLIENT_WINDOW];
+    struct core_request *r = &owner->requests[q->seq % CORE_CLIENT_REQUESTS];
     if (q->seq > owner->window.highest_settled + CLIENT_WINDOW) {
         if (!from_member) send_busy(c, client, q->seq, &m->id, BUSY_TOO_FAR);
-        return "request above its client's window";
+        if (q->seq > owner->window.highest_settled + CORE_CLIENT_REQUESTS) return "request above its client's window";
     }
     if (q->seq + CLIENT_WINDOW <= owner->window.highest_settled) {
         if (!from_member) send_busy(c, client, q->seq, &m->id, BUSY_TOO_OLD);
@@ -133,12 +152,12 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
                                .bytes = blob_retain(m->blob),
                                .expiry_ms = q->expiry_ms,
                                .since_us = c->now_us};
-    owner->held_mask |= 1ull << (q->seq % CLIENT_WINDOW);
+    owner->held++;
     if (c->held_count == 0) c->oldest_held_us = c->now_us;
     c->held_count++;
     c->custody_count++;
     if (core_is_primary(c))
-        ring_push(c, client);
+        offer(c, client);
     else
         forward(c, r);
     return NULL;
@@ -150,14 +169,15 @@ void core_settle(struct core *c, uint32_t client, uint64_t seq)
     struct core_client *owner = &c->clients[client];
     window_settle(&owner->window, seq);
     c->settled_total++;
-    struct core_request *r = &owner->requests[seq % CLIENT_WINDOW];
+    struct core_request *r = &owner->requests[seq % CORE_CLIENT_REQUESTS];
     if (r->state != CORE_REQUEST_EMPTY && window_settled(&owner->window, r->seq)) request_drop(c, client, r);
+    if (core_is_primary(c)) offer(c, client); /* the window may have moved up to what is held */
 }
 
 static void sweep_client(struct core *c, uint32_t client, uint32_t *forwards)
 {
     struct core_client *owner = &c->clients[client];
-    for (uint32_t k = 0; k < CLIENT_WINDOW; k++) {
+    for (uint32_t k = 0; k < CORE_CLIENT_REQUESTS; k++) {
         struct core_request *r = &owner->requests[k];
         if (r->state == CORE_REQUEST_EMPTY) continue;
         /* held until settled, or past expiry + drift by the own clock */
@@ -189,17 +209,6 @@ void core_custody_tick(struct core *c)
 
 /* ---- batches ---- */
 
-/* The lowest held sequence of a client: its requests are ordered as it numbered them. */
-static struct core_request *client_next(struct core_client *owner)
-{
-    struct core_request *best = NULL;
-    for (uint64_t mask = owner->held_mask; mask != 0; mask &= mask - 1) {
-        struct core_request *r = &owner->requests[__builtin_ctzll(mask)];
-        if (best == NULL || r->seq < best->seq) best = r;
-    }
-    return best;
-}
-
 struct batch_plan {
     uint32_t count;
     size_t items_bytes;
@@ -218,12 +227,12 @@ static void plan_batch(struct core *c, struct batch_plan *plan)
         struct core_request *r = client_next(owner);
         if (r == NULL) continue;
         r->state = CORE_REQUEST_PROPOSED;
-        owner->held_mask &= ~(1ull << (r->seq % CLIENT_WINDOW));
+        owner->held--;
         c->held_count--;
         c->leaf_space[plan->count] = r->leaf;
         plan->requests[plan->count++] = r;
         plan->items_bytes += r->bytes->len + 9;
-        if (owner->held_mask != 0) ring_push(c, client);
+        offer(c, client);
     }
 }
 
@@ -262,7 +271,7 @@ static bool propose_batch(struct core *c, struct core_slot *s, uint64_t previous
 /* At once when idle; while batches are under way, when enough has gathered or has waited. */
 static bool may_propose(const struct core *c)
 {
-    if (!c->active || c->draining || !core_is_primary(c) || c->held_count == 0) return false;
+    if (!c->active || c->draining || !core_is_primary(c) || c->ring_count == 0) return false;
     if (c->next_seq > c->low + WINDOW_BATCHES || c->next_seq <= c->abstain_until) return false;
     if (c->under_way == 0) return true;
     if (c->under_way >= c->config.pipeline_max) return false;

@@ -224,8 +224,11 @@ struct err net_new(struct ev_loop *loop, const struct secret_key *key, const str
 void net_free(struct net *n)
 {
     if (n == NULL) return;
-    while (n->first != NULL)
-        free_connection(n->first);
+    struct net_connection *next;
+    for (struct net_connection *c = n->first; c != NULL; c = next) {
+        next = c->next;
+        free_connection(c);
+    }
     ev_prepare_stop(n->loop, &n->prepare);
     ev_timer_stop(n->loop, &n->sweep);
     if (n->listen_fd >= 0) {

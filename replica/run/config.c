@@ -128,7 +128,7 @@ struct err config_parse(const char *name, struct bytes text, struct config *out)
                        .heartbeat_ms = 1000,
                        .pipeline = 8,
                        .batch_fill = 64,
-                       .batch_delay_us = 4000};
+                       .batch_delay_us = 20000};
     struct parsing p = {.name = name, .out = &c, .error = err_none()};
     char *copy = mem_alloc(text.len + 1);
     memcpy(copy, text.data, text.len);
