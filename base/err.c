@@ -26,16 +26,16 @@ struct err err_build(enum err_code code, const char *format, ...)
     return e;
 }
 
-struct err err_build_wrap(const struct err *inner, const char *format, ...)
+struct err err_build_wrap(struct err inner, const char *format, ...)
 {
-    struct err e = {.code = inner->code};
-    CHECK(inner->code != ERR_NONE);
+    struct err e = {.code = inner.code};
+    CHECK(inner.code != ERR_NONE);
     va_list args;
     va_start(args, format);
     (void)vsnprintf(e.text, sizeof e.text, format, args);
     va_end(args);
     const size_t used = strlen(e.text);
-    (void)snprintf(e.text + used, sizeof e.text - used, ": %.*s", (int)(sizeof e.text - used), inner->text);
+    (void)snprintf(e.text + used, sizeof e.text - used, ": %.*s", (int)(sizeof e.text - used), inner.text);
     return e;
 }
 

@@ -36,7 +36,7 @@ struct err {
 MUST_USE struct err err_none(void);
 /* What the three makers below are made of. */
 MUST_USE struct err err_build(enum err_code code, const char *format, ...) __attribute__((format(printf, 2, 3)));
-MUST_USE struct err err_build_wrap(const struct err *inner, const char *format, ...)
+MUST_USE struct err err_build_wrap(struct err inner, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 MUST_USE struct err err_build_system(int error_number, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Lets compilers and analysers see that a made error is one. */
@@ -48,7 +48,7 @@ static inline struct err err_failed(struct err e)
 /* err_make(code, format, ...): a failure; its text is cut at ERR_TEXT_BYTES - 1. code is not ERR_NONE. */
 #define err_make(...) err_failed(err_build(__VA_ARGS__))
 /* err_wrap(inner, format, ...): the same failure with context put in front of its text ("context: text"). */
-#define err_wrap(inner, ...) err_failed(err_build_wrap(&(inner), __VA_ARGS__))
+#define err_wrap(inner, ...) err_failed(err_build_wrap(inner, __VA_ARGS__))
 /* err_system(error_number, format, ...): ERR_IO of a system call; the text ends in strerror(error_number). */
 #define err_system(...) err_failed(err_build_system(__VA_ARGS__))
 /* True when the call failed. */
