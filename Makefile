@@ -30,7 +30,7 @@ LDOPT_cov := --coverage
 LDOPT_fuzz := -fsanitize=fuzzer,address,undefined
 CFLAGS_ALL = $(BASE_CFLAGS) $(OPT_$(VARIANT)) $(EXTRA_CFLAGS)
 LDFLAGS_ALL = -pie -pthread $(LDOPT_$(VARIANT))
-LIBS := -lgnutls -lev -llmdb -ljansson -linih -lsodium -lm
+LIBS := -lgnutls -lev -llmdb -ljansson -linih -lsodium -lnettle -lm
 
 ROOM_SOURCES := $(wildcard base/*.c crypto/*.c wire/*.c keys/*.c ledger/*.c viewchange/*.c \
 	replica/core/*.c replica/net/*.c replica/run/*.c client/*.c bench/*.c)
@@ -44,6 +44,7 @@ UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 UNIT_PROGRAMS := $(UNIT_SOURCES:%.c=$(B)/%)
 TEST_HELPERS := $(wildcard tests/fixture/*.c)
 TEST_HELPER_OBJECTS := $(TEST_HELPERS:%.c=$(B)/%.o)
+TEST_KIT := $(B)/libtest-kit.a
 
 .DEFAULT_GOAL := all
 .PHONY: all
@@ -58,7 +59,11 @@ $(ARCHIVE): $(LIB_OBJECTS)
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
-$(B)/tests/unit/%: $(B)/tests/unit/%.o $(TEST_HELPER_OBJECTS) $(ARCHIVE)
+$(TEST_KIT): $(TEST_HELPER_OBJECTS)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(TEST_KIT) $(ARCHIVE)
 	@echo "  ld $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS) -lcmocka
 
@@ -192,7 +197,7 @@ coverage: deps-check
 
 # ---- tools and fuzz targets ----
 
-$(B)/tests/tools/%: $(B)/tests/tools/%.o $(TEST_HELPER_OBJECTS) $(ARCHIVE)
+$(B)/tests/tools/%: $(B)/tests/tools/%.o $(TEST_KIT) $(ARCHIVE)
 	@echo "  ld $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS) -lcmocka
 

@@ -35,7 +35,7 @@
 #define FRAME_BYTES_MAX (8u * 1024u * 1024u)                /* between replicas */
 #define CLIENT_FRAME_BYTES_MAX (REQUEST_BYTES_MAX + 65536u) /* from a client to a replica */
 #define PEER_QUEUE_BYTES_MAX (24u * 1024u * 1024u)          /* unsent bytes kept for one replica */
-#define CLIENT_QUEUE_BYTES_MAX (8u * 1024u * 1024u)         /* unsent bytes kept for one client */
+#define CLIENT_QUEUE_BYTES_MAX (16u * 1024u * 1024u)        /* unsent bytes kept for one client */
 #define CONNECTIONS_MAX 1024u
 
 #define FILE_BYTES_MAX (16u * 1024u * 1024u) /* a group file or configuration file that we read whole */
@@ -48,6 +48,7 @@ _Static_assert(BATCH_BYTES_MAX + BLOCK_RESULT_BYTES_MAX + 65536u < FRAME_BYTES_M
 _Static_assert(STATE_KEY_BYTES_MAX < 511u, "LMDB's key limit");
 _Static_assert(CLIENT_WINDOW == 64u, "client windows are kept as 64-bit masks");
 _Static_assert(RESULT_BYTES_MAX + 65536u < CLIENT_QUEUE_BYTES_MAX, "one result fits a client's queue");
+_Static_assert(FRAME_BYTES_MAX < CLIENT_QUEUE_BYTES_MAX, "one frame fits a client's queue");
 _Static_assert(FRAME_BYTES_MAX < PEER_QUEUE_BYTES_MAX, "one frame fits a peer's queue");
 
 #endif

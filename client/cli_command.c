@@ -121,13 +121,14 @@ static void command_help(const struct cli_command *c)
                        c->options[i].value == NULL ? "" : c->options[i].value);
         (void)printf("  %-18s %s\n", usage, c->options[i].help);
     }
-    (void)printf("  -o table|json      how data is printed on standard output (default table)\n"
-                 "  --home DIR         group, keys and data (default PBFT_HOME, else " HOME_DEFAULT ")\n"
-                 "  --client NAME      sign with HOME/clients/NAME.pem (default \"default\")\n"
-                 "  --timeout MS       how long to wait for an answer\n"
-                 "  --help             this text\n"
-                 "\nExit codes: 0 ok, 1 negative answer, 2 usage, 3 time-out or no quorum, 4 bad configuration or key,\n"
-                 "5 corruption. Words that start with '-' go after \"--\".\n");
+    (void)printf(
+        "  -o table|json      how data is printed on standard output (default table)\n"
+        "  --home DIR         group, keys and data (default PBFT_HOME, else " HOME_DEFAULT ")\n"
+        "  --client NAME      sign with HOME/clients/NAME.pem (default \"default\")\n"
+        "  --timeout MS       how long to wait for an answer\n"
+        "  --help             this text\n"
+        "\nExit codes: 0 ok, 1 negative answer, 2 usage, 3 time-out or no quorum, 4 bad configuration or key,\n"
+        "5 corruption. Words that start with '-' go after \"--\".\n");
 }
 
 static struct err word_take(const struct cli_command *c, const char *word, struct cli_call *call)

@@ -1,5 +1,5 @@
-/* cli_command.h - the commands of `pbft`: tables of nouns, verbs, words and options, parsed one way, with help made from
- * them. `key` and `group` have tables of their own (keys/cli_verb.h) and only share the global options.
+/* cli_command.h - the commands of `pbft`: tables of nouns, verbs, words and options, parsed one way, with help made
+ * from them. `key` and `group` have tables of their own (keys/cli_verb.h) and only share the global options.
  *
  * Options may stand anywhere; what follows "--" is words. Global options are taken out first, by cli_globals_take.
  */
@@ -53,8 +53,8 @@ struct cli_table {
     uint32_t count;
 };
 
-/* Takes the global options out of argv[1..]; the other arguments stay in their order, argv[0] too, and *argc is their new
- * count. Errors: ERR_USAGE. */
+/* Takes the global options out of argv[1..]; the other arguments stay in their order, argv[0] too, and *argc is their
+ * new count. Errors: ERR_USAGE. */
 MUST_USE struct err cli_globals_take(int *argc, char **argv, struct cli_globals *out);
 /* Finds the command that argv[1] (and argv[2]) name, parses the rest and runs it, or prints its help. Returns the exit
  * code, after a message on stderr when it is not 0; -1 when argv[1] is neither a verb nor a noun of the tables. */

@@ -3,7 +3,6 @@
 
 #include "base/check.h"
 #include "client/cli_import_record.h"
-#include "keys/cli_verb.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +16,7 @@
 #define CLIENT_DEFAULT "default"
 #define CLIENT_READER "reader"
 #define READ_ATTEMPTS 5u
+#define REAL_DIGITS 9
 
 /* ---- files ---- */
 
@@ -69,7 +69,8 @@ static struct err sync_parent(const char *path)
 {
     struct cli_path dir;
     const char *slash = strrchr(path, '/');
-    (void)snprintf(dir.text, sizeof dir.text, "%.*s", slash == NULL ? 1 : (int)(slash - path), slash == NULL ? "." : path);
+    (void)snprintf(dir.text, sizeof dir.text, "%.*s", slash == NULL ? 1 : (int)(slash - path),
+                   slash == NULL ? "." : path);
     const int fd = open(dir.text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const bool good = fd >= 0 && fsync(fd) == 0;
     const int why = errno;
@@ -81,7 +82,8 @@ struct err cli_file_write(const char *path, const char *text, uint32_t mode)
 {
     struct cli_path temporary;
     const int wanted = snprintf(temporary.text, sizeof temporary.text, "%s.new", path);
-    if (wanted < 0 || (size_t)wanted >= sizeof temporary.text) return err_make(ERR_CONFIG, "the path %s is too long", path);
+    if (wanted < 0 || (size_t)wanted >= sizeof temporary.text)
+        return err_make(ERR_CONFIG, "the path %s is too long", path);
     const int fd = open(temporary.text, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t)mode);
     if (fd < 0) return err_system(errno, "cannot write %s", temporary.text);
     const size_t len = strlen(text);
@@ -132,8 +134,8 @@ struct err cli_client_open(const struct cli_globals *g, enum cli_access access, 
         return err_make(ERR_CONFIG, "%s is missing: pbft devnet up makes a development group, --home DIR names another",
                         group.text);
     if (!readable(&key))
-        return err_make(ERR_CONFIG, "client \"%s\" has no key %s: --client NAME names another, pbft key new makes one", name,
-                        key.text);
+        return err_make(ERR_CONFIG, "client \"%s\" has no key %s: --client NAME names another, pbft key new makes one",
+                        name, key.text);
     const struct pbft_options options = {.group_path = group.text,
                                          .key_path = key.text,
                                          .journal_path = journaled ? journal.text : NULL,
@@ -162,8 +164,8 @@ struct err cli_outcome_error(const struct pbft_answer *a)
 {
     const struct cli_quote reason = cli_quote(cli_value(a));
     if (a->outcome == PBFT_OUTCOME_EXPIRED)
-        return err_make(ERR_TIMEOUT, "it came after its expiry (block %" PRIu64 "); nothing was changed, submit it again",
-                        a->block);
+        return err_make(ERR_TIMEOUT,
+                        "it came after its expiry (block %" PRIu64 "); nothing was changed, submit it again", a->block);
     return err_make(ERR_REFUSED, "refused by the group (block %" PRIu64 "): %s; nothing was changed", a->block,
                     reason.text[0] == '\0' ? "the application's check forbids it" : reason.text);
 }
@@ -240,6 +242,15 @@ struct err cli_page_decode(const struct pbft_answer *a, struct wire_page *out)
 }
 
 /* ---- printing ---- */
+
+void cli_json_print(json_t *value)
+{
+    CHECK(value != NULL);
+    /* A failure to write is seen by the fflush at the end of the command. */
+    (void)json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(REAL_DIGITS));
+    (void)putchar('\n');
+    json_decref(value);
+}
 
 void cli_json_set_bytes(json_t *object, const char *name, struct bytes value)
 {

@@ -1,5 +1,5 @@
-/* cli_common.h - what the commands of `pbft` share: the home directory, opening a client, asking and submitting, printing,
- * and how the library's failures become exit codes.
+/* cli_common.h - what the commands of `pbft` share: the home directory, opening a client, asking and submitting,
+ * printing, and how the library's failures become exit codes.
  *
  *   HOME/group.json            the group file
  *   HOME/clients/NAME.pem      a client's secret key; NAME.journal its last sequence; NAME.import an unfinished import
@@ -24,7 +24,8 @@ struct cli_path {
 /* HOME and what follows it, "HOME/clients/x.pem". Errors: ERR_CONFIG when it is too long. */
 MUST_USE struct err cli_home_path(const char *home, struct cli_path *out, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Reads a regular file, or standard input for "-", whole. Errors: ERR_CONFIG (cannot be read), ERR_LIMIT (over limit). */
+/* Reads a regular file, or standard input for "-", whole. Errors: ERR_CONFIG (cannot be read), ERR_LIMIT (over limit).
+ */
 MUST_USE struct err cli_file_read(const char *path, uint64_t limit, struct buffer *out);
 /* Writes a file anew, durably: temporary file beside it, sync, rename, sync of the directory. Errors: ERR_IO. */
 MUST_USE struct err cli_file_write(const char *path, const char *text, uint32_t mode);
@@ -32,9 +33,9 @@ MUST_USE struct err cli_file_write(const char *path, const char *text, uint32_t 
 /* What a client is opened for. */
 enum cli_access {
     CLI_ACCESS_STATUS, /* asks replicas about themselves: no sequence, no journal */
-    CLI_ACCESS_READ,   /* may use a sequence when replicas do not agree at once; as client "reader" where HOME has one and
-                          --client does not say otherwise, so that reads go on beside an import */
-    CLI_ACCESS_WRITE,  /* under the client's journal, which shuts out a second process with the same key */
+    CLI_ACCESS_READ, /* may use a sequence when replicas do not agree at once; as client "reader" where HOME has one and
+                        --client does not say otherwise, so that reads go on beside an import */
+    CLI_ACCESS_WRITE, /* under the client's journal, which shuts out a second process with the same key */
 };
 
 /* The name of the client for this access. */
@@ -64,6 +65,8 @@ MUST_USE struct err cli_page_decode(const struct pbft_answer *a, struct wire_pag
 
 /* ---- printing ---- */
 
+/* Prints one JSON value on stdout, indented, and drops the reference. Memory is all that can be missing. */
+void cli_json_print(json_t *value);
 /* Sets name to the bytes as a string, or name_hex to their hexadecimal form when they are not UTF-8. */
 void cli_json_set_bytes(json_t *object, const char *name, struct bytes value);
 /* An object with result, client_sequence, block, view, index, milliseconds, time_ms and matched. */

@@ -1,7 +1,7 @@
 /* cli_devnet_files.c - the directory of a devnet: reading it, making it.
  *
- * Making is done in steps that can be repeated: what is complete is kept, and devnet.json, written last, says that all is. No
- * replica has run before that, so a half-made data directory may be removed and made again. */
+ * Making is done in steps that can be repeated: what is complete is kept, and devnet.json, written last, says that all
+ * is. No replica has run before that, so a half-made data directory may be removed and made again. */
 #include "client/cli_devnet_internal.h"
 
 #include "base/check.h"
@@ -53,10 +53,10 @@ static bool layout_parse(const struct buffer *text, struct devnet *d)
     json_int_t replicas = 0;
     json_int_t port = 0;
     json_t *root = json_loadb((const char *)text->data, text->len, JSON_REJECT_DUPLICATES, NULL);
-    const bool good = root != NULL &&
-                      json_unpack(root, "{s:i, s:I, s:I !}", "format", &format, "replicas", &replicas, "base_port",
-                                  &port) == 0 &&
-                      format == DEVNET_FORMAT && replicas >= 1 && replicas <= REPLICAS_MAX && port >= 1 && port <= 65535;
+    const bool good =
+        root != NULL &&
+        json_unpack(root, "{s:i, s:I, s:I !}", "format", &format, "replicas", &replicas, "base_port", &port) == 0 &&
+        format == DEVNET_FORMAT && replicas >= 1 && replicas <= REPLICAS_MAX && port >= 1 && port <= 65535;
     json_decref(root);
     if (!good) return false;
     d->replica_count = (uint32_t)replicas;
@@ -64,27 +64,31 @@ static bool layout_parse(const struct buffer *text, struct devnet *d)
     return true;
 }
 
-struct err devnet_load(const struct cli_globals *g, struct devnet *out, bool *found)
+static struct err layout_read(struct devnet *d, bool *found)
 {
-    struct devnet d = {.lock_fd = -1};
     struct cli_path path;
     struct buffer text = {0};
     *found = false;
+    ERR_TRY(cli_home_path(d->home.text, &path, "devnet.json"));
+    if (access(path.text, F_OK) != 0) return err_none();
+    struct err e = cli_file_read(path.text, DEVNET_FILE_BYTES_MAX, &text);
+    if (!err_is(&e) && !layout_parse(&text, d))
+        e = err_make(ERR_CONFIG, "%s is damaged: it must hold format, replicas and base_port", path.text);
+    buffer_free(&text);
+    if (!err_is(&e)) *found = true;
+    return e;
+}
+
+struct err devnet_load(const struct cli_globals *g, struct devnet *out, bool *found)
+{
+    struct devnet d = {.lock_fd = -1};
     ERR_TRY(find_pbftd(&d));
     char *absolute = realpath(g->home, NULL);
     const bool fits = absolute == NULL || strlen(absolute) < sizeof d.home.text;
     if (fits) (void)snprintf(d.home.text, sizeof d.home.text, "%s", absolute == NULL ? g->home : absolute);
     free(absolute);
     if (!fits) return err_make(ERR_CONFIG, "the path of the home is too long");
-    ERR_TRY(cli_home_path(d.home.text, &path, "devnet.json"));
-    if (access(path.text, F_OK) == 0) {
-        struct err e = cli_file_read(path.text, DEVNET_FILE_BYTES_MAX, &text);
-        if (!err_is(&e) && !layout_parse(&text, &d))
-            e = err_make(ERR_CONFIG, "%s is damaged: it must hold format, replicas and base_port", path.text);
-        buffer_free(&text);
-        if (err_is(&e)) return e;
-        *found = true;
-    }
+    ERR_TRY(layout_read(&d, found));
     *out = d;
     return err_none();
 }
@@ -253,8 +257,8 @@ static struct err adopt_group(struct devnet *d, const char *path)
     if (!err_is(&e) && (!g->development || strcmp(g->name, DEVNET_NAME) != 0))
         e = err_make(ERR_CONFIG, "%s is the group \"%s\", not a devnet's; give another --home", path, g->name);
     if (!err_is(&e) && g->member_count != d->replica_count)
-        e = err_make(ERR_USAGE, "%s has %u members already; give --replicas %u or another --home", path, g->member_count,
-                     g->member_count);
+        e = err_make(ERR_USAGE, "%s has %u members already; give --replicas %u or another --home", path,
+                     g->member_count, g->member_count);
     if (!err_is(&e)) d->base_port = port;
     group_free(g);
     return e;
@@ -286,13 +290,16 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
     return remove(path);
 }
 
-static struct err make_data(const struct devnet *d, uint32_t id)
+/* Removes what an interrupted attempt left; only where the group file is known to be that attempt's. */
+static struct err remove_unfinished_data(const struct devnet *d, uint32_t id)
 {
+    struct cli_path lock;
     struct cli_path path;
     ERR_TRY(cli_home_path(d->home.text, &path, "r%u", id));
-    if (access(path.text, F_OK) == 0 && nftw(path.text, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0)
+    ERR_TRY(cli_home_path(d->home.text, &lock, "r%u/LOCK", id));
+    if (access(lock.text, F_OK) == 0 && nftw(path.text, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0)
         return err_system(errno, "cannot remove the unfinished data directory %s", path.text);
-    return devnet_process_init(d, id);
+    return err_none();
 }
 
 static struct err make_layout(const struct devnet *d)
@@ -308,21 +315,26 @@ static struct err make_layout(const struct devnet *d)
 struct err devnet_create(struct devnet *d)
 {
     struct cli_path group;
+    bool found;
     if (access(d->pbftd.text, X_OK) != 0)
         return err_make(ERR_CONFIG, "%s cannot be run; build it with make, or set PBFT_PBFTD to where pbftd is",
                         d->pbftd.text);
     ERR_TRY(make_dirs(d));
     ERR_TRY(devnet_lock(d));
+    ERR_TRY(layout_read(d, &found));
+    if (found) return err_none(); /* another command made it while this one waited */
     ERR_TRY(cli_home_path(d->home.text, &group, "group.json"));
-    if (access(group.text, F_OK) == 0) {
+    const bool unfinished = access(group.text, F_OK) == 0;
+    if (unfinished) {
         ERR_TRY(adopt_group(d, group.text));
     } else {
         ERR_TRY(choose_ports(d));
         ERR_TRY(make_group(d, group.text));
     }
     for (uint32_t id = 0; id < d->replica_count; id++) {
+        if (unfinished) ERR_TRY(remove_unfinished_data(d, id));
         ERR_TRY(make_conf(d, id));
-        ERR_TRY(make_data(d, id));
+        ERR_TRY(devnet_process_init(d, id));
     }
     return make_layout(d);
 }

@@ -7,8 +7,8 @@
  *   HOME/rI/                                  its data directory
  *   HOME/run/rI.pid, HOME/run/rI.log          its process and what that wrote
  *
- * Processes are signalled through a pidfd, and only after /proc has shown that they are pbftd with that very configuration
- * file: a stale pid file never harms a stranger.
+ * Processes are signalled through a pidfd, and only after /proc has shown that they are pbftd with that very
+ * configuration file: a stale pid file never harms a stranger.
  */
 #ifndef PBFT_CLIENT_CLI_DEVNET_INTERNAL_H
 #define PBFT_CLIENT_CLI_DEVNET_INTERNAL_H
@@ -33,18 +33,18 @@ enum devnet_state { DEVNET_STATE_STOPPED, DEVNET_STATE_RUNNING, DEVNET_STATE_PAU
 
 struct devnet_process {
     enum devnet_state state;
-    pid_t pid; /* unless stopped */
-    int pidfd; /* unless stopped; closed with devnet_process_close */
-    pid_t stranger; /* stopped, but this process has the data directory locked; -1: it is locked, by whom is not known; 0:
-                       nobody */
+    pid_t pid;      /* unless stopped */
+    int pidfd;      /* unless stopped; closed with devnet_process_close */
+    pid_t stranger; /* stopped, but this process has the data directory locked; -1: it is locked, by whom is not known;
+                       0: nobody */
 };
 
 /* ---- cli_devnet_files.c ---- */
 
 /* What devnet.json says. *found is false when there is none; then only home and pbftd are set. Errors: ERR_CONFIG. */
 MUST_USE struct err devnet_load(const struct cli_globals *g, struct devnet *out, bool *found);
-/* Makes keys, group, configurations and data directories; d->replica_count and d->base_port (0: any free ports) are wanted.
- * Goes on where an earlier attempt stopped. Errors: ERR_CONFIG, ERR_IO. */
+/* Makes keys, group, configurations and data directories; d->replica_count and d->base_port (0: any free ports) are
+ * wanted. Goes on where an earlier attempt stopped. Errors: ERR_CONFIG, ERR_IO. */
 MUST_USE struct err devnet_create(struct devnet *d);
 /* The lock that keeps two commands apart; waits for it. HOME must exist. */
 MUST_USE struct err devnet_lock(struct devnet *d);
@@ -60,7 +60,8 @@ MUST_USE struct err devnet_process_start(const struct devnet *d, uint32_t id);
 /* Runs `pbftd --config C --init` and waits for it. */
 MUST_USE struct err devnet_process_init(const struct devnet *d, uint32_t id);
 MUST_USE struct err devnet_process_signal(const struct devnet_process *p, uint32_t id, int signal);
-/* Waits until the processes (count of them; stopped ones are skipped) have ended, at most timeout_ms. True when all have. */
+/* Waits until the processes (count of them; stopped ones are skipped) have ended, at most timeout_ms. True when all
+ * have. */
 MUST_USE bool devnet_process_wait(const struct devnet_process *processes, uint32_t count, uint64_t timeout_ms);
 /* Removes the pid file of a process that has ended. */
 void devnet_process_forget(const struct devnet *d, uint32_t id);

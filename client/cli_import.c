@@ -6,8 +6,8 @@
  *   accepted      all lines below `lowest`, and lowest + 1 + k for each bit k of `above`
  *   in flight     other lines below `next`
  *
- * When a sequence turns out to be used up (CONFLICT: something else used this client; EXPIRED), sending stops, what is in
- * flight ends, and the import goes on from `lowest` with fresh sequences. Lines sent twice that way keep their one
+ * When a sequence turns out to be used up (CONFLICT: something else used this client; EXPIRED), sending stops, what is
+ * in flight ends, and the import goes on from `lowest` with fresh sequences. Lines sent twice that way keep their one
  * place in the log. */
 #include "client/cli_import.h"
 
@@ -16,7 +16,6 @@
 #include "client/cli_common.h"
 #include "client/cli_import_record.h"
 #include "client/cli_progress.h"
-#include "keys/cli_verb.h"
 #include "ledger/app.h"
 
 #include <inttypes.h>
@@ -82,8 +81,8 @@ static struct err lines_count(const struct import *m, uint64_t *out)
     for (size_t at = 0; at < m->content.len; count++) {
         const size_t end = line_end(m, at);
         if (end - at > LINE_BYTES_MAX)
-            return err_make(ERR_LIMIT, "%s: line %" PRIu64 " has %zu bytes, the limit is %u; split it", m->name, count + 1,
-                            end - at, LINE_BYTES_MAX);
+            return err_make(ERR_LIMIT, "%s: line %" PRIu64 " has %zu bytes, the limit is %u; split it", m->name,
+                            count + 1, end - at, LINE_BYTES_MAX);
         at = end;
     }
     *out = count;
@@ -134,7 +133,8 @@ static void on_executed(struct import *m, uint64_t number, const struct pbft_ans
         return;
     }
     if (a->outcome == PBFT_OUTCOME_NEGATIVE) {
-        fail(m, err_make(ERR_REFUSED, "the log holds another record for line %" PRIu64 " of this file already", number + 1));
+        fail(m, err_make(ERR_REFUSED, "the log holds another record for line %" PRIu64 " of this file already",
+                         number + 1));
         return;
     }
     if (a->outcome != PBFT_OUTCOME_OK) {
@@ -192,9 +192,8 @@ static struct pbft_error send_next(struct import *m)
     const struct import_line taken = {.import = m, .number = m->next};
     const struct import_line before = *line;
     *line = taken;
-    const struct pbft_error e =
-        pbft_submit_at(m->client, m->record.first_sequence + (m->next - m->record.start_line), m->record.expiry_ms, &op, 1,
-                       on_answer, line);
+    const struct pbft_error e = pbft_submit_at(m->client, m->record.first_sequence + (m->next - m->record.start_line),
+                                               m->record.expiry_ms, &op, 1, on_answer, line);
     if (e.status != PBFT_OK) {
         *line = before;
         return e;
@@ -284,7 +283,8 @@ static struct err start_record(struct import *m, uint64_t lines, bool restart)
     m->next = m->lowest;
     m->next_offset = m->lowest_offset;
     if (m->resumed_from > 0)
-        (void)fprintf(stderr, "pbft: log append: continuing at line %" PRIu64 " of %" PRIu64 "\n", m->lowest + 1, lines);
+        (void)fprintf(stderr, "pbft: log append: continuing at line %" PRIu64 " of %" PRIu64 "\n", m->lowest + 1,
+                      lines);
     return r.first_sequence == 0 || clock_wall_ms() >= r.expiry_ms ? rebase(m) : err_none();
 }
 
@@ -293,8 +293,8 @@ static void summary_print(const struct import *m, double seconds)
     const double rate = (double)(m->lowest - m->resumed_from) / seconds;
     char hex[2 * DIGEST_BYTES + 1];
     hex_encode(hex, m->record.file.bytes, DIGEST_BYTES);
-    (void)fprintf(stderr, "pbft: log append: %" PRIu64 " lines, %zu bytes in %.1f s, %.0f transactions/s", m->record.lines,
-                  m->content.len, seconds, rate);
+    (void)fprintf(stderr, "pbft: log append: %" PRIu64 " lines, %zu bytes in %.1f s, %.0f transactions/s",
+                  m->record.lines, m->content.len, seconds, rate);
     if (m->last_block > 0) (void)fprintf(stderr, ", blocks %" PRIu64 " to %" PRIu64, m->first_block, m->last_block);
     if (m->resumed_from > 0) (void)fprintf(stderr, " (%" PRIu64 " lines were there before)", m->resumed_from);
     (void)fprintf(stderr, "\n");
@@ -303,10 +303,9 @@ static void summary_print(const struct import *m, double seconds)
                             (json_int_t)m->record.lines, "bytes", (json_int_t)m->content.len, "resumed_from",
                             (json_int_t)m->resumed_from, "seconds", seconds, "transactions_per_second", rate,
                             "first_block", (json_int_t)m->first_block, "last_block", (json_int_t)m->last_block);
-    if (m->accepted > 0)
-        CHECK(json_object_set_new(out, "first_index", json_integer((json_int_t)m->first_index)) == 0);
+    if (m->accepted > 0) CHECK(json_object_set_new(out, "first_index", json_integer((json_int_t)m->first_index)) == 0);
     cli_json_set_bytes(out, "file", bytes_of_text(m->name));
-    cli_verb_print_json(out);
+    cli_json_print(out);
 }
 
 static struct err import_lines(struct import *m, uint64_t lines, bool restart)
@@ -329,7 +328,7 @@ static struct err import_lines(struct import *m, uint64_t lines, bool restart)
 static void print_empty(const struct cli_call *call, const char *name)
 {
     (void)fprintf(stderr, "pbft: log append: %s is empty; there is nothing to append\n", name);
-    if (call->globals->json) cli_verb_print_json(json_pack("{s:i, s:i}", "lines", 0, "bytes", 0));
+    if (call->globals->json) cli_json_print(json_pack("{s:i, s:i}", "lines", 0, "bytes", 0));
 }
 
 struct err cli_import_run(const struct cli_call *call, const char *name, struct bytes content, bool restart)

@@ -49,7 +49,8 @@ struct err import_record_read(const struct cli_globals *g, const char *client, s
     if (access(path.text, F_OK) != 0 && errno == ENOENT) return err_none();
     struct err e = cli_file_read(path.text, RECORD_BYTES_MAX, &text);
     if (!err_is(&e) && !record_parse(&text, out))
-        e = err_make(ERR_CONFIG, "%s, the record of an unfinished import, is damaged; log append --lines --restart forgets it",
+        e = err_make(ERR_CONFIG,
+                     "%s, the record of an unfinished import, is damaged; log append --lines --restart forgets it",
                      path.text);
     buffer_free(&text);
     if (!err_is(&e)) *found = true;
@@ -83,7 +84,8 @@ struct err import_record_remove(const struct cli_globals *g, const char *client)
 
 uint64_t import_record_position(const struct import_record *r, uint64_t settled)
 {
-    if (r->first_sequence == 0 || settled < PBFT_WINDOW || settled - PBFT_WINDOW < r->first_sequence) return r->start_line;
+    if (r->first_sequence == 0 || settled < PBFT_WINDOW || settled - PBFT_WINDOW < r->first_sequence)
+        return r->start_line;
     /* Beyond the import's last sequence: something else used this client, so nothing follows from `settled`. */
     if (settled >= r->first_sequence + (r->lines - r->start_line)) return r->start_line;
     return r->start_line + (settled - PBFT_WINDOW - r->first_sequence) + 1;

@@ -3,7 +3,6 @@
 
 #include "base/check.h"
 #include "client/cli_common.h"
-#include "keys/cli_verb.h"
 #include "ledger/app.h"
 
 #include <string.h>
@@ -15,7 +14,8 @@ static struct err key_check(const char *key)
     const size_t len = strlen(key);
     if (len == 0) return err_make(ERR_USAGE, "the key is empty; give at least one byte");
     if (len > APP_KEY_BYTES_MAX)
-        return err_make(ERR_USAGE, "the key has %zu bytes, the limit is %u; give a shorter one", len, APP_KEY_BYTES_MAX);
+        return err_make(ERR_USAGE, "the key has %zu bytes, the limit is %u; give a shorter one", len,
+                        APP_KEY_BYTES_MAX);
     return err_none();
 }
 
@@ -37,7 +37,7 @@ static void accepted_print(const struct cli_call *call, const struct pbft_answer
     json_t *out = cli_answer_json(a);
     cli_json_set_bytes(out, "key", bytes_of_text(key));
     if (a->outcome == PBFT_OUTCOME_NEGATIVE && a->value.len > 0) cli_json_set_bytes(out, "current", cli_value(a));
-    cli_verb_print_json(out);
+    cli_json_print(out);
 }
 
 static struct err put_run(const struct cli_call *call)
@@ -72,7 +72,8 @@ static struct err cas_run(const struct cli_call *call)
     const bool absent = call->values[CAS_OPTION_ABSENT] != NULL;
     if (absent && call->word_count != 2) return err_make(ERR_USAGE, "--absent takes two words: KEY NEW");
     if (!absent && call->word_count != 3)
-        return err_make(ERR_USAGE, "three words are needed: KEY OLD NEW (--absent KEY NEW for a key that must not exist)");
+        return err_make(ERR_USAGE,
+                        "three words are needed: KEY OLD NEW (--absent KEY NEW for a key that must not exist)");
     ERR_TRY(key_check(call->words[0]));
     const struct pbft_operation op = kv_operation(APP_KV_CAS, call->word_count, call->words);
     ERR_TRY(cli_submit(call->globals, &op, &a));
@@ -80,9 +81,9 @@ static struct err cas_run(const struct cli_call *call)
     struct err e = err_none();
     if (a->outcome == PBFT_OUTCOME_NEGATIVE) {
         const struct cli_quote current = cli_quote(cli_value(a));
-        e = a->value.len == 0
-                ? err_make(ERR_NEGATIVE, "not set: the key is absent or its value empty (pbft get tells)")
-                : err_make(ERR_NEGATIVE, "not set: the current value is \"%s\"; try again with it as OLD", current.text);
+        e = a->value.len == 0 ? err_make(ERR_NEGATIVE, "not set: the key is absent or its value empty (pbft get tells)")
+                              : err_make(ERR_NEGATIVE, "not set: the current value is \"%s\"; try again with it as OLD",
+                                         current.text);
     }
     pbft_answer_free(a);
     return e;
@@ -103,7 +104,7 @@ static struct err get_run(const struct cli_call *call)
         cli_json_set_bytes(out, "key", bytes_of_text(call->words[0]));
         if (found) cli_json_set_bytes(out, "value", cli_value(a));
         CHECK(json_object_set_new(out, "found", json_boolean(found)) == 0);
-        cli_verb_print_json(out);
+        cli_json_print(out);
     } else if (found) {
         (void)fwrite(a->value.data, 1, a->value.len, stdout);
         (void)putchar('\n');
@@ -169,7 +170,7 @@ static struct err list_run(const struct cli_call *call)
     if (err_is(&e))
         json_decref(items);
     else if (items != NULL)
-        cli_verb_print_json(json_pack("{s:o}", "items", items));
+        cli_json_print(json_pack("{s:o}", "items", items));
     return e;
 }
 

@@ -1,7 +1,8 @@
 /* cli_ledger.c - ledger show and ledger export. They read a data directory, also beside a running replica, and change
  * nothing.
  *
- * The JSON form of an export is made from its text, line by line: "block 5 epoch 0 ..." is pairs of a name and a value. */
+ * The JSON form of an export is made from its text, line by line: "block 5 epoch 0 ..." is pairs of a name and a value.
+ */
 #include "client/cli_ledger.h"
 
 #include "base/check.h"
@@ -112,9 +113,10 @@ static struct err show_run(const struct cli_call *call)
     if (e.code == ERR_NOT_FOUND) {
         uint64_t last = 0;
         const struct err failed = log_last_block(d.log, &last);
-        e = err_is(&failed) ? failed
-                            : err_make(ERR_NOT_FOUND, "there is no block %" PRIu64 " in %s; it has blocks 1 to %" PRIu64, seq,
-                                       call->words[0], last);
+        e = err_is(&failed)
+                ? failed
+                : err_make(ERR_NOT_FOUND, "there is no block %" PRIu64 " in %s; it has blocks 1 to %" PRIu64, seq,
+                           call->words[0], last);
     }
     if (!err_is(&e)) (void)fwrite(text.data, 1, text.len, stdout);
     buffer_free(&text);

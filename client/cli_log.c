@@ -4,7 +4,6 @@
 #include "base/check.h"
 #include "client/cli_common.h"
 #include "client/cli_import.h"
-#include "keys/cli_verb.h"
 #include "ledger/app.h"
 
 #include <inttypes.h>
@@ -19,8 +18,8 @@ static struct err append_record(const struct cli_call *call, const char *name, s
 {
     struct pbft_answer *a;
     if (record.len > PBFT_REQUEST_BYTES_MAX)
-        return err_make(ERR_LIMIT, "%s has %zu bytes; a record may have 1 MiB: split it, or append it with --lines", name,
-                        record.len);
+        return err_make(ERR_LIMIT, "%s has %zu bytes; a record may have 1 MiB: split it, or append it with --lines",
+                        name, record.len);
     const struct pbft_operation op = {
         .app = APP_LOG, .verb = APP_LOG_APPEND, .arg_count = 1, .args = {cli_arg(record)}};
     ERR_TRY(cli_submit(call->globals, &op, &a));
@@ -28,7 +27,7 @@ static struct err append_record(const struct cli_call *call, const char *name, s
     if (call->globals->json) {
         json_t *out = cli_answer_json(a);
         CHECK(json_object_set_new(out, "record", json_integer((json_int_t)index)) == 0);
-        cli_verb_print_json(out);
+        cli_json_print(out);
     } else {
         (void)printf("record %" PRIu64 " ", index);
         cli_answer_print(stdout, a);
@@ -117,8 +116,9 @@ static const struct cli_command log_commands[] = {
      .words_min = 1,
      .words_max = 1,
      .summary = "Appends a file to the log as one record, or each of its lines as one (--lines).",
-     .details = "With --lines every line is a signed transaction of its own; they land in line order, once: a command that\n"
-                "was interrupted continues when it is run again, and a file that is there already is not appended twice.",
+     .details =
+         "With --lines every line is a signed transaction of its own; they land in line order, once: a command that\n"
+         "was interrupted continues when it is run again, and a file that is there already is not appended twice.",
      .options = {[APPEND_OPTION_LINES] = {.name = "lines", .help = "one transaction for each line"},
                  [APPEND_OPTION_RESTART] = {.name = "restart", .help = "forget an unfinished import of this client"}},
      .run = append_run},
@@ -133,4 +133,5 @@ static const struct cli_command log_commands[] = {
      .run = cat_run},
 };
 
-const struct cli_table cli_log_table = {.commands = log_commands, .count = sizeof log_commands / sizeof log_commands[0]};
+const struct cli_table cli_log_table = {.commands = log_commands,
+                                        .count = sizeof log_commands / sizeof log_commands[0]};

@@ -1,4 +1,5 @@
-/* cli_progress.h - a progress bar on stderr: done, total, rate, time left. Nothing is drawn unless stderr is a terminal. */
+/* cli_progress.h - a progress bar on stderr: done, total, rate, time left. Nothing is drawn unless stderr is a
+ * terminal. */
 #ifndef PBFT_CLIENT_CLI_PROGRESS_H
 #define PBFT_CLIENT_CLI_PROGRESS_H
 

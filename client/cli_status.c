@@ -3,7 +3,6 @@
 
 #include "base/check.h"
 #include "client/cli_common.h"
-#include "keys/cli_verb.h"
 #include "wire/schema.h"
 
 #include <inttypes.h>
@@ -55,12 +54,12 @@ static json_t *replica_json(const struct pbft_replica_status *s, uint64_t view, 
         return json_pack("{s:I, s:b, s:b, s:s}", "id", (json_int_t)s->id, "answered", 0, "connected", s->connected,
                          "reason", s->reason);
     hex_encode(hash, s->header_hash, sizeof s->header_hash);
-    json_t *out = json_pack(
-        "{s:I, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I}, s:I, s:I}", "id", (json_int_t)s->id, "answered", 1, "role",
-        role_of(s, view, count), "condition", pbft_condition_name(s->condition), "view", (json_int_t)s->view, "sequence",
-        (json_int_t)s->executed, "committed", (json_int_t)s->committed, "stable", (json_int_t)s->stable, "window", "low",
-        (json_int_t)s->stable, "high", (json_int_t)s->high, "peers_connected", (json_int_t)s->peers_connected, "lag",
-        (json_int_t)s->lag);
+    json_t *out = json_pack("{s:I, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I}, s:I, s:I}", "id", (json_int_t)s->id,
+                            "answered", 1, "role", role_of(s, view, count), "condition",
+                            pbft_condition_name(s->condition), "view", (json_int_t)s->view, "sequence",
+                            (json_int_t)s->executed, "committed", (json_int_t)s->committed, "stable",
+                            (json_int_t)s->stable, "window", "low", (json_int_t)s->stable, "high", (json_int_t)s->high,
+                            "peers_connected", (json_int_t)s->peers_connected, "lag", (json_int_t)s->lag);
     json_t *more = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o}", "clients_connected",
                              (json_int_t)s->clients_connected, "entries", (json_int_t)s->entries, "custody",
                              (json_int_t)s->custody, "abstain_until", (json_int_t)s->abstain_until, "time_ms",
@@ -76,7 +75,7 @@ static void print_json(const struct pbft_replica_status *replicas, uint64_t view
     json_t *list = json_array();
     for (uint32_t i = 0; i < count; i++)
         CHECK(json_array_append_new(list, replica_json(&replicas[i], view, count)) == 0);
-    cli_verb_print_json(json_pack("{s:o}", "replicas", list));
+    cli_json_print(json_pack("{s:o}", "replicas", list));
 }
 
 static void print_table(const struct pbft_replica_status *replicas, uint64_t view, uint32_t count)
@@ -90,9 +89,10 @@ static void print_table(const struct pbft_replica_status *replicas, uint64_t vie
             continue;
         }
         (void)snprintf(window, sizeof window, "%" PRIu64 "..%" PRIu64, s->stable, s->high);
-        (void)printf("%-3u %-8s %-12s %-5" PRIu64 " %-9" PRIu64 " %-9" PRIu64 " %-20s %-6" PRIu64 " %" PRIu64 "%s\n", s->id,
-                     role_of(s, view, count), pbft_condition_name(s->condition), s->view, s->executed, s->stable, window,
-                     s->peers_connected, s->lag, s->abstain_until > s->executed ? "  (no votes yet: unclean stop)" : "");
+        (void)printf("%-3u %-8s %-12s %-5" PRIu64 " %-9" PRIu64 " %-9" PRIu64 " %-20s %-6" PRIu64 " %" PRIu64 "%s\n",
+                     s->id, role_of(s, view, count), pbft_condition_name(s->condition), s->view, s->executed, s->stable,
+                     window, s->peers_connected, s->lag,
+                     s->abstain_until > s->executed ? "  (no votes yet: unclean stop)" : "");
     }
 }
 
@@ -122,7 +122,8 @@ static const struct cli_command status_commands[] = {
      .words_min = 0,
      .words_max = 0,
      .summary = "Shows what each replica says of itself; exit code 3 when none answers.",
-     .details = "Role is by the view that f+1 of them report. JSON has more: message counters, first sends and re-sends apart.",
+     .details = "Role is by the view that f+1 of them report. JSON has more: message counters, first sends and "
+                "re-sends apart.",
      .run = status_run},
 };
 

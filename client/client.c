@@ -343,7 +343,7 @@ struct pbft_error pbft_read(struct pbft_client *c, const struct pbft_operation *
     if (e.status != PBFT_OK) return e;
     struct pending *p = &c->reads[q.number % CLIENT_READS_MAX];
     if (p->kind != PENDING_FREE) return client_error(PBFT_WINDOW_FULL, "%u reads are in flight", CLIENT_READS_MAX);
-    if (!encode_operation(op, &q.operation, &args)) {
+    if (!encode_operation(op, &q.operation, &args) || wire_record_size(&wire_record_query, &q) > REQUEST_BYTES_MAX) {
         buffer_free(&args);
         return client_error(PBFT_TOO_LARGE, "the read is over the limit of %u bytes", REQUEST_BYTES_MAX);
     }

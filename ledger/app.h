@@ -13,6 +13,9 @@
 
 /* An application's view of the state: its own keys only. Keys are at most APP_KEY_BYTES_MAX. */
 #define APP_KEY_BYTES_MAX (STATE_KEY_BYTES_MAX - 2u)
+/* A value, so that a page holds it with its key and the key of the next page: no item can block a listing. */
+#define APP_VALUE_BYTES_MAX (RESULT_BYTES_MAX - 1024u)
+_Static_assert(APP_VALUE_BYTES_MAX + 2u * APP_KEY_BYTES_MAX + 32u <= RESULT_BYTES_MAX, "one item always fits a page");
 struct app_state {
     struct state *state;
     uint16_t app;

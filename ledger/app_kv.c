@@ -9,6 +9,7 @@ static const char *kv_check(const struct wire_operation *op)
     switch (op->verb) {
     case APP_KV_PUT:
         if (!app_args(op, args, 2)) return "put takes a key and a value";
+        if (args[1].len > APP_VALUE_BYTES_MAX) return "the value is too long";
         break;
     case APP_KV_GET:
         if (!app_args(op, args, 1)) return "get takes a key";
@@ -19,6 +20,7 @@ static const char *kv_check(const struct wire_operation *op)
     case APP_KV_CAS:
         if (!app_args(op, args, 3) && !app_args(op, args, 2))
             return "compare-and-set takes a key, an old and a new value";
+        if (args[op->args.count - 1].len > APP_VALUE_BYTES_MAX) return "the value is too long";
         break;
     case APP_KV_LIST:
         if (!app_args(op, args, 2)) return "list takes a prefix and a start";

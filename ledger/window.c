@@ -60,8 +60,11 @@ bool window_decode(struct bytes in, struct client_window *out)
     out->number = (uint32_t)record.number;
     out->highest_settled = record.highest_settled;
     struct wire_iterator i = wire_list_start(record.slots);
+    uint64_t least = 1; /* ascending and inside the window, as window_encode writes them: no two share a place */
     while (wire_list_next(&i, &wire_record_window_slot, &slot)) {
-        if (slot.seq == 0 || slot.seq > record.highest_settled) return false;
+        if (slot.seq < least || slot.seq > record.highest_settled) return false;
+        if (slot.seq + CLIENT_WINDOW <= record.highest_settled) return false;
+        least = slot.seq + 1;
         out->slots[slot.seq % CLIENT_WINDOW] = slot;
     }
     return true;

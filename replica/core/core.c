@@ -190,13 +190,17 @@ static const char *on_start(struct core *c, const struct core_recovered *r)
         if (s == NULL || from->batch == NULL) continue;
         core_accept_proposal(c, s, &from->digest, &from->proposal, from->batch, from->time_ms);
         if (from->certificate) restore_certificate(c, s, from);
-        if (r->clean) s->prepare_sent = true; /* a clean stop kept votes only of what it had voted for */
+        if (r->clean && core_is_primary(c)) s->prepare_sent = true;   /* a clean stop kept only what it had voted */
+        if (r->clean && !core_is_primary(c)) core_sign_prepare(c, s); /* for: the same vote again */
         if (from->seq >= c->next_seq) c->next_seq = from->seq + 1;
     }
     for (uint64_t n = c->low + 1; n <= c->executed; n++) { /* executed before: nothing is left to do for them */
         struct core_slot *s = core_slot(c, n);
         if (s != NULL) s->state = CORE_SLOT_EXECUTED;
     }
+    for (uint32_t i = 0; i < r->checkpoint_count; i++)
+        core_own_checkpoint(c, r->checkpoints[i].seq, &r->checkpoints[i].header_hash, &r->checkpoints[i].state_root,
+                            true);
     c->executed_us = c->now_us;
     c->start_token = core_persist(c, CORE_PERSIST_START, 0, NULL, NULL, NULL);
     return NULL;

@@ -62,6 +62,13 @@ struct core_recovered_slot {
     struct wire_vote_certificate prepared;
 };
 
+/* A checkpoint that this replica has executed; its blocks are durable. */
+struct core_recovered_checkpoint {
+    uint64_t seq;
+    struct digest header_hash;
+    struct digest state_root;
+};
+
 struct core_client_window {
     uint64_t highest_settled;
     uint64_t settled; /* bit (seq % CLIENT_WINDOW) for seq in (highest - CLIENT_WINDOW, highest] */
@@ -76,6 +83,8 @@ struct core_recovered {
     uint64_t executed_time_ms;
     const struct core_recovered_slot *slots; /* all of `view` */
     uint32_t slot_count;
+    const struct core_recovered_checkpoint *checkpoints; /* those in (stable.seq, executed], ascending */
+    uint32_t checkpoint_count;
     const struct core_client_window *windows; /* client_count of them */
 };
 

@@ -64,26 +64,27 @@ const char *core_on_checkpoint(struct core *c, const struct wire_checkpoint *m)
     return NULL;
 }
 
-static void own_checkpoint(struct core *c, const struct core_executed *e)
+/* Records what this replica's state was at seq, and signs it. durable: its blocks up to there are on disk already. */
+void core_own_checkpoint(struct core *c, uint64_t seq, const struct digest *header_hash,
+                         const struct digest *state_root, bool durable)
 {
-    struct core_checkpoint *p = core_checkpoint_at(c, e->seq);
+    struct core_checkpoint *p = core_checkpoint_at(c, seq);
     if (p == NULL) return;
-    p->seq = e->seq;
-    p->header_hash = e->header_hash;
-    p->state_root = e->state_root;
-    p->durable = false;
+    p->seq = seq;
+    p->header_hash = *header_hash;
+    p->state_root = *state_root;
+    p->durable = durable;
     struct wire_checkpoint m = {.epoch = c->config.group.epoch,
                                 .sender = c->config.self,
-                                .seq = e->seq,
-                                .header_hash = e->header_hash,
-                                .state_root = e->state_root};
+                                .seq = seq,
+                                .header_hash = *header_hash,
+                                .state_root = *state_root};
     const struct digest statement = wire_record_signing_digest(&c->config.group.id, &wire_record_checkpoint, &m);
     c->config.sign(c->config.sign_context, &statement, &m.signature);
-    p->votes[c->config.self] = (struct core_checkpoint_vote){.seq = e->seq,
-                                                             .header_hash = e->header_hash,
-                                                             .state_root = e->state_root,
-                                                             .signature = m.signature};
-    p->token = core_persist(c, CORE_PERSIST_BLOCKS, e->seq, NULL, NULL, NULL); /* design.md 7.7 */
+    p->votes[c->config.self] = (struct core_checkpoint_vote){
+        .seq = seq, .header_hash = *header_hash, .state_root = *state_root, .signature = m.signature};
+    if (durable) return; /* found at start: re-sent when a STATUS shows that it is missed */
+    p->token = core_persist(c, CORE_PERSIST_BLOCKS, seq, NULL, NULL, NULL); /* design.md 7.7 */
     core_send_checkpoint(c, p, CORE_TO_ALL, p->token, false);
 }
 
@@ -99,7 +100,7 @@ const char *core_on_executed(struct core *c, const struct core_executed *e)
     for (uint32_t i = 0; i < e->settled_count; i++)
         core_settle(c, e->settled[i].client, e->settled[i].seq);
     if (s != NULL) core_slot_move(c, s, CORE_SLOT_EXECUTED);
-    if (e->seq % CHECKPOINT_INTERVAL == 0) own_checkpoint(c, e);
+    if (e->seq % CHECKPOINT_INTERVAL == 0) core_own_checkpoint(c, e->seq, &e->header_hash, &e->state_root, false);
     if (c->executed >= c->fetch_until) core_fetch_blocks(c);
     return NULL;
 }

@@ -78,6 +78,7 @@ struct core_request {
     struct digest transaction;
     struct digest leaf;
     struct blob *bytes;
+    uint32_t ops;
     uint64_t expiry_ms;
     uint64_t since_us;     /* in custody since */
     uint64_t forwarded_us; /* last sent to the primary */
@@ -131,6 +132,7 @@ struct core {
     uint32_t ring_count;
     uint64_t held_count;    /* requests in state HELD */
     uint64_t custody_count; /* HELD and PROPOSED */
+    uint64_t custody_bytes;
     uint64_t under_way;     /* own proposals not yet committed */
     uint64_t oldest_held_us;
     uint64_t settled_total; /* requests settled since start, and the rate of it */
@@ -141,6 +143,7 @@ struct core {
     uint64_t status_us; /* last STATUS sent */
     uint64_t sweep_us;  /* last look over custody */
     uint64_t executed_us; /* last progress of `executed` */
+    uint32_t fetch_first; /* who is looked at first for the next fetch: sources rotate (rule 26) */
     uint32_t fetch_peer;  /* whom we asked for blocks; UINT32_MAX: nobody */
     uint64_t fetch_us;
     uint64_t fetch_until; /* highest sequence asked for */
@@ -171,6 +174,7 @@ const char *core_attach_batch(struct core *c, struct core_slot *s, const struct 
 void core_advance(struct core *c);
 void core_accept_proposal(struct core *c, struct core_slot *s, const struct digest *digest,
                           const struct signature *proposal, struct blob *batch, uint64_t time_ms);
+void core_sign_prepare(struct core *c, struct core_slot *s);
 void core_send_vote(struct core *c, const struct core_slot *s, enum wire_type type, uint32_t to, uint64_t after,
                     bool resend);
 struct blob *core_certificate(const struct core *c, const struct core_slot *s, bool prepared);
@@ -185,6 +189,8 @@ void core_custody_tick(struct core *c);
 const char *core_on_checkpoint(struct core *c, const struct wire_checkpoint *m);
 const char *core_on_executed(struct core *c, const struct core_executed *e);
 void core_checkpoint_persisted(struct core *c);
+void core_own_checkpoint(struct core *c, uint64_t seq, const struct digest *header_hash,
+                         const struct digest *state_root, bool durable);
 void core_offer_stable(struct core *c, const struct wire_checkpoint_certificate *certificate);
 struct core_checkpoint *core_checkpoint_at(struct core *c, uint64_t seq);
 void core_send_checkpoint(struct core *c, struct core_checkpoint *p, uint32_t to, uint64_t after, bool resend);

@@ -176,12 +176,9 @@ static bool time_agreed(const struct core *c, const struct core_slot *s)
     return s->time_ms >= previous && s->time_ms + drift >= c->wall_ms && s->time_ms <= latest;
 }
 
-static void try_prepare(struct core *c, struct core_slot *s)
+/* Casts this backup's PREPARE for the slot's digest. */
+void core_sign_prepare(struct core *c, struct core_slot *s)
 {
-    if (s->prepare_sent || !c->active || c->stopping || core_is_primary(c)) return;
-    if (s->state == CORE_SLOT_EMPTY || s->batch == NULL || s->batch_void) return; /* rule 9 */
-    if (s->seq <= c->abstain_until) return; /* design.md 7.5: it may have voted before and forgotten */
-    if (!time_agreed(c, s)) return;
     struct wire_prepare m = {.epoch = c->config.group.epoch,
                              .sender = c->config.self,
                              .view = c->view,
@@ -191,6 +188,15 @@ static void try_prepare(struct core *c, struct core_slot *s)
     s->prepare_sent = true;
     s->prepares[c->config.self] =
         (struct core_vote){.present = true, .digest = s->digest, .signature = m.signature};
+}
+
+static void try_prepare(struct core *c, struct core_slot *s)
+{
+    if (s->prepare_sent || !c->active || c->stopping || core_is_primary(c)) return;
+    if (s->state == CORE_SLOT_EMPTY || s->batch == NULL || s->batch_void) return; /* rule 9 */
+    if (s->seq <= c->abstain_until) return; /* design.md 7.5: it may have voted before and forgotten */
+    if (!time_agreed(c, s)) return;
+    core_sign_prepare(c, s);
     core_send_vote(c, s, WIRE_TYPE_prepare, CORE_TO_ALL, 0, false);
 }
 

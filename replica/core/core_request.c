@@ -5,6 +5,7 @@
 #include "replica/core/core_internal.h"
 
 #define CUSTODY_LEAST 2048u /* requests taken before any rate is known */
+#define CUSTODY_BYTES_MAX (64ull * 1024u * 1024u)
 #define RATE_WINDOW_US 1000000u
 #define SWEEP_US 100000u
 #define FORWARD_LIMIT 256u /* requests forwarded again in one look over custody */
@@ -86,6 +87,7 @@ static void request_drop(struct core *c, uint32_t client, struct core_request *r
         c->held_count--;
     }
     c->custody_count--;
+    c->custody_bytes -= r->bytes->len;
     blob_release(r->bytes);
     *r = (struct core_request){.state = CORE_REQUEST_EMPTY};
 }
@@ -141,7 +143,8 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
         return NULL;
     }
     if (r->state != CORE_REQUEST_EMPTY) return "a request with this client sequence is in custody already";
-    if (c->draining || c->custody_count >= custody_limit(c)) {
+    if (c->draining || c->custody_count >= custody_limit(c) ||
+        c->custody_bytes + m->blob->len > CUSTODY_BYTES_MAX) {
         if (!from_member) send_busy(c, client, q->seq, &m->id, c->draining ? BUSY_NOT_READY : BUSY_OVERLOAD);
         return "custody is full";
     }
@@ -150,12 +153,14 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
                                .transaction = m->id,
                                .leaf = m->leaf,
                                .bytes = blob_retain(m->blob),
+                               .ops = q->ops.count,
                                .expiry_ms = q->expiry_ms,
                                .since_us = c->now_us};
     owner->held++;
     if (c->held_count == 0) c->oldest_held_us = c->now_us;
     c->held_count++;
     c->custody_count++;
+    c->custody_bytes += r->bytes->len;
     if (core_is_primary(c))
         offer(c, client);
     else
@@ -211,6 +216,7 @@ void core_custody_tick(struct core *c)
 
 struct batch_plan {
     uint32_t count;
+    uint32_t ops;
     size_t items_bytes;
     struct core_request *requests[BATCH_REQUESTS_MAX];
 };
@@ -219,6 +225,7 @@ struct batch_plan {
 static void plan_batch(struct core *c, struct batch_plan *plan)
 {
     plan->count = 0;
+    plan->ops = 0;
     plan->items_bytes = 0;
     while (c->ring_count > 0 && plan->count < c->config.batch_requests_max &&
            plan->items_bytes < BATCH_BYTES_TARGET) {
@@ -226,6 +233,11 @@ static void plan_batch(struct core *c, struct batch_plan *plan)
         struct core_client *owner = &c->clients[client];
         struct core_request *r = client_next(owner);
         if (r == NULL) continue;
+        if (r->ops > BLOCK_OPS_MAX - plan->ops) { /* the next batch begins with it */
+            ring_push(c, client);
+            return;
+        }
+        plan->ops += r->ops;
         r->state = CORE_REQUEST_PROPOSED;
         owner->held--;
         c->held_count--;

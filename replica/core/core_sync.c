@@ -6,6 +6,7 @@
 
 #define RESEND_SLOTS_MAX 24u    /* slots repaired for one STATUS */
 #define RESEND_BYTES_MAX (4u * 1024u * 1024u)
+#define FETCH_BATCHES_MAX 16u   /* batches asked for in one interval */
 #define FETCH_PATIENCE 4u       /* resend intervals before another source is asked */
 
 /* ---- STATUS out ---- */
@@ -55,7 +56,8 @@ void core_sync_tick(struct core *c)
     c->status_us = c->now_us;
     send_status(c, CORE_TO_ALL, 0);
     /* proposals whose batch did not come with them */
-    for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
+    uint32_t asked = 0;
+    for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES && asked < FETCH_BATCHES_MAX; n++) {
         const struct core_slot *s = core_slot_const(c, n);
         if (s == NULL || s->state != CORE_SLOT_PROPOSED || s->batch != NULL || s->batch_void) continue;
         struct wire_fetch m = {.epoch = c->config.group.epoch,
@@ -66,9 +68,12 @@ void core_sync_tick(struct core *c)
                                .count = 1,
                                .digest = s->digest};
         core_send(c, CORE_TO_ALL, &wire_record_fetch, &m, 0, false);
+        asked++;
     }
     if (c->fetch_peer != UINT32_MAX && c->now_us - c->fetch_us >= c->config.resend_us * FETCH_PATIENCE) {
-        c->peers[c->fetch_peer].heard = false; /* silent or slow: another source first (rule 26) */
+        /* silent, slow or lying: the next source; one that brought something goes on (rule 26) */
+        if (c->executed_us <= c->fetch_us)
+            c->fetch_first = (c->fetch_peer + 1) % c->config.group.quorum.replica_count;
         c->fetch_peer = UINT32_MAX;
         c->fetch_until = 0;
     }
@@ -170,10 +175,9 @@ void core_fetch_blocks(struct core *c)
     const struct core_slot *s = core_slot_const(c, next);
     const bool moving = c->now_us - c->executed_us < c->config.resend_us * 2;
     const uint32_t count = c->config.group.quorum.replica_count;
-    const uint32_t first = c->fetch_peer == UINT32_MAX ? c->config.self : c->fetch_peer;
     uint32_t best = UINT32_MAX;
     for (uint32_t k = 0; k < count && best == UINT32_MAX; k++) {
-        const uint32_t id = (first + k) % count; /* the last good source goes on; else from the next one */
+        const uint32_t id = (c->fetch_first + k) % count;
         const struct core_peer *p = &c->peers[id];
         if (id == c->config.self || !p->heard || p->executed < next) continue;
         /* what the peer has collected can only come as blocks; the rest is given time to come as votes */
@@ -193,6 +197,7 @@ void core_fetch_blocks(struct core *c)
                            .seq = next,
                            .count = last - next + 1};
     c->fetch_peer = best;
+    c->fetch_first = best;
     c->fetch_us = c->now_us;
     c->fetch_until = last;
     core_send(c, best, &wire_record_fetch, &m, 0, false);

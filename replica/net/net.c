@@ -150,6 +150,25 @@ static void describe_address(struct net_connection *c, const struct sockaddr *ad
         (void)snprintf(c->address, sizeof c->address, "%s:%s", host, port);
 }
 
+/* The house is full: the oldest that has not shown its key goes. False when all have. */
+static bool make_room(struct net *n)
+{
+    struct net_connection *oldest = NULL;
+    for (struct net_connection *c = n->first; c != NULL; c = c->next)
+        if (c->state == NET_STATE_HANDSHAKE && !c->outgoing) oldest = c;
+    if (oldest == NULL) return false;
+    net_close(oldest, "it gave way to a newer connection before it had shown its key");
+    return true;
+}
+
+/* Without descriptors the listener would stay readable and spin; the sweep starts it again. */
+static void pause_listening(struct net *n, int why)
+{
+    LOG_LIMITED(LOG_LEVEL_ERROR, "net.no-descriptors", 0, LOG_U("connections", n->counts.open),
+                LOG_S("error", strerror(why)), LOG_S("action", "raise the limit of open files of this process"));
+    ev_io_stop(n->loop, &n->listener);
+}
+
 static void on_accept(struct ev_loop *loop, struct ev_io *w, int events)
 {
     struct net *n = w->data;
@@ -159,8 +178,11 @@ static void on_accept(struct ev_loop *loop, struct ev_io *w, int events)
         struct sockaddr_storage address;
         socklen_t size = sizeof address;
         const int fd = accept4(w->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0) return;
-        if (n->counts.open >= n->connections_max) {
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) pause_listening(n, errno);
+            return;
+        }
+        if (n->counts.open >= n->connections_max && !make_room(n)) {
             LOG_LIMITED(LOG_LEVEL_WARN, "net.full", 0, LOG_U("connections", n->counts.open));
             (void)close(fd);
             continue;
@@ -194,6 +216,7 @@ static void on_sweep(struct ev_loop *loop, struct ev_timer *w, int events)
         const char *reason = c->state == NET_STATE_CLOSING ? NULL : overdue(c, now);
         if (reason != NULL) net_close(c, reason);
     }
+    if (n->listen_fd >= 0 && !ev_is_active(&n->listener)) ev_io_start(loop, &n->listener);
 }
 
 struct err net_new(struct ev_loop *loop, const struct secret_key *key, const struct net_events *events, void *context,

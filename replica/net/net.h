@@ -21,6 +21,9 @@ struct net_connection;
 #define NET_FRAME_RATE 65536.0
 #define NET_STALL_SECONDS 20.0     /* unsent bytes that do not move */
 
+/* The reason given to `closed` when the peer ended an open connection by itself; any other is a fault or a refusal. */
+extern const char net_closed_by_peer[];
+
 struct net_events {
     /* May this key come in? Sets *frame_bytes_max and *queue_bytes_max for the connection. Called during the handshake. */
     bool (*admit)(void *context, struct net_connection *c, const struct public_key *key, size_t *frame_bytes_max,
@@ -41,7 +44,8 @@ struct net_counts {
     uint32_t open;
 };
 
-/* key is copied and wiped by net_free. */
+/* key is copied and wiped by net_free. connections_max: past it a new connection takes the place of the oldest one that has
+ * not shown an admitted key yet, and is dropped where there is none: strangers keep nobody out. */
 MUST_USE struct err net_new(struct ev_loop *loop, const struct secret_key *key, const struct net_events *events,
                             void *context, uint32_t connections_max, struct net **out);
 /* Closes everything without further callbacks. */

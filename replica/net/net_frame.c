@@ -9,6 +9,8 @@
 #define READ_TURN_BYTES (512u * 1024u) /* read from one connection in one turn of the loop */
 #define PARTIAL_FIRST_BYTES 65536u
 
+const char net_closed_by_peer[] = "the peer closed the connection";
+
 /* ---- receiving ---- */
 
 static void finish_frame(struct net_connection *c)
@@ -84,7 +86,7 @@ void net_read(struct net_connection *c)
         }
         if (got == GNUTLS_E_AGAIN || got == GNUTLS_E_INTERRUPTED) return;
         if (got == 0 || got == GNUTLS_E_PREMATURE_TERMINATION)
-            net_close(c, "the peer closed the connection");
+            net_close(c, net_closed_by_peer);
         else if (got == GNUTLS_E_FATAL_ALERT_RECEIVED)
             net_close(c, "the peer refused this connection's key");
         else if (gnutls_error_is_fatal((int)got) != 0)

@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define TICK_BUSY_SECONDS 0.002
 #define TICK_IDLE_SECONDS 0.025
 #define DRAIN_LEAST_SECONDS 0.3
 #define DRAIN_MOST_SECONDS 3.0
+#define FILES_BESIDE_CONNECTIONS 64u
 
 void node_step(struct node *n, const struct core_event *event)
 {
@@ -227,6 +229,18 @@ static struct err start_net(struct node *n)
     return node_read_addresses(n, g);
 }
 
+/* One descriptor for each connection, and some for files. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    const rlim_t wanted = CONNECTIONS_MAX + FILES_BESIDE_CONNECTIONS;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+        LOG(LOG_LEVEL_WARN, "limits.open-files", LOG_U("limit", limit.rlim_cur), LOG_U("wanted", wanted),
+            LOG_S("action", "raise the hard limit of open files, or fewer clients than the maximum can connect"));
+}
+
 struct err node_start(const struct config *config, const char *config_path, struct identity *identity,
                       struct node **out)
 {
@@ -238,6 +252,8 @@ struct err node_start(const struct config *config, const char *config_path, stru
     (void)snprintf(n->config_path, sizeof n->config_path, "%s", config_path);
     n->random = prng_of(clock_wall_ms() ^ (uint64_t)getpid());
     const struct group *g = n->identity.group;
+    raise_file_limit();
+    n->clients = mem_zero(g->client_count + 1u, sizeof *n->clients);
     n->member_keys = mem_alloc(sizeof *n->member_keys * g->member_count);
     for (uint32_t i = 0; i < g->member_count; i++)
         n->member_keys[i] = g->members[i].signing_key;
@@ -309,6 +325,7 @@ void node_free(struct node *n)
     identity_free(&n->identity);
     free(n->waiting);
     free(n->member_keys);
+    free(n->clients);
     free(n->effects);
     free(n);
 }

@@ -48,6 +48,14 @@ static void send_member(struct node *n, const struct core_effect *e)
         if (id != n->config.id) (void)node_send_member(n, id, e->send.type, e->send.bytes, e->send.resend);
 }
 
+/* Stored answers are looked up for a client as many at a time as it may have transactions in flight. */
+static bool begin_answer(struct node *n, uint32_t client)
+{
+    if (n->clients[client].reads >= CLIENT_WINDOW) return false;
+    n->clients[client].reads++;
+    return true;
+}
+
 static void perform(struct node *n, struct core_effect *e)
 {
     switch (e->type) {
@@ -56,6 +64,7 @@ static void perform(struct node *n, struct core_effect *e)
     case CORE_EFFECT_PERSIST: submit_persist(n, e); return;
     case CORE_EFFECT_EXECUTE: submit_execute(n, e); return;
     case CORE_EFFECT_ANSWER: {
+        if (!begin_answer(n, e->answer.client)) return; /* the client asks again */
         struct execution_job *j = mem_zero(1, sizeof *j);
         j->kind = EXECUTION_FIND;
         j->client = e->answer.client;
@@ -73,6 +82,8 @@ static void perform(struct node *n, struct core_effect *e)
         return;
     }
     case CORE_EFFECT_SERVE_BLOCKS: {
+        if (n->members[e->serve.to].reads > 0) return; /* one at a time: who is behind waits for an answer before it asks on */
+        n->members[e->serve.to].reads++;
         struct storage_job *j = mem_zero(1, sizeof *j);
         j->kind = STORAGE_READ_BLOCKS;
         j->to = e->serve.to;
@@ -143,10 +154,12 @@ void node_take_storage(struct node *n)
             const struct core_event event = {.type = CORE_EVENT_PERSISTED, .persisted = j->token};
             node_step(n, &event);
         } else if (j->kind == STORAGE_READ_BLOCKS) {
+            n->members[j->to].reads--;
             for (uint32_t i = 0; i < j->out_count; i++)
                 (void)node_send_member(n, j->to, WIRE_TYPE_data, j->out[i], false);
-        } else if (j->out_count > 0) {
-            node_send_client(n, j->to, j->out[0]);
+        } else {
+            n->clients[j->to].reads--;
+            if (j->out_count > 0) node_send_client(n, j->to, j->out[0]);
         }
         storage_job_free(j);
     }
@@ -193,8 +206,10 @@ static void send_conflict(struct node *n, const struct execution_job *j, enum bu
     blob_release(bytes);
 }
 
+/* Ends what begin_answer began, here or when the storage thread has read the answer. */
 static void find_done(struct node *n, const struct execution_job *j)
 {
+    if (j->verdict != WINDOW_SAME) n->clients[j->client].reads--;
     switch (j->verdict) {
     case WINDOW_SAME: {
         struct storage_job *s = mem_zero(1, sizeof *s);
@@ -218,7 +233,7 @@ static void answer_repeated(struct node *n, const struct execution_job *j)
 {
     for (uint32_t i = 0; i < j->block->request_count; i++) {
         const struct executed_request *r = &j->block->requests[i];
-        if (r->verdict == WINDOW_NEW || r->client == UINT32_MAX) continue;
+        if (r->verdict == WINDOW_NEW || r->client == UINT32_MAX || !begin_answer(n, r->client)) continue;
         const struct execution_job found = {
             .client = r->client, .seq = r->seq, .transaction = r->transaction, .verdict = r->verdict, .slot = r->earlier};
         find_done(n, &found);

@@ -1,7 +1,7 @@
 /* node_inbound.c - frames on their way in: who may send what, verification in the pool, reads.
  *
- * Limits before work: each connection may have so much being worked on; past that a member's messages are dropped
- * (anti-entropy brings them again) and a client hears BUSY. */
+ * Limits before work: each member and client may have so much being worked on, messages and bytes; past that a member's
+ * messages are dropped (anti-entropy brings them again) and a client hears BUSY. */
 #include "replica/run/node_internal.h"
 
 #include "base/check.h"
@@ -24,8 +24,34 @@ static void verify(struct verify_job *job)
     i->fault = msg_verify(&i->node->wire, checker, frame, &i->verified);
 }
 
+static bool has_room(const struct session *s, size_t bytes)
+{
+    const struct account *a = s->account;
+    const bool client = s->kind == SESSION_CLIENT;
+    const size_t bytes_max = client ? NODE_CLIENT_INSIDE_BYTES_MAX : NODE_PEER_INSIDE_BYTES_MAX;
+    return a->inside < (client ? NODE_CLIENT_INSIDE_MAX : NODE_PEER_INSIDE_MAX) &&
+           bytes <= bytes_max - a->inside_bytes;
+}
+
+static void enter(struct session *s, size_t bytes)
+{
+    s->inside++;
+    s->account->inside++;
+    s->account->inside_bytes += bytes;
+}
+
+/* May free the session. */
+static void leave(struct session *s, size_t bytes)
+{
+    s->inside--;
+    s->account->inside--;
+    s->account->inside_bytes -= bytes;
+    session_release(s);
+}
+
 static void submit(struct session *s, struct blob *frame)
 {
+    const size_t bytes = frame->len;
     struct inbound *i = mem_zero(1, sizeof *i);
     i->job.run = verify;
     i->node = s->node;
@@ -37,7 +63,7 @@ static void submit(struct session *s, struct blob *frame)
         free(i);
         return;
     }
-    s->inside++;
+    enter(s, bytes);
 }
 
 static void send_busy(struct session *s, uint64_t seq, const struct digest *transaction, enum busy_reason reason)
@@ -57,9 +83,11 @@ static void count_bad(struct session *s, const char *fault)
 {
     s->bad++;
     if (s->kind == SESSION_REPLICA)
-        LOG_LIMITED(LOG_LEVEL_WARN, "peer.invalid", s->member, LOG_U("peer", s->member), LOG_S("fault", fault));
+        LOG_LIMITED(LOG_LEVEL_WARN, "peer.invalid", node_cause(fault, s->member), LOG_U("peer", s->member),
+                    LOG_S("fault", fault));
     else
-        LOG_LIMITED(LOG_LEVEL_WARN, "client.invalid", s->client, LOG_U("client", s->client), LOG_S("fault", fault));
+        LOG_LIMITED(LOG_LEVEL_WARN, "client.invalid", node_cause(fault, s->client), LOG_U("client", s->client),
+                    LOG_S("fault", fault));
     if (s->bad >= NODE_BAD_MAX && s->connection != NULL) net_close(s->connection, "too many invalid messages");
 }
 
@@ -98,6 +126,7 @@ static void take_query(struct session *s, struct blob *frame, const struct wire_
 {
     struct node *n = s->node;
     if (q->epoch != n->wire.epoch) {
+        send_busy(s, 0, NULL, BUSY_INVALID);
         count_bad(s, "a query of another epoch");
         return;
     }
@@ -105,14 +134,14 @@ static void take_query(struct session *s, struct blob *frame, const struct wire_
         answer_local(s, q);
         return;
     }
-    if (q->mode != QUERY_MODE_QUORUM || n->query_count >= NODE_QUERIES_MAX || s->inside >= NODE_CLIENT_INSIDE_MAX) {
+    if (q->mode != QUERY_MODE_QUORUM || n->query_count >= NODE_QUERIES_MAX || !has_room(s, frame->len)) {
         send_busy(s, q->number > SEQ_MAX ? SEQ_MAX : q->number, NULL, BUSY_OVERLOAD);
         return;
     }
     /* rule 23: wait for everything this replica has committed to */
     n->queries[n->query_count++] = (struct waiting_query){
         .query = blob_retain(frame), .session = s, .barrier = core_summary(n->core).read_barrier};
-    s->inside++;
+    enter(s, frame->len);
 }
 
 void node_run_queries(struct node *n)
@@ -121,7 +150,12 @@ void node_run_queries(struct node *n)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < n->query_count; i++) {
         struct waiting_query *q = &n->queries[i];
-        if (q->barrier > executed && q->session->connection != NULL) {
+        if (q->session->connection == NULL) { /* nobody waits for it any more */
+            leave(q->session, q->query->len);
+            blob_release(q->query);
+            continue;
+        }
+        if (q->barrier > executed || n->queries_running >= NODE_QUERIES_RUNNING_MAX) {
             n->queries[kept++] = *q;
             continue;
         }
@@ -129,6 +163,7 @@ void node_run_queries(struct node *n)
         j->kind = EXECUTION_QUERY;
         j->query = q->query;
         j->session = q->session;
+        n->queries_running++;
         execution_submit(n->execution, j);
     }
     n->query_count = kept;
@@ -138,11 +173,10 @@ void node_query_done(struct node *n, struct execution_job *j)
 {
     struct wire_message m;
     struct session *s = j->session;
-    (void)n;
+    n->queries_running--;
     CHECK(wire_decode(blob_bytes(j->query), &m) == NULL); /* decoded when it came */
     send_result(s, m.query.number, j->outcome, j->executed, bytes_of(j->value.data, j->value.len));
-    s->inside--;
-    session_release(s);
+    leave(s, j->query->len);
 }
 
 /* ---- frames ---- */
@@ -160,7 +194,7 @@ static void inbound_client(struct session *s, struct blob *frame)
     if (fault == NULL && m.type != WIRE_TYPE_request) fault = "a client sent something that is no request or query";
     if (fault == NULL && !public_key_equal(&m.request.client, net_peer_key(s->connection)))
         fault = "a client sent a request of another client";
-    if (fault == NULL && s->inside >= NODE_CLIENT_INSIDE_MAX) {
+    if (fault == NULL && !has_room(s, frame->len)) {
         send_busy(s, m.request.seq, NULL, BUSY_OVERLOAD);
         blob_release(frame);
         return;
@@ -181,8 +215,9 @@ void node_inbound(struct session *s, struct blob *frame)
         inbound_client(s, frame);
         return;
     }
-    if (s->inside >= NODE_PEER_INSIDE_MAX) {
-        LOG_LIMITED(LOG_LEVEL_WARN, "peer.flood", s->member, LOG_U("peer", s->member), LOG_U("inside", s->inside));
+    if (!has_room(s, frame->len)) {
+        LOG_LIMITED(LOG_LEVEL_WARN, "peer.flood", s->member, LOG_U("peer", s->member),
+                    LOG_U("inside", s->account->inside), LOG_U("inside_bytes", s->account->inside_bytes));
         blob_release(frame);
         return;
     }
@@ -219,10 +254,9 @@ void node_take_verified(struct node *n)
     while ((job = verify_pool_take_done(n->pool)) != NULL) {
         struct inbound *i = (struct inbound *)(void *)job;
         struct session *s = i->session;
-        s->inside--;
         deliver(n, i);
+        leave(s, i->verified.blob->len);
         msg_verified_release(&i->verified);
         free(i);
-        session_release(s);
     }
 }

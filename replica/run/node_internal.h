@@ -14,14 +14,33 @@
 #include <ev.h>
 
 #define NODE_BAD_MAX 32u            /* invalid messages of one connection before it is closed */
-#define NODE_CLIENT_INSIDE_MAX 160u /* messages of one client's connection being worked on */
+#define NODE_CLIENT_INSIDE_MAX 160u /* messages of one client being worked on */
+#define NODE_CLIENT_INSIDE_BYTES_MAX (8u * 1024u * 1024u)
+#define NODE_CLIENT_CONNECTIONS_MAX 16u /* of one client */
+#define NODE_CLIENTS_CONNECTED_MAX (CONNECTIONS_MAX - 2u * REPLICAS_MAX) /* of all; there is always room for members */
 #define NODE_PEER_INSIDE_MAX 2048u
+#define NODE_INSIDE_BYTES_MAX (32u * 1024u * 1024u) /* of one connection */
+#define NODE_PEER_INSIDE_BYTES_MAX (32u * 1024u * 1024u)
+#define NODE_PEER_CONNECTIONS_MAX 4u
 #define NODE_JOBS_MAX 8192u
-#define NODE_QUERIES_MAX 1024u /* reads that wait for execution */
+#define NODE_QUERIES_MAX 1024u        /* reads that wait for execution */
+#define NODE_QUERIES_RUNNING_MAX 16u  /* reads given to the execution thread: each may come back with a whole result */
+
+_Static_assert(NODE_CLIENT_INSIDE_BYTES_MAX > CLIENT_FRAME_BYTES_MAX, "one frame of a client can be worked on");
+_Static_assert(NODE_PEER_INSIDE_BYTES_MAX > FRAME_BYTES_MAX, "one frame of a member can be worked on");
 
 struct node;
 
 enum session_kind { SESSION_REPLICA, SESSION_CLIENT };
+
+/* What one member or client has under way here, over all its connections. */
+struct account {
+    uint32_t connections;
+    size_t inside_bytes; /* of frames being verified */
+    uint32_t inside; /* messages being verified or queries being answered */
+    size_t inside_bytes;
+    uint32_t reads; /* of stored answers for a client, of blocks for a member */
+};
 
 /* One connection. Lives until it is closed and nothing of it is being worked on. */
 struct session {
@@ -32,8 +51,9 @@ struct session {
     uint64_t id;
     uint32_t member; /* SESSION_REPLICA */
     uint32_t client; /* SESSION_CLIENT: its number */
+    struct account *account;
     bool greeted;    /* HELLO received and right */
-    uint32_t inside; /* messages being verified or queries being answered */
+    uint32_t inside; /* its part of account->inside */
     uint32_t bad;
 };
 
@@ -52,6 +72,7 @@ struct inbound {
     struct node *node;
     struct session *session;
     struct blob *frame;
+    size_t bytes;
     struct msg_verified verified;
     const char *fault;
 };
@@ -93,10 +114,14 @@ struct node {
     uint32_t waiting_cap;
     uint64_t durable_token;
     struct peer peers[REPLICAS_MAX];
+    struct account members[REPLICAS_MAX];
+    struct account *clients; /* by number */
+    uint32_t clients_connected; /* connections of clients, greeted or not */
     struct session *sessions;
     uint64_t next_session;
     struct waiting_query queries[NODE_QUERIES_MAX];
     uint32_t query_count;
+    uint32_t queries_running;
     uint64_t sent[WIRE_TYPE_MAX + 1];
     uint64_t resent[WIRE_TYPE_MAX + 1];
     uint64_t received[WIRE_TYPE_MAX + 1];
@@ -127,6 +152,11 @@ bool node_send_member(struct node *n, uint32_t member, enum wire_type type, stru
 void node_send_client(struct node *n, uint32_t client, struct blob *bytes);
 void session_send(struct session *s, const struct wire_record *record, const void *message);
 void session_release(struct session *s);
+/* For log limits: one number for one fault of one member or client. */
+static inline uint64_t node_cause(const char *fault, uint32_t who)
+{
+    return (uint64_t)(uintptr_t)fault * 2049u + who;
+}
 MUST_USE struct err node_read_addresses(struct node *n, const struct group *g);
 /* node_inbound.c: verification, dispatch, queries */
 void node_inbound(struct session *s, struct blob *frame);

@@ -12,14 +12,18 @@
 #define BACKOFF_FIRST_SECONDS 0.05
 #define BACKOFF_MOST_SECONDS 5.0
 
-static struct session *session_new(struct node *n, struct net_connection *c, enum session_kind kind)
+static struct session *session_new(struct node *n, struct net_connection *c, enum session_kind kind, uint32_t number)
 {
     struct session *s = mem_zero(1, sizeof *s);
     s->node = n;
     s->connection = c;
     s->kind = kind;
     s->id = ++n->next_session;
-    s->client = UINT32_MAX;
+    s->member = kind == SESSION_REPLICA ? number : UINT32_MAX;
+    s->client = kind == SESSION_CLIENT ? number : UINT32_MAX;
+    s->account = kind == SESSION_REPLICA ? &n->members[number] : &n->clients[number];
+    s->account->connections++;
+    if (kind == SESSION_CLIENT) n->clients_connected++;
     s->next = n->sessions;
     n->sessions = s;
     net_set_user(c, s);
@@ -109,11 +113,18 @@ static bool on_admit(void *context, struct net_connection *c, const struct publi
             return false;
         }
     } else if (member >= 0 && (uint32_t)member != n->config.id) {
-        s = session_new(n, c, SESSION_REPLICA);
-        s->member = (uint32_t)member;
+        if (n->members[member].connections >= NODE_PEER_CONNECTIONS_MAX) {
+            log_refused("too many connections of one member", key, c);
+            return false;
+        }
+        s = session_new(n, c, SESSION_REPLICA, (uint32_t)member);
     } else if (client >= 0) {
-        s = session_new(n, c, SESSION_CLIENT);
-        s->client = (uint32_t)client;
+        if (n->clients[client].connections >= NODE_CLIENT_CONNECTIONS_MAX ||
+            n->clients_connected >= NODE_CLIENTS_CONNECTED_MAX) {
+            log_refused("too many connections of one client, or of all clients", key, c);
+            return false;
+        }
+        s = session_new(n, c, SESSION_CLIENT, (uint32_t)client);
     } else {
         log_refused("unknown key: neither a member's transport key nor a registered client's", key, c);
         return false;
@@ -169,7 +180,8 @@ static void greet(struct session *s, struct bytes frame)
     if (p->dialling == s->connection) p->dialling = NULL;
     p->session = s;
     p->backoff = 0;
-    LOG(LOG_LEVEL_INFO, "peer.connected", LOG_U("peer", s->member), LOG_S("address", net_peer_address(s->connection)));
+    LOG_LIMITED(LOG_LEVEL_INFO, "peer.connected", s->member, LOG_U("peer", s->member),
+                LOG_S("address", net_peer_address(s->connection)));
 }
 
 static void on_frame(void *context, struct net_connection *c, struct blob *frame)
@@ -202,11 +214,16 @@ static void on_closed(void *context, struct net_connection *c, const char *reaso
         }
         if (p->session == s) {
             p->session = NULL;
-            LOG(LOG_LEVEL_WARN, "peer.lost", LOG_U("peer", s->member), LOG_S("reason", reason));
+            LOG_LIMITED(LOG_LEVEL_WARN, "peer.lost", node_cause(reason, s->member), LOG_U("peer", s->member),
+                        LOG_S("reason", reason));
         }
     } else {
-        LOG_LIMITED(LOG_LEVEL_DEBUG, "client.closed", s->client, LOG_U("client", s->client), LOG_S("reason", reason));
+        const enum log_level level = reason == net_closed_by_peer ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN;
+        LOG_LIMITED(level, "client.closed", node_cause(reason, s->client), LOG_U("client", s->client),
+                    LOG_S("reason", reason));
+        n->clients_connected--;
     }
+    s->account->connections--;
     s->connection = NULL;
     session_release(s);
 }
@@ -228,8 +245,7 @@ void node_dial(struct node *n)
         p->next_dial = now + p->backoff * (0.5 + (double)prng_below(&n->random, 1000) / 1000.0);
         struct net_connection *c = net_connect(n->net, p->host, p->port, NULL);
         if (c == NULL) continue;
-        struct session *s = session_new(n, c, SESSION_REPLICA);
-        s->member = id;
+        (void)session_new(n, c, SESSION_REPLICA, id);
         p->dialling = c;
     }
 }

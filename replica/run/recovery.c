@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* Executes the stored blocks above the base again, and checks that the same headers come out. */
-static struct err rebuild(struct data_dir *d, struct executor *e, uint64_t last, uint64_t *count)
+static struct err rebuild(struct data_dir *d, struct executor *e, uint64_t last, struct recovery *r)
 {
     for (uint64_t seq = executor_executed(e) + 1; seq <= last; seq++) {
         struct wire_stored_block stored;
@@ -17,13 +17,17 @@ static struct err rebuild(struct data_dir *d, struct executor *e, uint64_t last,
         ERR_TRY(log_get_batch(d->log, seq, &stored.header.batch_digest, &batch));
         ERR_TRY(executor_execute(e, seq, batch, &stored.header.batch_digest, &block));
         const bool same = wire_compare_record(&wire_record_header, &block->header, &stored.header) == 0;
+        if (block->checkpoint && seq > r->recovered.stable.seq &&
+            r->recovered.checkpoint_count < WINDOW_BATCHES / CHECKPOINT_INTERVAL)
+            r->checkpoints[r->recovered.checkpoint_count++] = (struct core_recovered_checkpoint){
+                .seq = seq, .header_hash = block->header_hash, .state_root = block->state_root};
         executed_block_free(block);
         if (!same)
             return err_make(ERR_CORRUPT,
                             "block %" PRIu64 " executed again gives another header than the stored one: the state or the "
                             "block is damaged",
                             seq);
-        (*count)++;
+        r->blocks_executed++;
     }
     return err_none();
 }
@@ -144,7 +148,7 @@ struct err recovery_run(struct data_dir *d, struct executor *e, const struct wir
                          "the blocks end at %" PRIu64 ", but the state stands at %" PRIu64
                          " and the stable checkpoint at %" PRIu64,
                          last, executor_executed(e), r->stable.seq);
-    if (!err_is(&error)) error = rebuild(d, e, last, &out->blocks_executed);
+    if (!err_is(&error)) error = rebuild(d, e, last, out);
     if (!err_is(&error) && r->stable.seq > executor_base(e)) error = executor_fold(e, r->stable.seq);
     if (!err_is(&error) && r->clean) error = recover_votes(d, out);
     if (!err_is(&error)) error = recover_certificates(d, g, checker, out);
@@ -157,6 +161,7 @@ struct err recovery_run(struct data_dir *d, struct executor *e, const struct wir
     r->executed = executor_executed(e);
     r->executed_time_ms = header.time_ms;
     r->slots = out->slots;
+    r->checkpoints = out->checkpoints;
     return err_none();
 }
 

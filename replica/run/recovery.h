@@ -9,6 +9,7 @@
 struct recovery {
     struct core_recovered recovered; /* points into the rest */
     struct core_recovered_slot *slots;
+    struct core_recovered_checkpoint checkpoints[WINDOW_BATCHES / CHECKPOINT_INTERVAL];
     struct core_client_window *windows;
     struct blob *stable;        /* encoded; recovered.stable borrows from it */
     struct blob **certificates; /* encoded; the slots borrow from them */

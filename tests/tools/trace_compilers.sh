@@ -7,7 +7,7 @@ out=build/trace
 mkdir -p "$out"
 flags="-std=gnu17 -D_GNU_SOURCE -I. -fPIE -pthread"
 sources="$(ls base/*.c crypto/*.c wire/*.c ledger/*.c keys/group.c keys/group_json.c replica/core/*.c tests/fixture/*.c) tests/tools/trace_tool.c"
-libs="-lgnutls -lev -llmdb -ljansson -linih -lsodium -lm -lcmocka"
+libs="-lgnutls -lev -llmdb -ljansson -linih -lsodium -lnettle -lm -lcmocka"
 build() { # name, compiler, options
     # shellcheck disable=SC2086
     $2 $flags $3 $sources -o "$out/$1" $libs 2>"$out/$1.log" || { echo "not ok - build $1"; tail -n 5 "$out/$1.log"; exit 1; }

@@ -1,0 +1,303 @@
+/* cli_devnet_process.c - the processes of a devnet: finding, starting, signalling and awaiting them. */
+#include "client/cli_devnet_internal.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PROC_BYTES_MAX 16384u
+#define TAIL_BYTES 4096u
+#define TAIL_LINES 12u
+#define EXEC_FAILED 127
+
+/* ---- looking ---- */
+
+/* Reads a small file whole; false when it cannot be read. */
+static bool read_small(const char *path, char *out, size_t size, size_t *len)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    size_t used = 0;
+    ssize_t got = 1;
+    while (got > 0 && used < size - 1) {
+        got = read(fd, out + used, size - 1 - used);
+        if (got > 0) used += (size_t)got;
+    }
+    (void)close(fd);
+    out[used] = '\0';
+    if (len != NULL) *len = used;
+    return got >= 0;
+}
+
+/* True when the process is `pbftd --config CONF`. */
+static bool is_replica(pid_t pid, const char *conf)
+{
+    char path[64];
+    char words[PROC_BYTES_MAX];
+    size_t len;
+    (void)snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+    if (!read_small(path, words, sizeof words, &len)) return false;
+    const char *program = words;
+    const char *slash = strrchr(program, '/');
+    if (strcmp(slash == NULL ? program : slash + 1, "pbftd") != 0) return false;
+    const char *end = words + len;
+    for (const char *word = words; word < end; word += strlen(word) + 1)
+        if (strcmp(word, conf) == 0) return true;
+    return false;
+}
+
+/* Stopped by a signal: state T in /proc/PID/stat, after the name in parentheses. */
+static bool is_paused(pid_t pid)
+{
+    char path[64];
+    char text[1024];
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    if (!read_small(path, text, sizeof text, NULL)) return false;
+    const char *at = strrchr(text, ')');
+    return at != NULL && at[1] == ' ' && (at[2] == 'T' || at[2] == 't');
+}
+
+/* Who has the data directory locked (struct devnet_process). Looks at /proc/locks instead of trying the lock, which
+ * could get in the way of a replica that starts. */
+static pid_t lock_holder(const struct devnet *d, uint32_t id)
+{
+    struct cli_path path;
+    struct stat st;
+    pid_t holder = 0;
+    const struct err e = cli_home_path(d->home.text, &path, "r%u/LOCK", id);
+    if (err_is(&e) || stat(path.text, &st) != 0) return 0;
+    FILE *locks = fopen("/proc/locks", "re");
+    if (locks == NULL) return 0;
+    char line[256];
+    while (holder == 0 && fgets(line, sizeof line, locks) != NULL) {
+        int pid;
+        unsigned long long inode;
+        if (sscanf(line, "%*d: FLOCK %*s WRITE %d %*x:%*x:%llu", &pid, &inode) != 2 || inode != st.st_ino) continue;
+        holder = pid > 0 ? (pid_t)pid : -1;
+    }
+    (void)fclose(locks);
+    return holder;
+}
+
+static struct err run_path(const struct devnet *d, uint32_t id, const char *suffix, struct cli_path *out)
+{
+    return cli_home_path(d->home.text, out, "run/r%u.%s", id, suffix);
+}
+
+static struct err conf_path(const struct devnet *d, uint32_t id, struct cli_path *out)
+{
+    return cli_home_path(d->home.text, out, "conf/r%u.conf", id);
+}
+
+/* The process named in the pid file; 0 when there is none. */
+static pid_t pid_read(const char *path)
+{
+    char text[32];
+    char *end;
+    if (!read_small(path, text, sizeof text, NULL)) return 0;
+    errno = 0;
+    const long value = strtol(text, &end, 10);
+    return errno == 0 && end != text && value > 1 && value <= INT32_MAX ? (pid_t)value : 0;
+}
+
+struct err devnet_process_find(const struct devnet *d, uint32_t id, struct devnet_process *out)
+{
+    struct cli_path pid_path;
+    struct cli_path conf;
+    struct devnet_process p = {.state = DEVNET_STATE_STOPPED, .pidfd = -1};
+    ERR_TRY(run_path(d, id, "pid", &pid_path));
+    ERR_TRY(conf_path(d, id, &conf));
+    const pid_t pid = pid_read(pid_path.text);
+    /* The pidfd first: what /proc then shows is this process, or one that this pidfd no longer reaches. */
+    if (pid > 0) p.pidfd = pidfd_open(pid, 0);
+    if (p.pidfd >= 0 && is_replica(pid, conf.text)) {
+        p.pid = pid;
+        p.state = is_paused(pid) ? DEVNET_STATE_PAUSED : DEVNET_STATE_RUNNING;
+    } else {
+        devnet_process_close(&p);
+        p.stranger = lock_holder(d, id);
+    }
+    *out = p;
+    return err_none();
+}
+
+void devnet_process_close(struct devnet_process *p)
+{
+    if (p->pidfd >= 0) (void)close(p->pidfd);
+    p->pidfd = -1;
+}
+
+const char *devnet_state_name(const struct devnet_process *p)
+{
+    switch (p->state) {
+    case DEVNET_STATE_STOPPED: return p->stranger != 0 ? "not ours" : "stopped";
+    case DEVNET_STATE_RUNNING: return "running";
+    case DEVNET_STATE_PAUSED: return "paused";
+    }
+    return "unknown";
+}
+
+void devnet_process_forget(const struct devnet *d, uint32_t id)
+{
+    struct cli_path path;
+    const struct err e = run_path(d, id, "pid", &path);
+    if (!err_is(&e)) (void)unlink(path.text);
+}
+
+/* ---- starting ---- */
+
+/* In the child: input from nowhere, output to the log, nothing else inherited (a pipe of make would keep it waiting).
+ */
+static bool child_files(const char *log_path)
+{
+    const int input = open("/dev/null", O_RDONLY);
+    const int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    if (input < 0 || log < 0) return false;
+    if (dup2(input, STDIN_FILENO) < 0 || dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0) return false;
+    return close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) == 0;
+}
+
+static bool child_note_pid(const char *pid_path)
+{
+    const int fd = open(pid_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    return fd >= 0 && dprintf(fd, "%d\n", (int)getpid()) > 0;
+}
+
+/* In the child: becomes pbftd. pid_path NULL: nothing is noted. */
+static _Noreturn void child_become(const struct devnet *d, const char *conf, const char *log_path, const char *pid_path)
+{
+    static char option_config[] = "--config";
+    static char option_init[] = "--init";
+    char *conf_word = strdup(conf);
+    char *program = strdup(d->pbftd.text);
+    char *const words[] = {program, option_config, conf_word, pid_path == NULL ? option_init : NULL, NULL};
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    if (conf_word == NULL || program == NULL || !child_files(log_path)) _exit(EXEC_FAILED);
+    if (pid_path != NULL && !child_note_pid(pid_path)) _exit(EXEC_FAILED);
+    (void)execv(program, words);
+    dprintf(STDERR_FILENO, "pbft: cannot run %s: %s\n", program, strerror(errno));
+    _exit(EXEC_FAILED);
+}
+
+static int wait_child(pid_t child)
+{
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EXEC_FAILED;
+}
+
+struct err devnet_process_init(const struct devnet *d, uint32_t id)
+{
+    struct cli_path conf;
+    struct cli_path log;
+    ERR_TRY(conf_path(d, id, &conf));
+    ERR_TRY(run_path(d, id, "log", &log));
+    const pid_t child = fork();
+    if (child < 0) return err_system(errno, "cannot make a process");
+    if (child == 0) child_become(d, conf.text, log.text, NULL);
+    if (wait_child(child) == 0) return err_none();
+    devnet_log_tail(d, id);
+    return err_make(ERR_CONFIG, "%s --init failed for replica %u; its words are above", d->pbftd.text, id);
+}
+
+/* A grandchild in its own session: it belongs to nobody's terminal, and init reaps it. */
+struct err devnet_process_start(const struct devnet *d, uint32_t id)
+{
+    struct cli_path conf;
+    struct cli_path log;
+    struct cli_path pid_path;
+    int alive[2]; /* closed by the grandchild's exec */
+    char byte;
+    ERR_TRY(conf_path(d, id, &conf));
+    ERR_TRY(run_path(d, id, "log", &log));
+    ERR_TRY(run_path(d, id, "pid", &pid_path));
+    if (access(d->pbftd.text, X_OK) != 0)
+        return err_make(ERR_CONFIG, "%s cannot be run; build it with make, or set PBFT_PBFTD to where pbftd is",
+                        d->pbftd.text);
+    if (pipe2(alive, O_CLOEXEC) != 0) return err_system(errno, "cannot make a pipe");
+    const pid_t child = fork();
+    if (child == 0) {
+        if (setsid() < 0) _exit(EXEC_FAILED);
+        const pid_t grandchild = fork();
+        if (grandchild == 0) child_become(d, conf.text, log.text, pid_path.text);
+        _exit(grandchild < 0 ? EXEC_FAILED : 0);
+    }
+    const int why = errno;
+    (void)close(alive[1]);
+    while (child > 0 && read(alive[0], &byte, 1) < 0 && errno == EINTR)
+        ;
+    (void)close(alive[0]);
+    if (child < 0) return err_system(why, "cannot make a process");
+    if (wait_child(child) != 0) return err_make(ERR_IO, "cannot make a process for replica %u", id);
+    return err_none();
+}
+
+/* ---- signalling ---- */
+
+struct err devnet_process_signal(const struct devnet_process *p, uint32_t id, int signal)
+{
+    CHECK(p->pidfd >= 0);
+    if (pidfd_send_signal(p->pidfd, signal, NULL, 0) != 0 && errno != ESRCH)
+        return err_system(errno, "cannot signal replica %u (process %d)", id, (int)p->pid);
+    return err_none();
+}
+
+bool devnet_process_wait(const struct devnet_process *processes, uint32_t count, uint64_t timeout_ms)
+{
+    const uint64_t until = clock_monotonic_us() + timeout_ms * 1000u;
+    struct pollfd *fds = mem_zero(count, sizeof *fds);
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        fds[i] = (struct pollfd){.fd = processes[i].pidfd, .events = POLLIN};
+        if (processes[i].pidfd >= 0) left++;
+    }
+    while (left > 0) {
+        const uint64_t now = clock_monotonic_us();
+        if (now >= until) break;
+        const int ready = poll(fds, count, (int)((until - now) / 1000u + 1));
+        if (ready < 0 && errno != EINTR) break;
+        for (uint32_t i = 0; ready > 0 && i < count; i++) {
+            if (fds[i].fd < 0 || fds[i].revents == 0) continue;
+            fds[i].fd = -1; /* a pidfd is readable once its process has ended */
+            left--;
+        }
+    }
+    free(fds);
+    return left == 0;
+}
+
+/* ---- its log ---- */
+
+void devnet_log_tail(const struct devnet *d, uint32_t id)
+{
+    struct cli_path path;
+    char text[TAIL_BYTES + 1];
+    const struct err e = run_path(d, id, "log", &path);
+    if (err_is(&e)) return;
+    const int fd = open(path.text, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    const off_t size = lseek(fd, 0, SEEK_END);
+    const off_t from = size > (off_t)TAIL_BYTES ? size - (off_t)TAIL_BYTES : 0;
+    const ssize_t got = pread(fd, text, TAIL_BYTES, from);
+    (void)close(fd);
+    if (got <= 0) return;
+    text[got] = '\0';
+    const char *start = text + got;
+    for (uint32_t lines = 0; start > text; start--)
+        if (start[-1] == '\n' && start < text + got && ++lines == TAIL_LINES) break;
+    (void)fprintf(stderr, "pbft: the end of %s:\n%s%s", path.text, start, text[got - 1] == '\n' ? "" : "\n");
+}
