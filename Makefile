@@ -50,7 +50,7 @@ TEST_KIT := $(B)/libtest-kit.a
 .PHONY: all
 all: programs
 
-$(B)/%.o: %.c
+$(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  cc $<"
 	$(Q)$(CC) $(CFLAGS_ALL) -c $< -o $@
@@ -86,6 +86,12 @@ $(B)/pbft-bench: $(B)/bench/pbft_bench.o
 $(B)/libpbft.a: $(LIBPBFT_OBJECTS)
 	@rm -f $@
 	$(Q)ar rcs $@ $^
+
+# the shared library exports what client/pbft.h declares, and nothing else
+$(B)/libpbft.so: $(LIBPBFT_OBJECTS) packaging/libpbft.map
+	@echo "  ld $@"
+	$(Q)$(CC) -shared -pthread $(LDOPT_$(VARIANT)) -Wl,--version-script=packaging/libpbft.map -Wl,-soname,libpbft.so.0 \
+		$(LIBPBFT_OBJECTS) -o $@ $(LIBS)
 
 .PHONY: programs
 programs: $(PROGRAMS:%=$(B)/%) $(B)/libpbft.a $(B)/libpbft.so

@@ -2,15 +2,19 @@
 #include "client/cli_common.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "client/cli_import_record.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define CLIENT_DEFAULT "default"
@@ -103,6 +107,32 @@ struct err cli_file_write(const char *path, const char *text, uint32_t mode)
 
 /* ---- clients ---- */
 
+static void on_alarm(int number)
+{
+    (void)number;
+}
+
+/* Waits while another process has the journal locked. A timer ends the wait, again and again until the time is up, so
+ * that a signal between two calls is not lost. */
+static void await_journal(const char *path, uint64_t timeout_ms)
+{
+    const uint64_t until = clock_monotonic_us() + timeout_ms * 1000u;
+    const struct sigaction alarm_action = {.sa_handler = on_alarm}; /* no SA_RESTART */
+    const struct itimerval often = {.it_interval = {.tv_usec = 100000}, .it_value = {.tv_usec = 100000}};
+    const struct itimerval never = {.it_value = {0}};
+    struct sigaction before;
+    const int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) return; /* none yet */
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK && sigaction(SIGALRM, &alarm_action, &before) == 0) {
+        (void)setitimer(ITIMER_REAL, &often, NULL);
+        while (flock(fd, LOCK_EX) != 0 && errno == EINTR && clock_monotonic_us() < until)
+            ;
+        (void)setitimer(ITIMER_REAL, &never, NULL);
+        (void)sigaction(SIGALRM, &before, NULL);
+    }
+    (void)close(fd);
+}
+
 static bool readable(const struct cli_path *path)
 {
     return access(path->text, F_OK) == 0;
@@ -140,6 +170,7 @@ struct err cli_client_open(const struct cli_globals *g, enum cli_access access, 
                                          .key_path = key.text,
                                          .journal_path = journaled ? journal.text : NULL,
                                          .timeout_ms = g->timeout_ms > 0 ? g->timeout_ms : timeout_ms_default};
+    if (journaled) await_journal(journal.text, options.timeout_ms);
     const struct pbft_error e = pbft_open(&options, out);
     return cli_error(&e);
 }

@@ -93,20 +93,32 @@ struct err devnet_wait_answers(const struct cli_call *call, const struct devnet 
 
 /* ---- up ---- */
 
-/* Starts what does not run; paused ones go on. */
-static struct err start_missing(const struct devnet *d, json_t *started)
+/* No replica is started while one of them runs where this devnet did not start it. */
+static struct err refuse_strangers(const struct devnet *d)
 {
     for (uint32_t id = 0; id < d->replica_count; id++) {
         struct devnet_process p;
         ERR_TRY(devnet_process_find(d, id, &p));
-        struct err e = err_none();
-        if (p.stranger > 0)
-            e = err_make(
+        devnet_process_close(&p);
+        if (p.stranger != 0)
+            return err_make(
                 ERR_CONFIG,
-                "process %d has the data directory of replica %u locked, and the pid file does not name it; stop "
-                "that process, then try again",
-                (int)p.stranger, id);
-        else if (p.state == DEVNET_STATE_STOPPED)
+                "replica %u has no pid file, but process %d has its data directory locked; stop that process, "
+                "then try again",
+                id, (int)p.stranger);
+    }
+    return err_none();
+}
+
+/* Starts what does not run; paused ones go on. */
+static struct err start_missing(const struct devnet *d, json_t *started)
+{
+    ERR_TRY(refuse_strangers(d));
+    for (uint32_t id = 0; id < d->replica_count; id++) {
+        struct devnet_process p;
+        ERR_TRY(devnet_process_find(d, id, &p));
+        struct err e = err_none();
+        if (p.state == DEVNET_STATE_STOPPED)
             e = devnet_process_start(d, id);
         else if (p.state == DEVNET_STATE_PAUSED)
             e = devnet_process_signal(&p, id, SIGCONT);
@@ -184,7 +196,11 @@ struct err devnet_up_run(const struct cli_call *call)
     json_t *started = json_array();
     struct err e = start_and_wait(call, &d, started);
     devnet_unlock(&d);
-    if (!err_is(&e)) e = say_hello(call, &d, &a);
+    if (!err_is(&e)) {
+        e = say_hello(call, &d, &a);
+        if (err_is(&e))
+            e = err_wrap(e, "the replicas answer, but no transaction was committed (pbft status says more)");
+    }
     if (err_is(&e)) {
         json_decref(started);
         return e;

@@ -84,15 +84,18 @@ static void print_table(const struct pbft_replica_status *replicas, uint64_t vie
     for (uint32_t i = 0; i < count; i++) {
         const struct pbft_replica_status *s = &replicas[i];
         char window[48];
+        char note[80];
         if (!s->answered) {
             (void)printf("%-3u -        no answer: %s\n", s->id, s->reason);
             continue;
         }
+        note[0] = '\0';
+        if (s->abstain_until > s->executed)
+            (void)snprintf(note, sizeof note, "  abstains up to %" PRIu64 " after an unclean stop", s->abstain_until);
         (void)snprintf(window, sizeof window, "%" PRIu64 "..%" PRIu64, s->stable, s->high);
         (void)printf("%-3u %-8s %-12s %-5" PRIu64 " %-9" PRIu64 " %-9" PRIu64 " %-20s %-6" PRIu64 " %" PRIu64 "%s\n",
                      s->id, role_of(s, view, count), pbft_condition_name(s->condition), s->view, s->executed, s->stable,
-                     window, s->peers_connected, s->lag,
-                     s->abstain_until > s->executed ? "  (no votes yet: unclean stop)" : "");
+                     window, s->peers_connected, s->lag, note);
     }
 }
 

@@ -92,7 +92,9 @@ static struct err load_meta(struct executor *e)
 {
     struct bytes raw;
     struct wire_state_meta meta;
-    ERR_TRY(state_meta(e->state, &raw));
+    struct err error = state_meta(e->state, &raw);
+    if (error.code == ERR_NOT_FOUND) error.code = ERR_CORRUPT; /* init writes one */
+    if (err_is(&error)) return error;
     if (wire_decode_record(&wire_record_state_meta, raw, &meta) != NULL)
         return err_make(ERR_CORRUPT, "the state's meta record does not decode; restore this replica from its peers");
     struct merkle_frontier history = {.count = meta.history_count};
@@ -227,6 +229,13 @@ static void add_entry(struct run *r, const struct digest *request, uint32_t oper
     r->result_bytes += result.len;
 }
 
+/* Room for results in this block: the same on every replica. */
+static size_t results_left(const struct run *r)
+{
+    CHECK_OP(r->result_bytes, <=, BLOCK_RESULT_BYTES_MAX);
+    return BLOCK_RESULT_BYTES_MAX - r->result_bytes;
+}
+
 static void run_operation(struct run *r, const struct wire_request *q, const struct digest *request,
                           const struct digest *transaction, uint32_t number, const struct wire_operation *op)
 {
@@ -238,8 +247,7 @@ static void run_operation(struct run *r, const struct wire_request *q, const str
                                         .block = r->block->header.seq,
                                         .index = r->first_index + r->block->entry_count};
     app->execute(&space, &context, op, &result);
-    const size_t left = BLOCK_RESULT_BYTES_MAX - r->result_bytes;
-    if (result.value.len > RESULT_BYTES_MAX || result.value.len > left) { /* the same on every replica */
+    if (result.value.len > RESULT_BYTES_MAX || result.value.len > results_left(r)) {
         result.outcome = OUTCOME_REFUSED;
         result.value.len = 0;
     }
@@ -281,8 +289,10 @@ static void execute_new(struct run *r, const struct wire_request *q, const struc
         slot.outcome = OUTCOME_EXPIRED;
         add_entry(r, leaf, 0, &done->transaction, OUTCOME_EXPIRED, bytes_of(NULL, 0));
     } else if (reason != NULL) {
+        struct bytes text = bytes_of_text(reason);
+        if (text.len > results_left(r)) text.len = 0;
         slot.outcome = OUTCOME_REFUSED;
-        add_entry(r, leaf, 0, &done->transaction, OUTCOME_REFUSED, bytes_of_text(reason));
+        add_entry(r, leaf, 0, &done->transaction, OUTCOME_REFUSED, text);
     } else {
         struct wire_iterator i = wire_list_start(q->ops);
         struct wire_operation op;
@@ -353,6 +363,9 @@ struct err executor_execute(struct executor *e, uint64_t seq, struct bytes batch
     struct wire_batch b;
     struct err result = err_none();
     CHECK_OP(seq, ==, e->executed + 1); /* in order, never across a gap */
+    if (seq % CHECKPOINT_INTERVAL == 0 && state_layers_waiting(e->state) == STATE_LAYERS_MAX - 1)
+        return err_make(ERR_NO_SPACE, "%u checkpoints wait to be written to the state; batch %llu waits for that",
+                        STATE_LAYERS_MAX - 1, (unsigned long long)seq);
     const char *fault = wire_decode_record(&wire_record_batch, batch, &b);
     if (fault != NULL) return err_make(ERR_CORRUPT, "batch %llu does not decode: %s", (unsigned long long)seq, fault);
     struct executed_block *block = mem_zero(1, sizeof *block);

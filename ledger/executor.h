@@ -45,7 +45,8 @@ MUST_USE struct err executor_open(struct kv_store *store, const struct group *g,
 void executor_close(struct executor *e);
 
 /* Executes the next batch: seq must be executor_executed + 1 (CHECKed). Errors: ERR_CORRUPT (the batch does not decode,
- * though it was checked before), ERR_IO: the process must end. */
+ * though it was checked before), ERR_IO: the process must end. ERR_NO_SPACE: as many checkpoints wait to be folded as
+ * can; nothing has changed, and the batch can be executed after executor_fold. */
 MUST_USE struct err executor_execute(struct executor *e, uint64_t seq, struct bytes batch,
                                      const struct digest *digest, struct executed_block **out);
 uint64_t executor_executed(const struct executor *e);

@@ -131,7 +131,7 @@ static struct err drop_unused_batches(struct kv_store *s, struct kv_batch *b, ui
 struct err log_put_stable(struct kv_store *s, struct kv_batch *b, uint64_t seq, struct bytes record)
 {
     struct seq_key space;
-    struct wire_checkpoint_certificate old;
+    struct wire_checkpoint_certificate old = {0};
     ERR_TRY(log_get_stable(s, &old));
     ERR_TRY(drop_up_to(s, b, LOG_TABLE_CERTIFICATES, seq));
     ERR_TRY(drop_up_to(s, b, LOG_TABLE_VOTES, seq));

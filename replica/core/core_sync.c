@@ -18,7 +18,7 @@ static void map_set(uint8_t *map, uint64_t bit)
 
 static bool map_has(struct bytes map, uint64_t bit)
 {
-    return bit / 8 < map.len && (map.data[bit / 8] >> (bit % 8) & 1u) != 0;
+    return bit / 8 < map.len && ((uint32_t)map.data[bit / 8] >> (bit % 8) & 1u) != 0;
 }
 
 static void send_status(struct core *c, uint32_t to, uint64_t flags)

@@ -290,7 +290,7 @@ struct err net_listen(struct net *n, const char *host, uint16_t *port)
         if (fd >= 0) (void)close(fd);
         return e;
     }
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t size = sizeof bound;
     if (getsockname(fd, (struct sockaddr *)&bound, &size) == 0)
         *port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port

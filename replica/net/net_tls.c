@@ -76,6 +76,7 @@ int net_tls_handshake(struct net_connection *c)
         net_watch(c, gnutls_record_get_direction(c->session) == 1 ? EV_WRITE : EV_READ);
         return 0;
     }
+    (void)gnutls_alert_send_appropriate(c->session, code); /* so that the peer can say why */
     if (code == GNUTLS_E_CERTIFICATE_ERROR)
         net_close(c, "the peer's key is not one of this group's, or not the one expected at this address");
     else if (code == GNUTLS_E_FATAL_ALERT_RECEIVED)

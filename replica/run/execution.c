@@ -12,6 +12,8 @@ struct execution {
     struct executor *executor;
     const struct reply_signer *signer;
     uint64_t fold_wanted; /* highest stable checkpoint not folded yet, for a full disk to be tried again */
+    struct worker_job *held; /* BATCH jobs, oldest first; more than one for a moment only, or while the disk is full */
+    struct worker_job **held_end;
 };
 
 void execution_job_free(struct execution_job *j)
@@ -76,9 +78,11 @@ static void make_replies(struct execution *x, struct execution_job *j)
     free(ranges);
 }
 
-static void run_batch(struct execution *x, struct execution_job *j)
+/* False when it has to wait until the state is folded. */
+static bool run_batch(struct execution *x, struct execution_job *j)
 {
     struct err e = executor_execute(x->executor, j->seq, blob_bytes(j->batch), &j->digest, &j->block);
+    if (e.code == ERR_NO_SPACE) return false;
     if (err_is(&e)) end_process(&e);
     const struct executed_block *b = j->block;
     j->settled = mem_zero(b->request_count + 1u, sizeof *j->settled);
@@ -88,6 +92,18 @@ static void run_batch(struct execution *x, struct execution_job *j)
         j->settled[j->settled_count++] = (struct core_settled){.client = r->client, .seq = r->seq};
     }
     make_replies(x, j);
+    return true;
+}
+
+static void run_held(struct execution *x)
+{
+    while (x->held != NULL) {
+        struct worker_job *job = x->held;
+        if (!run_batch(x, (struct execution_job *)job)) return;
+        x->held = job->next;
+        if (x->held == NULL) x->held_end = &x->held;
+        worker_done(x->worker, job);
+    }
 }
 
 static void run_query(struct execution *x, struct execution_job *j)
@@ -131,7 +147,12 @@ static void execution_run(void *context, struct worker_job *chain, uint32_t *wai
         struct execution_job *j = (struct execution_job *)chain;
         chain = chain->next;
         switch (j->kind) {
-        case EXECUTION_BATCH: run_batch(x, j); break;
+        case EXECUTION_BATCH:
+            j->job.next = NULL;
+            *x->held_end = &j->job;
+            x->held_end = &j->job.next;
+            run_held(x);
+            continue;
         case EXECUTION_FOLD: x->fold_wanted = j->seq; break;
         case EXECUTION_QUERY: run_query(x, j); break;
         case EXECUTION_FIND: run_find(x, j); break;
@@ -139,6 +160,7 @@ static void execution_run(void *context, struct worker_job *chain, uint32_t *wai
         worker_done(x->worker, &j->job);
     }
     if (x->fold_wanted != 0) fold(x);
+    run_held(x);
     if (x->fold_wanted != 0) *wait_ms = 1000;
 }
 
@@ -148,6 +170,7 @@ struct err execution_start(struct executor *executor, const struct reply_signer 
     struct execution *x = mem_zero(1, sizeof *x);
     x->executor = executor;
     x->signer = signer;
+    x->held_end = &x->held;
     struct err e = worker_start("execution", execution_run, x, notify, context, &x->worker);
     if (err_is(&e)) {
         free(x);
@@ -179,6 +202,11 @@ void execution_free(struct execution *x)
     execution_stop(x);
     while ((j = execution_take_done(x)) != NULL)
         execution_job_free(j);
+    while (x->held != NULL) {
+        j = (struct execution_job *)x->held;
+        x->held = j->job.next;
+        execution_job_free(j);
+    }
     worker_free(x->worker);
     free(x);
 }

@@ -19,7 +19,6 @@
 #define NODE_CLIENT_CONNECTIONS_MAX 16u /* of one client */
 #define NODE_CLIENTS_CONNECTED_MAX (CONNECTIONS_MAX - 2u * REPLICAS_MAX) /* of all; there is always room for members */
 #define NODE_PEER_INSIDE_MAX 2048u
-#define NODE_INSIDE_BYTES_MAX (32u * 1024u * 1024u) /* of one connection */
 #define NODE_PEER_INSIDE_BYTES_MAX (32u * 1024u * 1024u)
 #define NODE_PEER_CONNECTIONS_MAX 4u
 #define NODE_JOBS_MAX 8192u
@@ -36,7 +35,6 @@ enum session_kind { SESSION_REPLICA, SESSION_CLIENT };
 /* What one member or client has under way here, over all its connections. */
 struct account {
     uint32_t connections;
-    size_t inside_bytes; /* of frames being verified */
     uint32_t inside; /* messages being verified or queries being answered */
     size_t inside_bytes;
     uint32_t reads; /* of stored answers for a client, of blocks for a member */
@@ -72,7 +70,6 @@ struct inbound {
     struct node *node;
     struct session *session;
     struct blob *frame;
-    size_t bytes;
     struct msg_verified verified;
     const char *fault;
 };

@@ -1,6 +1,7 @@
 /* test_kv_store_files.c - what only files can do: damage, growth, a full disk, failing syncs.
  *
- * fdatasync and fsync are defined here, in front of the C library's, to count them and to make them fail.
+ * fdatasync, fsync and posix_fallocate are defined here, in front of the C library's, to count them and to make them
+ * fail.
  */
 #include "base/prng.h"
 #include "ledger/kv_store.h"
@@ -42,6 +43,17 @@ int fsync(int fd)
 {
     dir_syncs++;
     return (int)syscall(SYS_fsync, fd);
+}
+
+static uint32_t allocations_failing; /* how many calls from now on fail */
+
+/* A failing one has taken half of the space by then, as it may on some file systems. */
+int posix_fallocate(int fd, off_t offset, off_t len)
+{
+    if (allocations_failing == 0) return syscall(SYS_fallocate, fd, 0, offset, len) == 0 ? 0 : errno;
+    allocations_failing--;
+    assert_int_equal(ftruncate(fd, offset + len / 2), 0);
+    return ENOSPC;
 }
 
 static struct bytes text(const char *t)
@@ -307,6 +319,45 @@ static void test_kv_store_full_disk_still_takes_what_fits(void **state)
     kv_place_remove(&p);
 }
 
+static void test_kv_store_failed_allocation_gives_the_space_back(void **state)
+{
+    (void)state;
+    static uint8_t value[3 * MIB];
+    const struct kv_place p = kv_place_new();
+    struct kv_store *s = kv_place_opened(&p, KV_OPEN_CREATE);
+    struct kv_batch *b = kv_batch_new();
+    const uint64_t size = size_of(p.data);
+    kv_batch_put(b, 0, text("large"), bytes_of(value, sizeof value));
+    allocations_failing = UINT32_MAX;
+    assert_int_equal(kv_store_apply(s, b).code, ERR_NO_SPACE);
+    assert_int_equal(size_of(p.data), size);
+    allocations_failing = 0;
+    assert_int_equal(kv_store_apply(s, b).code, ERR_NONE);
+    kv_batch_free(b);
+    kv_store_close(s);
+    kv_place_remove(&p);
+}
+
+/* The first enlargement fails, so LMDB finds its map full in the middle of the batch; by then there is space. */
+static void test_kv_store_full_map_grows_and_the_batch_is_tried_again(void **state)
+{
+    (void)state;
+    static uint8_t value[3 * MIB];
+    const struct kv_place p = kv_place_new();
+    struct kv_store *s = kv_place_opened(&p, KV_OPEN_CREATE);
+    struct kv_batch *b = kv_batch_new();
+    kv_batch_put(b, 0, text("small"), text("1"));
+    kv_batch_put(b, 0, text("large"), bytes_of(value, sizeof value));
+    allocations_failing = 1; /* this batch needs more than twice the map: one try to enlarge */
+    assert_int_equal(kv_store_apply(s, b).code, ERR_NONE);
+    assert_int_equal(allocations_failing, 0);
+    assert_int_equal(kv_store_syncs(s), 1);
+    assert_true(has(s, "small", "1"));
+    kv_batch_free(b);
+    kv_store_close(s);
+    kv_place_remove(&p);
+}
+
 /* ---- syncs ---- */
 
 static void test_kv_store_each_batch_is_one_sync(void **state)
@@ -375,6 +426,8 @@ int main(void)
         cmocka_unit_test(test_kv_store_map_grows_from_one_mib_to_fifty),
         cmocka_unit_test(test_kv_store_full_disk_is_no_space_and_applies_nothing),
         cmocka_unit_test(test_kv_store_full_disk_still_takes_what_fits),
+        cmocka_unit_test(test_kv_store_failed_allocation_gives_the_space_back),
+        cmocka_unit_test(test_kv_store_full_map_grows_and_the_batch_is_tried_again),
         cmocka_unit_test(test_kv_store_each_batch_is_one_sync),
         cmocka_unit_test(test_kv_store_failed_sync_is_never_tried_again),
         cmocka_unit_test(test_kv_store_create_is_private_and_synced),

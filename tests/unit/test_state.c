@@ -208,6 +208,24 @@ static void test_state_seek_merges_all_layers_and_passes_tombstones(void **state
     kv_store_close(store);
 }
 
+static void test_state_seek_past_a_tombstone_finds_its_very_next_key(void **state)
+{
+    (void)state;
+    static const uint8_t next[2] = {'b', 0}; /* no key lies between it and "b" */
+    struct kv_store *store = kv_store_new_memory(STATE_TABLE_COUNT);
+    struct state *s = opened(store);
+    struct bytes key;
+    struct bytes value;
+    put(s, "b", "1");
+    state_put(s, bytes_of(next, sizeof next), text("2"));
+    state_accept(s);
+    state_delete(s, text("b"));
+    assert_true(state_seek(s, text("a"), &key, &value));
+    assert_true(bytes_equal(key, bytes_of(next, sizeof next)));
+    state_close(s);
+    kv_store_close(store);
+}
+
 /* ---- the root ---- */
 
 static void test_state_root_of_one_and_two_keys_is_as_defined(void **state)
@@ -333,6 +351,7 @@ int main(void)
         cmocka_unit_test(test_state_reject_forgets_only_the_pending),
         cmocka_unit_test(test_state_changes_that_change_nothing_keep_root_and_nodes),
         cmocka_unit_test(test_state_seek_merges_all_layers_and_passes_tombstones),
+        cmocka_unit_test(test_state_seek_past_a_tombstone_finds_its_very_next_key),
         cmocka_unit_test(test_state_root_of_one_and_two_keys_is_as_defined),
         cmocka_unit_test(test_state_root_does_not_depend_on_order_or_layers),
         cmocka_unit_test(test_state_tree_of_near_paths_equals_the_model),

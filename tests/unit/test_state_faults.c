@@ -225,6 +225,59 @@ static void test_state_damaged_node_makes_a_fault_and_nothing_is_folded(void **s
     }
 }
 
+/* Puts `bottom` at (depth, path) and inner nodes with one child each above it, all hashes right. */
+static void store_chain(struct kv_store *store, uint32_t depth, const struct digest *path, struct state_node bottom)
+{
+    struct kv_batch *b = kv_batch_new();
+    struct state_node n = bottom;
+    for (uint32_t d = depth + 1; d > 0; d--) {
+        uint8_t key[STATE_POSITION_BYTES_MAX] = {(uint8_t)((d - 1) >> 8), (uint8_t)(d - 1)};
+        uint8_t node[STATE_NODE_BYTES] = {n.kind == STATE_NODE_LEAF ? 1 : 2};
+        for (uint32_t bit = 0; bit < d - 1; bit++)
+            key[2 + bit / 8] |= (uint8_t)(state_path_bit(path, bit) << (7 - bit % 8));
+        memcpy(node + 1, n.first.bytes, DIGEST_BYTES);
+        memcpy(node + 1 + DIGEST_BYTES, n.second.bytes, DIGEST_BYTES);
+        kv_batch_put(b, STATE_TABLE_TREE, bytes_of(key, 2 + (d - 1 + 7) / 8), bytes_of(node, sizeof node));
+        const struct digest hash = state_node_hash(&n);
+        n = (struct state_node){.kind = STATE_NODE_INNER};
+        if (d > 1 && state_path_bit(path, d - 2) != 0)
+            n.second = hash;
+        else
+            n.first = hash;
+    }
+    assert_int_equal(kv_store_apply(store, b).code, ERR_NONE);
+    kv_batch_free(b);
+}
+
+/* Hashes alone do not make a tree: nodes that cannot stand where they stand. */
+static void test_state_impossible_nodes_with_right_hashes_are_corrupt(void **state)
+{
+    (void)state;
+    const struct bytes key = text("k");
+    const struct digest path = state_path_of(key);
+    for (uint32_t what = 0; what < 2; what++) {
+        struct kv_store *store = kv_store_new_memory(STATE_TABLE_COUNT);
+        struct state_node bottom = {.kind = what == 0 ? STATE_NODE_INNER : STATE_NODE_LEAF, .first = path};
+        uint32_t depth = STATE_TREE_DEPTH_MAX; /* an inner node below which there are no bits */
+        if (what == 1) {
+            depth = 5; /* a leaf that belongs elsewhere */
+            bottom.first.bytes[0] ^= 0x10;
+        }
+        store_chain(store, depth, &path, bottom);
+        struct state *s = opened(store);
+        struct state_proof proof;
+        struct err e = state_prove(s, key, &proof);
+        assert_int_equal(e.code, ERR_CORRUPT);
+        put(s, "k", "v");
+        state_accept(s);
+        (void)state_close_layer(s, 1);
+        assert_true(state_fault(s, &e));
+        assert_int_equal(e.code, ERR_CORRUPT);
+        state_close(s);
+        kv_store_close(store);
+    }
+}
+
 static void test_state_failing_reads_make_a_fault_that_stays(void **state)
 {
     (void)state;
@@ -247,6 +300,9 @@ static void test_state_failing_reads_make_a_fault_that_stays(void **state)
             assert_int_equal(e.code, ERR_IO);
             assert_false(state_get(s, text("c"), &value));
         }
+        /* Another reason later does not hide the first one. */
+        f->base.fault = err_make(ERR_CORRUPT, "told to fail");
+        assert_false(state_get(s, text("d"), &value));
         f->reads_fail = false;
         assert_true(state_fault(s, &e));
         assert_int_equal(e.code, ERR_IO);
@@ -371,6 +427,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_state_open_on_a_malformed_root_is_corrupt),
         cmocka_unit_test(test_state_damaged_node_makes_a_fault_and_nothing_is_folded),
+        cmocka_unit_test(test_state_impossible_nodes_with_right_hashes_are_corrupt),
         cmocka_unit_test(test_state_failing_reads_make_a_fault_that_stays),
         cmocka_unit_test(test_state_failed_fold_changes_nothing_and_can_be_repeated),
         cmocka_unit_test(test_state_wrong_calls_abort),

@@ -187,6 +187,10 @@ static void test_state_proof_in_an_empty_state_shows_absence_only(void **state)
     assert_true(digest_is_zero(&p.root));
     assert_false(shows_value(&p, &proof, key, key));
     assert_true(shows_absence(&p, &proof, key));
+    /* An empty end with a leaf's fields filled in is no leaf. */
+    proof.leaf_path = state_path_of(bytes_of(&key, sizeof key));
+    proof.leaf_value = state_value_digest(bytes_of(&key, sizeof key));
+    assert_false(shows_value(&p, &proof, key, key));
     p.root.bytes[0] = 1;
     assert_false(shows_absence(&p, &proof, key));
     proven_free(&p);
@@ -201,6 +205,7 @@ static void test_state_proof_of_a_lone_leaf_has_no_siblings(void **state)
         assert_int_equal(proof.sibling_count, 0);
         assert_true(proof.leaf);
         assert_int_equal(shows_value(&p, &proof, key, key), key == 0);
+        assert_int_equal(shows_value(&p, &proof, key, 0), key == 0); /* the leaf's value, under another key */
         assert_int_equal(shows_absence(&p, &proof, key), key != 0);
         check_tamperings(&p, &proof, key);
     }

@@ -49,7 +49,7 @@ static enum window_verdict judge(const struct client_window *w, uint64_t seq)
     return window_judge(w, seq, &d);
 }
 
-static void assert_settled(const struct client_window *w, uint64_t seq)
+static void check_settled(const struct client_window *w, uint64_t seq)
 {
     const struct wire_window_slot want = slot_of(seq);
     const struct digest other = another(seq);
@@ -110,7 +110,7 @@ static void test_window_at_the_end_of_sequences_does_not_wrap(void **state)
     (void)state;
     struct client_window w = {.highest_settled = SEQ_MAX - 1};
     settle(&w, SEQ_MAX);
-    assert_settled(&w, SEQ_MAX);
+    check_settled(&w, SEQ_MAX);
     assert_int_equal(judge(&w, SEQ_MAX - W), WINDOW_OUTSIDE);
     assert_int_equal(judge(&w, SEQ_MAX - W + 1), WINDOW_NEW);
     assert_int_equal(judge(&w, 1), WINDOW_OUTSIDE);
@@ -121,7 +121,7 @@ static void test_window_taken_slot_knows_its_own_transaction_from_another(void *
     (void)state;
     struct client_window w = {.highest_settled = 0};
     settle(&w, 3);
-    assert_settled(&w, 3);
+    check_settled(&w, 3);
 }
 
 static void test_window_slot_that_slid_out_leaves_its_place_empty(void **state)
@@ -166,8 +166,8 @@ static void test_window_settle_below_highest_keeps_highest(void **state)
     settle(&w, 9);
     settle(&w, 4);
     assert_int_equal(w.highest_settled, 9);
-    assert_settled(&w, 4);
-    assert_settled(&w, 9);
+    check_settled(&w, 4);
+    check_settled(&w, 9);
     assert_int_equal(judge(&w, 5), WINDOW_NEW);
 }
 
@@ -184,12 +184,12 @@ static void test_window_settled_in_any_order_holds_exactly_the_last_W(void **sta
     for (uint64_t seq = 1; seq <= 2000 - W; seq++)
         assert_int_equal(judge(&w, seq), WINDOW_OUTSIDE);
     for (uint64_t seq = 2000 - W + 1; seq <= 2000; seq++)
-        assert_settled(&w, seq);
+        check_settled(&w, seq);
 }
 
 /* ---- the stored form ---- */
 
-static void assert_same_bytes(const struct client_window *a, const struct client_window *b)
+static void check_same_bytes(const struct client_window *a, const struct client_window *b)
 {
     struct buffer x = {0};
     struct buffer y = {0};
@@ -215,7 +215,7 @@ static void test_window_encode_forgets_the_order_and_what_slid_out(void **state)
     settle(&b, 120);
     settle(&b, 99);
     settle(&b, 100);
-    assert_same_bytes(&a, &b);
+    check_same_bytes(&a, &b);
 }
 
 static void test_window_encode_and_decode_give_the_same_window(void **state)
@@ -233,7 +233,7 @@ static void test_window_encode_and_decode_give_the_same_window(void **state)
         assert_int_equal(got.highest_settled, w.highest_settled);
         for (uint64_t at = 1; at <= w.highest_settled + W + 1; at++)
             assert_int_equal(judge(&got, at), judge(&w, at));
-        assert_same_bytes(&w, &got);
+        check_same_bytes(&w, &got);
         buffer_free(&b);
         if (seq % 3 != 1) settle(&w, seq + 1);
     }
