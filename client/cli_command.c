@@ -10,7 +10,8 @@
 #define HOME_DEFAULT "./devnet"
 
 enum global_option { GLOBAL_OUTPUT, GLOBAL_HOME, GLOBAL_TIMEOUT, GLOBAL_CLIENT, GLOBAL_COUNT };
-static const char *const global_names[GLOBAL_COUNT] = {"output", "home", "timeout", "client"};
+static const char *const global_names[GLOBAL_COUNT] = {
+    [GLOBAL_OUTPUT] = "output", [GLOBAL_HOME] = "home", [GLOBAL_TIMEOUT] = "timeout", [GLOBAL_CLIENT] = "client"};
 
 struct err cli_number_parse(const char *what, const char *text, uint64_t min, uint64_t max, uint64_t *out)
 {
@@ -24,10 +25,11 @@ struct err cli_number_parse(const char *what, const char *text, uint64_t min, ui
     return err_none();
 }
 
-/* The value of "--name=value", "--name value": NULL when argv[*i] is another word. *i moves to the last word used. */
-static struct err option_value(const char *name, int argc, char **argv, int *i, const char **out)
+/* The value of option, "--name=value" or "--name value": NULL when it has another name. option is argv[*i]; *i moves to
+ * the last word used. */
+static struct err option_value(const char *name, const char *option, int argc, char **argv, int *i, const char **out)
 {
-    const char *word = argv[*i] + 2;
+    const char *word = option + 2;
     const size_t len = strlen(name);
     *out = NULL;
     if (strncmp(word, name, len) != 0 || (word[len] != '\0' && word[len] != '=')) return err_none();
@@ -76,7 +78,7 @@ static struct err global_take(int argc, char **argv, int *i, struct cli_globals 
         return global_set(GLOBAL_OUTPUT, argv[++*i], out);
     }
     for (uint32_t k = 0; k < GLOBAL_COUNT && strncmp(word, "--", 2) == 0; k++) {
-        ERR_TRY(option_value(global_names[k], argc, argv, i, &value));
+        ERR_TRY(option_value(global_names[k], word, argc, argv, i, &value));
         if (value != NULL) return global_set((enum global_option)k, value, out);
     }
     *taken = false;
@@ -124,7 +126,8 @@ static void command_help(const struct cli_command *c)
     (void)printf(
         "  -o table|json      how data is printed on standard output (default table)\n"
         "  --home DIR         group, keys and data (default PBFT_HOME, else " HOME_DEFAULT ")\n"
-        "  --client NAME      sign with HOME/clients/NAME.pem (default \"default\")\n"
+        "  --client NAME      sign with HOME/clients/NAME.pem (default \"default\";\n"
+        "                     for reads \"reader\", if there is one)\n"
         "  --timeout MS       how long to wait for an answer\n"
         "  --help             this text\n"
         "\nExit codes: 0 ok, 1 negative answer, 2 usage, 3 time-out or no quorum, 4 bad configuration or key,\n"
@@ -144,7 +147,7 @@ static struct err option_take(const struct cli_command *c, int argc, char **argv
     for (uint32_t k = 0; k < CLI_OPTIONS_MAX && c->options[k].name != NULL && strncmp(word, "--", 2) == 0; k++) {
         const char *value = NULL;
         if (c->options[k].value != NULL)
-            ERR_TRY(option_value(c->options[k].name, argc, argv, i, &value));
+            ERR_TRY(option_value(c->options[k].name, word, argc, argv, i, &value));
         else if (strcmp(word + 2, c->options[k].name) == 0)
             value = "";
         if (value == NULL) continue;
@@ -210,7 +213,7 @@ void cli_command_list(FILE *to, const struct cli_table *tables, uint32_t table_c
             char usage[128];
             (void)snprintf(usage, sizeof usage, "%s%s%s %s", c->noun == NULL ? "" : c->noun, c->noun == NULL ? "" : " ",
                            c->verb, c->words);
-            (void)fprintf(to, "  %-28s %s\n", usage, c->summary);
+            (void)fprintf(to, "  %-30s %s\n", usage, c->summary);
         }
     }
 }

@@ -112,25 +112,40 @@ static void on_alarm(int number)
     (void)number;
 }
 
-/* Waits while another process has the journal locked. A timer ends the wait, again and again until the time is up, so
- * that a signal between two calls is not lost. */
-static void await_journal(const char *path, uint64_t timeout_ms)
+/* This process's turn to use the client: the lock of HOME/clients/NAME.lock, kept until the process ends. The journal
+ * has a lock of its own, which does not wait. A timer ends the wait again and again, so that a signal that comes
+ * between two calls is not the last. */
+static struct err await_turn(const struct cli_globals *g, const char *name, uint64_t timeout_ms)
 {
+    static int turn_fd = -1;
     const uint64_t until = clock_monotonic_us() + timeout_ms * 1000u;
-    const struct sigaction alarm_action = {.sa_handler = on_alarm}; /* no SA_RESTART */
-    const struct itimerval often = {.it_interval = {.tv_usec = 100000}, .it_value = {.tv_usec = 100000}};
+    const struct sigaction action = {.sa_handler = on_alarm}; /* no SA_RESTART */
+    const struct itimerval often = {.it_interval = {.tv_usec = 50000}, .it_value = {.tv_usec = 50000}};
     const struct itimerval never = {.it_value = {0}};
     struct sigaction before;
-    const int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0) return; /* none yet */
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK && sigaction(SIGALRM, &alarm_action, &before) == 0) {
-        (void)setitimer(ITIMER_REAL, &often, NULL);
-        while (flock(fd, LOCK_EX) != 0 && errno == EINTR && clock_monotonic_us() < until)
-            ;
-        (void)setitimer(ITIMER_REAL, &never, NULL);
-        (void)sigaction(SIGALRM, &before, NULL);
+    struct cli_path path;
+    if (turn_fd >= 0) return err_none();
+    ERR_TRY(cli_home_path(g->home, &path, "clients/%s.lock", name));
+    const int fd = open(path.text, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) return err_system(errno, "cannot open %s", path.text);
+    (void)sigaction(SIGALRM, &action, &before);
+    (void)setitimer(ITIMER_REAL, &often, NULL);
+    int locked = flock(fd, LOCK_EX);
+    while (locked != 0 && errno == EINTR && clock_monotonic_us() < until)
+        locked = flock(fd, LOCK_EX);
+    const int why = errno;
+    (void)setitimer(ITIMER_REAL, &never, NULL);
+    (void)sigaction(SIGALRM, &before, NULL);
+    if (locked == 0) {
+        turn_fd = fd;
+        return err_none();
     }
     (void)close(fd);
+    if (why != EINTR) return err_system(why, "cannot lock %s", path.text);
+    return err_make(ERR_TIMEOUT,
+                    "another process has used client \"%s\" for %" PRIu64
+                    " ms (an import?); wait for it, or use another client with --client",
+                    name, timeout_ms);
 }
 
 static bool readable(const struct cli_path *path)
@@ -170,7 +185,7 @@ struct err cli_client_open(const struct cli_globals *g, enum cli_access access, 
                                          .key_path = key.text,
                                          .journal_path = journaled ? journal.text : NULL,
                                          .timeout_ms = g->timeout_ms > 0 ? g->timeout_ms : timeout_ms_default};
-    if (journaled) await_journal(journal.text, options.timeout_ms);
+    if (journaled) ERR_TRY(await_turn(g, name, options.timeout_ms));
     const struct pbft_error e = pbft_open(&options, out);
     return cli_error(&e);
 }

@@ -2,7 +2,8 @@
  * printing, and how the library's failures become exit codes.
  *
  *   HOME/group.json            the group file
- *   HOME/clients/NAME.pem      a client's secret key; NAME.journal its last sequence; NAME.import an unfinished import
+ *   HOME/clients/NAME.pem      a client's secret key; NAME.journal its last sequence; NAME.import an unfinished
+ *                              import; NAME.lock held by the one process that uses its sequences
  */
 #ifndef PBFT_CLIENT_CLI_COMMON_H
 #define PBFT_CLIENT_CLI_COMMON_H

@@ -68,6 +68,23 @@ static bool is_paused(pid_t pid)
     return at != NULL && at[1] == ' ' && (at[2] == 'T' || at[2] == 't');
 }
 
+/* A line of /proc/locks, "1: FLOCK  ADVISORY  WRITE 2215 fe:01:262157 0 EOF": true when it is about this inode. The
+ * device is not compared: an overlay file system shows another one there than to stat. */
+static bool line_locks(char *line, ino_t inode, pid_t *pid)
+{
+    char *at = line;
+    char *words[6] = {NULL};
+    for (uint32_t count = 0; count < 6 && at != NULL;) {
+        words[count] = strsep(&at, " \n");
+        if (words[count][0] != '\0') count++;
+    }
+    if (words[5] == NULL || strcmp(words[1], "FLOCK") != 0 || strcmp(words[3], "WRITE") != 0) return false;
+    const char *number = strrchr(words[5], ':');
+    if (number == NULL || strtoull(number + 1, NULL, 10) != inode) return false;
+    *pid = (pid_t)strtol(words[4], NULL, 10);
+    return true;
+}
+
 /* Who has the data directory locked (struct devnet_process). Looks at /proc/locks instead of trying the lock, which
  * could get in the way of a replica that starts. */
 static pid_t lock_holder(const struct devnet *d, uint32_t id)
@@ -80,11 +97,9 @@ static pid_t lock_holder(const struct devnet *d, uint32_t id)
     FILE *locks = fopen("/proc/locks", "re");
     if (locks == NULL) return 0;
     char line[256];
+    pid_t pid;
     while (holder == 0 && fgets(line, sizeof line, locks) != NULL) {
-        int pid;
-        unsigned long long inode;
-        if (sscanf(line, "%*d: FLOCK %*s WRITE %d %*x:%*x:%llu", &pid, &inode) != 2 || inode != st.st_ino) continue;
-        holder = pid > 0 ? (pid_t)pid : -1;
+        if (line_locks(line, st.st_ino, &pid)) holder = pid > 0 ? pid : -1;
     }
     (void)fclose(locks);
     return holder;

@@ -17,8 +17,8 @@ static void usage(FILE *to, const struct cli_table *tables, uint32_t table_count
 {
     (void)fprintf(to, "usage: pbft [-o table|json] [--home DIR] [--client NAME] [--timeout MS] COMMAND ...\n\n");
     cli_command_list(to, tables, table_count);
-    (void)fprintf(to, "  %-28s %s\n  %-28s %s\n", "key new | show FILE", "Makes a key pair; shows a public key.",
-                  "group new | add | show | check", "Puts a group file together.");
+    (void)fprintf(to, "  %-30s %s\n  %-30s %s\n", "key new|show FILE", "Makes a key pair; shows a public key.",
+                  "group new|add|show|check FILE", "Puts a group file together; shows it; checks it.");
     (void)fprintf(
         to, "\npbft COMMAND --help explains a command. Data goes to standard output, messages to standard error.\n"
             "Exit codes: 0 ok, 1 negative answer, 2 usage, 3 time-out or no quorum, 4 bad configuration or key,\n"

@@ -62,6 +62,7 @@ void log_delete_clean(struct kv_batch *b)
 static void put_batch(struct kv_batch *b, uint64_t seq, const struct digest *digest, struct bytes batch)
 {
     struct seq_key space;
+    if (batch.data == NULL) return; /* it is there already */
     kv_batch_put(b, LOG_TABLE_BATCHES, batch_key(&space, seq, digest), batch);
 }
 
@@ -235,8 +236,9 @@ struct err log_get_checkpoint(struct kv_store *s, uint64_t seq, struct wire_chec
                       &wire_record_checkpoint_certificate, out, raw);
 }
 
+/* *seq: where the record's own sequence is; it must be that of its key, which is where a walk goes on. */
 static struct err next_record(struct kv_store *s, uint32_t table, uint64_t from, const char *what,
-                              const struct wire_record *record, void *out)
+                              const struct wire_record *record, void *out, const uint64_t *seq)
 {
     struct seq_key space;
     struct bytes key;
@@ -247,15 +249,17 @@ static struct err next_record(struct kv_store *s, uint32_t table, uint64_t from,
     case KV_FOUND: break;
     }
     const char *fault = wire_decode_record(record, value, out);
-    return fault == NULL ? err_none() : err_make(ERR_CORRUPT, "a stored %s does not decode: %s", what, fault);
+    if (fault == NULL && (key.len != 8 || be64_get(key.data) != *seq)) fault = "it is of another sequence than its key";
+    return fault == NULL ? err_none() : err_make(ERR_CORRUPT, "a stored %s is damaged: %s", what, fault);
 }
 
 struct err log_next_prepared(struct kv_store *s, uint64_t from, struct wire_vote_certificate *out)
 {
-    return next_record(s, LOG_TABLE_CERTIFICATES, from, "prepared certificate", &wire_record_vote_certificate, out);
+    return next_record(s, LOG_TABLE_CERTIFICATES, from, "prepared certificate", &wire_record_vote_certificate, out,
+                       &out->seq);
 }
 
 struct err log_next_vote(struct kv_store *s, uint64_t from, struct wire_stored_vote *out)
 {
-    return next_record(s, LOG_TABLE_VOTES, from, "vote", &wire_record_stored_vote, out);
+    return next_record(s, LOG_TABLE_VOTES, from, "vote", &wire_record_stored_vote, out, &out->seq);
 }

@@ -39,7 +39,7 @@ void log_put_identity(struct kv_batch *b, const struct wire_store_identity *iden
 void log_put_view(struct kv_batch *b, uint64_t view);
 void log_put_clean(struct kv_batch *b);
 void log_delete_clean(struct kv_batch *b);
-/* record: encoded vote_certificate; batch may be NULL when it is there already. */
+/* record: encoded vote_certificate; batch without data: it is there already. */
 void log_put_prepared(struct kv_batch *b, uint64_t seq, const struct digest *digest, struct bytes record,
                       struct bytes batch);
 void log_put_vote(struct kv_batch *b, uint64_t seq, const struct digest *digest, struct bytes record,

@@ -740,7 +740,7 @@ static void test_executor_fold_takes_every_checkpoint_up_to_it_and_no_later_one(
 {
     struct room *r = *state;
     struct chain c = {0};
-    chain_run(&c, r->kit, r->executor, 3 * CHECKPOINT_INTERVAL > CHAIN ? CHAIN : 0, false);
+    chain_run(&c, r->kit, r->executor, CHAIN, false);
     kit_grow(r->kit, r->executor, NULL, 3 * CHECKPOINT_INTERVAL, NULL);
     assert_int_equal(executor_fold(r->executor, 2 * CHECKPOINT_INTERVAL + 5).code, ERR_NONE);
     assert_int_equal(executor_base(r->executor), 2 * CHECKPOINT_INTERVAL);

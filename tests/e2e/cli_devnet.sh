@@ -1,0 +1,91 @@
+#!/bin/bash
+# cli_devnet.sh - processes: kill, start, pause, resume, stale and missing pid files, second daemons, ports in use, and what
+# a stalled group says.
+. "${0%/*}/lib.sh"
+
+if start_devnet; then pass "devnet up"; else fail "devnet up"; end_tests; fi
+base=$(number base_port <"$PBFT_HOME/devnet.json")
+
+# one replica
+check "a backup is killed" "$pbft" -o json devnet kill 3
+check_says "kill in JSON" '"killed": 3' "$work/out"
+check_exit "killing it again" 1 "$pbft" devnet kill 3
+check "three replicas commit" "$pbft" put a b
+check "status with one down" "$pbft" status
+check_says "status says why it does not answer" '^3 .*no answer: .*refused' "$work/out"
+check "start" "$pbft" devnet start 3 --timeout 60000
+check "start of one that runs is harmless" "$pbft" devnet start 3
+check "pause" "$pbft" devnet pause 1
+check "devnet status" "$pbft" devnet status
+check_says "it is paused" '^1 +paused' "$work/out"
+check "three replicas commit beside a paused one" "$pbft" put a c
+check "resume" "$pbft" devnet resume 1
+check "pause again" "$pbft" devnet pause 1
+check "up lets a paused one go on" "$pbft" devnet up --timeout 60000
+try_until 20 all_level && pass "all replicas get level" || fail "all replicas get level" "$work/level"
+
+# pid files
+pid=$(cat "$PBFT_HOME/run/r1.pid")
+sleep 1000 &
+stranger=$!
+echo $stranger >"$PBFT_HOME/run/r1.pid"
+check_exit "a pid file that names a stranger: kill" 1 "$pbft" devnet kill 1
+check_says "the process without a pid file is named" "replica 1 has no pid file, but process $pid "
+kill -0 $stranger 2>/dev/null && pass "the stranger lives" || fail "the stranger lives"
+check_exit "up does not start a second one" 4 "$pbft" devnet up
+check_exit "down says what remains" 3 "$pbft" devnet down
+kill -0 $stranger 2>/dev/null && pass "the stranger still lives" || fail "the stranger still lives"
+kill $stranger
+wait $stranger 2>/dev/null
+echo "$pid" >"$PBFT_HOME/run/r1.pid"
+check "with its pid file it can be stopped" "$pbft" devnet down
+echo 4194304 >"$PBFT_HOME/run/r0.pid"
+check "a stale pid file" "$pbft" devnet up --timeout 60000
+
+# daemons that must not start
+check_exit "a second pbftd on one directory" 4 "$pbftd" --config "$PBFT_HOME/conf/r0.conf"
+check_says "it says who is in the way" 'another process runs on the data directory'
+check "devnet down" "$pbft" devnet down
+check_exit "init of a directory that is there" 4 "$pbftd" --config "$PBFT_HOME/conf/r0.conf" --init
+sed 's|data = ../r0|data = ../r1|' "$PBFT_HOME/conf/r0.conf" >"$PBFT_HOME/conf/wrong.conf"
+check_exit "the data directory of another replica" 4 "$pbftd" --config "$PBFT_HOME/conf/wrong.conf"
+printf '[replica]\ncolour = red\n' >"$PBFT_HOME/conf/wrong.conf"
+check_exit "an unknown configuration key" 4 "$pbftd" --check-config --config "$PBFT_HOME/conf/wrong.conf"
+check_says "with file and line" 'wrong.conf line 2: .*colour'
+sed 's|production = no||' "$PBFT_HOME/conf/r0.conf" >"$PBFT_HOME/conf/wrong.conf"
+check_exit "development keys in production" 4 "$pbftd" --check-config --config "$PBFT_HOME/conf/wrong.conf"
+check "a good configuration" "$pbftd" --check-config --config "$PBFT_HOME/conf/r0.conf"
+mv "$PBFT_HOME/keys/r2-signing.pem" "$work/key"
+check_exit "up with a key missing" 4 "$pbft" devnet up
+check_says "up shows the replica's last words" 'r2-signing.pem'
+mv "$work/key" "$PBFT_HOME/keys/r2-signing.pem"
+check "up with the key back" "$pbft" devnet up --timeout 60000
+check_exit "a new devnet on ports in use" 4 "$pbft" --home "$work/other" devnet up --base-port "$base"
+check_says "it names the port" "port $base is in use"
+mkdir "$work/foreign" && "$pbft" group new "$work/foreign/group.json" --name theirs >/dev/null 2>&1
+check_exit "a home with another group" 4 "$pbft" --home "$work/foreign" devnet up
+truncate -s 40960 "$PBFT_HOME/r3/log/data.mdb" 2>/dev/null
+"$pbft" devnet kill 3 >/dev/null 2>&1
+check_exit "ledger export of a truncated file" 5 "$pbft" ledger export "$PBFT_HOME/r3"
+
+# the primary is gone: this version says so and stalls
+check "kill primary" "$pbft" devnet kill primary
+check_says "kill primary prints its id" '^0$' "$work/out"
+check_exit "put times out" 3 "$pbft" put a d --timeout 1500
+check_says "it names the primary" 'the primary is replica 0 of view 0'
+check_exit "a read finds no quorum" 3 "$pbft" get a --timeout 1500
+check "the rest stops" "$pbft" devnet down
+check_exit "kill primary when nobody knows" 3 "$pbft" devnet kill primary
+
+# a single replica, and seven
+rm -rf "$PBFT_HOME"
+start_devnet 1 && pass "a group of one commits" || fail "a group of one commits"
+check "its status" "$pbft" status
+check "it stops" "$pbft" devnet down
+rm -rf "$PBFT_HOME"
+start_devnet 7 && pass "a group of seven commits" || fail "a group of seven commits"
+check "two of seven are killed" "$pbft" devnet kill 5
+check "the second" "$pbft" devnet kill 6
+check "five of seven commit" "$pbft" put x y
+check "down" "$pbft" devnet down
+end_tests

@@ -1,0 +1,64 @@
+# kit.bash - for the scripts of this directory: a development group of its own in a temporary directory, checks that print
+# "ok - name" or "not ok - name", and an end that stops what was started and removes what was made.
+set -u
+bin=${PBFT_BIN:-$PWD/bin}
+home=$(mktemp -d "${TMPDIR:-/tmp}/pbft-e2e-XXXXXX")
+export PBFT_HOME=$home/net
+failures=0
+pbft() { "$bin/pbft" "$@"; }
+finish() {
+    if [ "$failures" -ne 0 ]; then for l in "$PBFT_HOME"/run/*.log; do echo "--- $l"; tail -n 15 "$l"; done; fi
+    [ -d "$PBFT_HOME" ] && pbft devnet down >/dev/null 2>&1
+    rm -rf "$home"
+    [ "$failures" -eq 0 ]
+    exit $?
+}
+trap finish EXIT
+# check NAME COMMAND...: the command must succeed
+check() {
+    local name=$1
+    shift
+    if "$@" >"$home/last" 2>&1; then echo "ok - $name"; else
+        echo "not ok - $name"
+        tail -n 12 "$home/last" | sed 's/^/    /'
+        failures=$((failures + 1))
+    fi
+}
+# exits_with CODE COMMAND...
+exits_with() {
+    local wanted=$1 code
+    shift
+    "$@"
+    code=$?
+    [ "$code" -eq "$wanted" ] || { echo "exit code $code, not $wanted"; return 1; }
+}
+# eventually SECONDS COMMAND...: until it succeeds, looking again every 0.1 s
+eventually() {
+    local until=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$until" ] || return 1
+        read -r -t 0.1 <> <(:) || true
+    done
+}
+# a real file of LINES lines: the package index that apt keeps, or dpkg's, repeated where they are short
+real_file() {
+    { apt-cache dumpavail 2>/dev/null; cat /var/lib/dpkg/status; } | head -n "$1" >"$2"
+    while [ "$(wc -l <"$2")" -lt "$1" ]; do nl -ba /var/lib/dpkg/status | head -n $(($1 - $(wc -l <"$2"))) >>"$2"; done
+}
+# the sum over all replicas of "sent" or "resent" for one message type
+count_messages() {
+    pbft -o json status | tr -d ' ",' | awk -F: -v type="$1" -v field="$2" '$1 == "type" { on = $2 == type } on && $1 == field { sum += $2 } END { print sum + 0 }'
+}
+# sequence ID: what replica ID has executed
+sequence() {
+    pbft -o json status | tr -d ' ",' | awk -F: -v id="$1" '$1 == "id" { on = $2 == id } on && $1 == "sequence" { print $2 }'
+}
+# past ID N: replica ID has executed more than N
+past() { [ "$(sequence "$1")" -gt "$2" ] 2>/dev/null; }
+all_equal() { [ -n "$(sequence 0)" ] && [ "$(sequence 0)" = "$(sequence 1)" ] && [ "$(sequence 0)" = "$(sequence 2)" ] && [ "$(sequence 0)" = "$(sequence 3)" ]; }
+exports_equal() {
+    local id
+    for id in 0 1 2 3; do pbft ledger export "$PBFT_HOME/r$id" >"$home/export$id" || return 1; done
+    cmp "$home/export0" "$home/export1" && cmp "$home/export0" "$home/export2" && cmp "$home/export0" "$home/export3" && [ -s "$home/export0" ]
+}
