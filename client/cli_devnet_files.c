@@ -24,6 +24,9 @@
 #define DEVNET_FORMAT 1
 #define DEVNET_NAME "devnet"
 #define DEVNET_FILE_BYTES_MAX 4096u
+/* All replicas share one clock, so this bounds nothing but how long ago a proposal may have been made that a replica
+ * first sees after a pause. */
+#define DRIFT_MS 600000u
 #define PORT_TRIES 40u
 #define PORT_STEP 150u /* more than REPLICAS_MAX */
 
@@ -226,6 +229,7 @@ static struct err make_group(const struct devnet *d, const char *path)
     struct err e = err_none();
     (void)snprintf(g->name, sizeof g->name, "%s", DEVNET_NAME);
     g->development = true;
+    g->drift_ms = DRIFT_MS;
     g->member_count = d->replica_count;
     for (uint32_t id = 0; id < d->replica_count && !err_is(&e); id++) {
         struct group_member *m = &g->members[id];

@@ -121,7 +121,7 @@ static struct err drop_unused_batches(struct kv_store *s, struct kv_batch *b, ui
         if (found == KV_ABSENT || key.len != BATCH_KEY_BYTES || be64_get(key.data) > seq) return err_none();
         memcpy(cursor, key.data, BATCH_KEY_BYTES);
         cursor[BATCH_KEY_BYTES] = 0;
-        struct wire_stored_block block;
+        struct wire_stored_block block = {0};
         ERR_TRY(log_get_block(s, be64_get(cursor), &block));
         if (memcmp(block.header.batch_digest.bytes, cursor + 8, DIGEST_BYTES) != 0)
             kv_batch_delete(b, LOG_TABLE_BATCHES, bytes_of(cursor, BATCH_KEY_BYTES));

@@ -213,16 +213,20 @@ static const char *on_stop(struct core *c)
     if (c->stopping) return "already stopping";
     c->draining = true;
     c->stopping = true;
+    bool complete = c->abstain_until <= c->low; /* who abstains has an incomplete record */
     for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
         const struct core_slot *s = core_slot_const(c, n);
         if (s == NULL || s->batch == NULL || !s->prepare_sent) continue;
+        if (!core_is_primary(c) && !s->prepares[c->config.self].present) {
+            complete = false; /* it voted for another digest than a block has proved since: that vote is not kept */
+            continue;
+        }
         const struct wire_stored_vote vote = {
             .view = c->view, .seq = n, .digest = s->digest, .signature = s->proposal};
         (void)core_persist(c, CORE_PERSIST_VOTE, n, &s->digest, wire_encode_blob(&wire_record_stored_vote, &vote),
                            s->batch);
     }
-    /* who abstains until some sequence has an incomplete record, and so must not claim a clean one */
-    if (c->abstain_until <= c->low) (void)core_persist(c, CORE_PERSIST_CLEAN, 0, NULL, NULL, NULL);
+    if (complete) (void)core_persist(c, CORE_PERSIST_CLEAN, 0, NULL, NULL, NULL);
     return NULL;
 }
 

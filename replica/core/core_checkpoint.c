@@ -100,7 +100,8 @@ const char *core_on_executed(struct core *c, const struct core_executed *e)
     for (uint32_t i = 0; i < e->settled_count; i++)
         core_settle(c, e->settled[i].client, e->settled[i].seq);
     if (s != NULL) core_slot_move(c, s, CORE_SLOT_EXECUTED);
-    if (e->seq % CHECKPOINT_INTERVAL == 0) core_own_checkpoint(c, e->seq, &e->header_hash, &e->state_root, false);
+    if (e->seq % CHECKPOINT_INTERVAL == 0 && !c->diverged)
+        core_own_checkpoint(c, e->seq, &e->header_hash, &e->state_root, false);
     if (c->executed >= c->fetch_until) core_fetch_blocks(c);
     return NULL;
 }
@@ -108,7 +109,8 @@ const char *core_on_executed(struct core *c, const struct core_executed *e)
 /* A proven certificate, from votes, a STATUS or a block. Taken up only for a state that is our own. */
 void core_offer_stable(struct core *c, const struct wire_checkpoint_certificate *certificate)
 {
-    if (certificate->seq <= c->low || certificate->seq > c->executed || c->stable_token != 0) return;
+    if (c->diverged || c->stable_token != 0) return;
+    if (certificate->seq <= c->low || certificate->seq > c->executed) return;
     const struct core_checkpoint *p = core_checkpoint_at(c, certificate->seq);
     if (p == NULL || p->seq != certificate->seq || !p->durable) return; /* own blocks first (design.md 7.7) */
     if (!digest_equal(&p->header_hash, &certificate->header_hash) ||
@@ -142,20 +144,26 @@ static void adopt_stable(struct core *c)
     core_emit(c, CORE_EFFECT_STABLE)->stable = seq;
 }
 
+/* Looks for a certificate of an own checkpoint whose blocks are durable: from votes, or fetched with its block. */
+static void consider(struct core *c, const struct core_checkpoint *p)
+{
+    const struct core_slot *s = core_slot_const(c, p->seq);
+    struct wire_checkpoint_certificate fetched;
+    try_stable(c, p);
+    if (s == NULL || s->checkpoint == NULL) return;
+    CHECK(wire_decode_record(&wire_record_checkpoint_certificate, blob_bytes(s->checkpoint), &fetched) == NULL);
+    core_offer_stable(c, &fetched);
+}
+
 void core_checkpoint_persisted(struct core *c)
 {
+    const bool adopted = c->stable_token != 0 && c->stable_token <= c->durable_token;
+    if (adopted) adopt_stable(c);
     for (uint64_t seq = c->low + CHECKPOINT_INTERVAL; seq <= c->low + WINDOW_BATCHES; seq += CHECKPOINT_INTERVAL) {
         struct core_checkpoint *p = core_checkpoint_at(c, seq);
-        if (p == NULL || p->seq != seq || p->durable || p->token > c->durable_token) continue;
+        if (p == NULL || p->seq != seq || p->token > c->durable_token) continue;
+        if (p->durable && !adopted) continue;
         p->durable = true;
-        try_stable(c, p);
-        const struct core_slot *s = core_slot_const(c, seq);
-        struct wire_checkpoint_certificate fetched;
-        if (s != NULL && s->checkpoint != NULL) {
-            CHECK(wire_decode_record(&wire_record_checkpoint_certificate, blob_bytes(s->checkpoint), &fetched) ==
-                  NULL);
-            core_offer_stable(c, &fetched);
-        }
+        consider(c, p); /* also what came while another certificate was under way */
     }
-    if (c->stable_token != 0 && c->stable_token <= c->durable_token) adopt_stable(c);
 }

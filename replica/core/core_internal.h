@@ -143,6 +143,8 @@ struct core {
     uint64_t status_us; /* last STATUS sent */
     uint64_t sweep_us;  /* last look over custody */
     uint64_t executed_us; /* last progress of `executed` */
+    uint64_t behind_seq;  /* the next sequence here when a peer was first heard to have executed it ... */
+    uint64_t behind_us;   /* ... and when that was */
     uint32_t fetch_first; /* who is looked at first for the next fetch: sources rotate (rule 26) */
     uint32_t fetch_peer;  /* whom we asked for blocks; UINT32_MAX: nobody */
     uint64_t fetch_us;

@@ -166,6 +166,20 @@ const char *core_on_status(struct core *c, const struct msg_verified *m, uint32_
 
 /* ---- blocks ---- */
 
+/* True when a peer has had the next sequence for so long that votes should have brought it here too. */
+static bool left_behind(struct core *c, uint64_t next)
+{
+    bool ahead = false;
+    for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++)
+        if (id != c->config.self && c->peers[id].heard && c->peers[id].executed >= next) ahead = true;
+    if (!ahead) return false;
+    if (c->behind_seq != next) {
+        c->behind_seq = next;
+        c->behind_us = c->now_us;
+    }
+    return c->now_us - c->behind_us >= c->config.resend_us * 2;
+}
+
 /* Asks one peer that says it has them for the blocks after ours, when votes alone no longer bring us on. */
 void core_fetch_blocks(struct core *c)
 {
@@ -173,7 +187,7 @@ void core_fetch_blocks(struct core *c)
     if (c->fetch_peer != UINT32_MAX && c->executed < c->fetch_until) return; /* an answer is on its way */
     if (next > c->low + WINDOW_BATCHES || c->stable_token != 0) return;      /* first a stable checkpoint */
     const struct core_slot *s = core_slot_const(c, next);
-    const bool moving = c->now_us - c->executed_us < c->config.resend_us * 2;
+    const bool behind = left_behind(c, next);
     const uint32_t count = c->config.group.quorum.replica_count;
     uint32_t best = UINT32_MAX;
     for (uint32_t k = 0; k < count && best == UINT32_MAX; k++) {
@@ -181,7 +195,7 @@ void core_fetch_blocks(struct core *c)
         const struct core_peer *p = &c->peers[id];
         if (id == c->config.self || !p->heard || p->executed < next) continue;
         /* what the peer has collected can only come as blocks; the rest is given time to come as votes */
-        if (p->stable >= next || (!moving && (s == NULL || s->state < CORE_SLOT_COMMITTED))) best = id;
+        if (p->stable >= next || (behind && (s == NULL || s->state < CORE_SLOT_COMMITTED))) best = id;
     }
     if (best == UINT32_MAX) {
         c->fetch_peer = UINT32_MAX;

@@ -200,8 +200,8 @@ static const char *overdue(const struct net_connection *c, double now)
     if (c->state == NET_STATE_CONNECTING || c->state == NET_STATE_HANDSHAKE)
         return now - c->since > NET_HANDSHAKE_SECONDS ? "the handshake took too long" : NULL;
     if (!c->had_frame && now - c->since > NET_FIRST_FRAME_SECONDS) return "no frame came after the handshake";
-    if (c->head_len == sizeof c->head &&
-        now - c->frame_since > NET_FRAME_SECONDS + (double)c->frame_len / NET_FRAME_RATE)
+    if (frame_under_way(&c->assembler) &&
+        now - c->frame_since > NET_FRAME_SECONDS + (double)c->assembler.frame_len / NET_FRAME_RATE)
         return "a frame came too slowly";
     if (c->queue_bytes > 0 && now - c->progress > NET_STALL_SECONDS) return "the peer does not read";
     return NULL;
@@ -290,11 +290,9 @@ struct err net_listen(struct net *n, const char *host, uint16_t *port)
         if (fd >= 0) (void)close(fd);
         return e;
     }
-    struct sockaddr_storage bound = {0};
+    struct sockaddr_in6 bound = {0}; /* the port stands at the same place in an IPv4 address */
     socklen_t size = sizeof bound;
-    if (getsockname(fd, (struct sockaddr *)&bound, &size) == 0)
-        *port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                                  : ((struct sockaddr_in *)&bound)->sin_port);
+    if (getsockname(fd, (struct sockaddr *)&bound, &size) == 0) *port = ntohs(bound.sin6_port);
     n->listen_fd = fd;
     ev_io_init(&n->listener, on_accept, fd, EV_READ);
     n->listener.data = n;

@@ -7,68 +7,24 @@
 #include <string.h>
 
 #define READ_TURN_BYTES (512u * 1024u) /* read from one connection in one turn of the loop */
-#define PARTIAL_FIRST_BYTES 65536u
 
 const char net_closed_by_peer[] = "the peer closed the connection";
 
 /* ---- receiving ---- */
 
-static void finish_frame(struct net_connection *c)
+static void take_bytes(struct net_connection *c, struct bytes in)
 {
-    struct blob *frame = c->partial;
-    c->partial = NULL;
-    c->head_len = 0;
-    c->had_frame = true;
-    frame->len = c->frame_len;
-    c->net->events.frame(c->net->context, c, frame);
-}
-
-/* Room for more of the frame: what has come doubles, so a claimed length alone costs nothing. */
-static void grow_partial(struct net_connection *c)
-{
-    size_t cap = c->partial == NULL ? PARTIAL_FIRST_BYTES : c->partial->len * 2;
-    if (cap > c->frame_len) cap = c->frame_len;
-    struct blob *larger = blob_new(cap);
-    if (c->partial != NULL) {
-        memcpy(larger->data, c->partial->data, c->partial_len);
-        blob_release(c->partial);
-    }
-    c->partial = larger;
-}
-
-static void take_head(struct net_connection *c)
-{
-    const size_t len = be32_get(c->head);
-    if (len == 0 || len > c->frame_bytes_max) {
-        net_close(c, "a frame has a length of zero or over the limit");
-        return;
-    }
-    c->frame_len = len;
-    c->partial_len = 0;
-    c->frame_since = ev_now(c->net->loop);
-    grow_partial(c);
-}
-
-static void take_bytes(struct net_connection *c, const uint8_t *data, size_t len)
-{
-    while (len > 0 && c->state == NET_STATE_OPEN) {
-        if (c->head_len < sizeof c->head) {
-            const size_t part = len < sizeof c->head - c->head_len ? len : sizeof c->head - c->head_len;
-            memcpy(c->head + c->head_len, data, part);
-            c->head_len += part;
-            data += part;
-            len -= part;
-            if (c->head_len == sizeof c->head) take_head(c);
-            continue;
+    while (in.len > 0 && c->state == NET_STATE_OPEN) {
+        struct blob *frame;
+        const bool begun = frame_under_way(&c->assembler);
+        if (!frame_take(&c->assembler, c->frame_bytes_max, &in, &frame)) {
+            net_close(c, "a frame has a length of zero or over the limit");
+            return;
         }
-        if (c->partial_len == c->partial->len) grow_partial(c);
-        const size_t room = c->partial->len - c->partial_len;
-        const size_t part = len < room ? len : room;
-        memcpy(c->partial->data + c->partial_len, data, part);
-        c->partial_len += part;
-        data += part;
-        len -= part;
-        if (c->partial_len == c->frame_len) finish_frame(c);
+        if (!begun || frame != NULL) c->frame_since = ev_now(c->net->loop);
+        if (frame == NULL) return;
+        c->had_frame = true;
+        c->net->events.frame(c->net->context, c, frame);
     }
 }
 
@@ -81,7 +37,7 @@ void net_read(struct net_connection *c)
         if (got > 0) {
             total += (size_t)got;
             c->net->counts.bytes_in += (uint64_t)got;
-            take_bytes(c, space, (size_t)got);
+            take_bytes(c, bytes_of(space, (size_t)got));
             continue;
         }
         if (got == GNUTLS_E_AGAIN || got == GNUTLS_E_INTERRUPTED) return;
@@ -187,6 +143,5 @@ void net_frame_free(struct net_connection *c)
 {
     while (c->queue_first != NULL)
         pop_item(c);
-    blob_release(c->partial);
-    c->partial = NULL;
+    frame_assembler_free(&c->assembler);
 }

@@ -2,6 +2,7 @@
 #ifndef PBFT_REPLICA_NET_NET_INTERNAL_H
 #define PBFT_REPLICA_NET_NET_INTERNAL_H
 
+#include "replica/net/frame.h"
 #include "replica/net/net.h"
 
 #include <ev.h>
@@ -39,11 +40,7 @@ struct net_connection {
     size_t frame_bytes_max;
     size_t queue_bytes_max;
     /* receiving */
-    uint8_t head[4];
-    size_t head_len;
-    struct blob *partial; /* grows as bytes arrive: a claimed length costs nothing */
-    size_t partial_len;
-    size_t frame_len;
+    struct frame_assembler assembler;
     double frame_since;
     /* sending */
     struct net_item *queue_first;

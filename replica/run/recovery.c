@@ -6,15 +6,32 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+/* A stored batch, which must be the one of its digest and fit to be executed: LMDB has no checksums. *time_ms may be
+ * NULL. */
+static struct err read_batch(struct data_dir *d, const struct wire_group *g, uint64_t seq, const struct digest *digest,
+                             struct bytes *raw, uint64_t *time_ms)
+{
+    const struct signature_checker none = {0}; /* they were checked before the vote */
+    struct batch_view view = {.valid = false};
+    ERR_TRY(log_get_batch(d->log, seq, digest, raw));
+    const char *fault = batch_open(g, none, *raw, &view);
+    if (fault == NULL) fault = view.fault;
+    if (fault == NULL && !digest_equal(&view.digest, digest)) fault = "it has another digest";
+    if (fault != NULL) return err_make(ERR_CORRUPT, "the stored batch of sequence %" PRIu64 " is damaged: %s", seq, fault);
+    if (time_ms != NULL) *time_ms = view.batch.time_ms;
+    return err_none();
+}
+
 /* Executes the stored blocks above the base again, and checks that the same headers come out. */
-static struct err rebuild(struct data_dir *d, struct executor *e, uint64_t last, struct recovery *r)
+static struct err rebuild(struct data_dir *d, struct executor *e, const struct wire_group *g, uint64_t last,
+                          struct recovery *r)
 {
     for (uint64_t seq = executor_executed(e) + 1; seq <= last; seq++) {
         struct wire_stored_block stored;
         struct executed_block *block;
         struct bytes batch;
         ERR_TRY(log_get_block(d->log, seq, &stored));
-        ERR_TRY(log_get_batch(d->log, seq, &stored.header.batch_digest, &batch));
+        ERR_TRY(read_batch(d, g, seq, &stored.header.batch_digest, &batch, NULL));
         ERR_TRY(executor_execute(e, seq, batch, &stored.header.batch_digest, &block));
         const bool same = wire_compare_record(&wire_record_header, &block->header, &stored.header) == 0;
         if (block->checkpoint && seq > r->recovered.stable.seq &&
@@ -56,16 +73,12 @@ static struct core_recovered_slot *slot_at(struct recovery *r, uint64_t seq)
     return s;
 }
 
-static struct err attach_batch(struct data_dir *d, struct core_recovered_slot *s)
+static struct err attach_batch(struct data_dir *d, const struct wire_group *g, struct core_recovered_slot *s)
 {
-    struct wire_batch batch;
     struct bytes raw;
     if (s->batch != NULL) return err_none();
-    ERR_TRY(log_get_batch(d->log, s->seq, &s->digest, &raw));
-    if (wire_decode_record(&wire_record_batch, raw, &batch) != NULL)
-        return err_make(ERR_CORRUPT, "the stored batch of sequence %" PRIu64 " does not decode", s->seq);
+    ERR_TRY(read_batch(d, g, s->seq, &s->digest, &raw, &s->time_ms));
     s->batch = blob_copy(raw);
-    s->time_ms = batch.time_ms;
     return err_none();
 }
 
@@ -74,7 +87,20 @@ static bool in_window(const struct recovery *r, uint64_t seq)
     return seq > r->recovered.stable.seq && seq <= r->recovered.stable.seq + WINDOW_BATCHES;
 }
 
-static struct err recover_votes(struct data_dir *d, struct recovery *r)
+/* The PRE-PREPARE that the vote was for, as its primary signed it. */
+static bool proposal_good(const struct wire_group *g, struct signature_checker checker,
+                          const struct wire_stored_vote *vote)
+{
+    const uint32_t primary = quorum_primary(&g->quorum, vote->view);
+    const struct wire_pre_prepare m = {
+        .epoch = g->epoch, .sender = primary, .view = vote->view, .seq = vote->seq, .digest = vote->digest};
+    struct verify_item item = {.key = g->members[primary], .signature = vote->signature};
+    item.digest = wire_record_signing_digest(&g->id, &wire_record_pre_prepare, &m);
+    return checker.check(checker.context, &item);
+}
+
+static struct err recover_votes(struct data_dir *d, const struct wire_group *g, struct signature_checker checker,
+                                struct recovery *r)
 {
     struct wire_stored_vote vote;
     uint64_t at = 0;
@@ -84,10 +110,13 @@ static struct err recover_votes(struct data_dir *d, struct recovery *r)
         if (err_is(&e)) return e;
         at = vote.seq + 1;
         if (!in_window(r, vote.seq) || vote.view != r->recovered.view) continue;
+        if (!proposal_good(g, checker, &vote))
+            return err_make(ERR_CORRUPT, "the stored vote of sequence %" PRIu64 " is for no PRE-PREPARE of its primary",
+                            vote.seq);
         struct core_recovered_slot *s = slot_at(r, vote.seq);
         s->digest = vote.digest;
         s->proposal = vote.signature;
-        ERR_TRY(attach_batch(d, s));
+        ERR_TRY(attach_batch(d, g, s));
     }
 }
 
@@ -108,12 +137,15 @@ static struct err recover_certificates(struct data_dir *d, const struct wire_gro
                             stored.seq, fault);
         struct core_recovered_slot *s = slot_at(r, stored.seq);
         const uint64_t k = stored.seq % WINDOW_BATCHES;
+        if (s->batch != NULL && !digest_equal(&s->digest, &stored.digest))
+            return err_make(ERR_CORRUPT, "the stored vote and certificate of sequence %" PRIu64 " contradict each other",
+                            stored.seq);
         s->digest = stored.digest;
         blob_release(r->certificates[k]);
         r->certificates[k] = wire_encode_blob(&wire_record_vote_certificate, &stored);
         CHECK(wire_decode_record(&wire_record_vote_certificate, blob_bytes(r->certificates[k]), &s->prepared) == NULL);
         s->certificate = true;
-        ERR_TRY(attach_batch(d, s));
+        ERR_TRY(attach_batch(d, g, s));
     }
 }
 
@@ -148,10 +180,11 @@ struct err recovery_run(struct data_dir *d, struct executor *e, const struct wir
                          "the blocks end at %" PRIu64 ", but the state stands at %" PRIu64
                          " and the stable checkpoint at %" PRIu64,
                          last, executor_executed(e), r->stable.seq);
-    if (!err_is(&error)) error = rebuild(d, e, last, out);
+    if (!err_is(&error)) error = rebuild(d, e, g, last, out);
     if (!err_is(&error) && r->stable.seq > executor_base(e)) error = executor_fold(e, r->stable.seq);
-    if (!err_is(&error) && r->clean) error = recover_votes(d, out);
+    if (!err_is(&error) && r->clean) error = recover_votes(d, g, checker, out);
     if (!err_is(&error)) error = recover_certificates(d, g, checker, out);
+    if (error.code == ERR_NOT_FOUND) error.code = ERR_CORRUPT; /* what should be here is not */
     if (err_is(&error)) {
         recovery_free(out);
         return error;

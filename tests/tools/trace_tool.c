@@ -1,6 +1,7 @@
 /* trace_tool.c - seeded cluster runs from the command line.
  *
- *     trace_tool seeds FIRST COUNT     a line for each seed: number, trace hash, what it did, what it broke
+ *     trace_tool SEED...               a line for each seed: number, trace hash, what it did, what it broke
+ *     trace_tool seeds FIRST COUNT     the same for COUNT seeds from FIRST on
  *     trace_tool scenario FILE...      runs scenarios as the tests do
  *     trace_tool trace FILE            prints the trace of a scenario
  *
@@ -30,6 +31,14 @@ static int run_seeds(uint64_t first, uint64_t count)
     return code;
 }
 
+static int run_listed(int count, char **seeds)
+{
+    int code = 0;
+    for (int i = 0; i < count; i++)
+        if (run_seeds(strtoull(seeds[i], NULL, 10), 1) != 0) code = 1;
+    return code;
+}
+
 static int run_scenarios(int count, char **paths)
 {
     int code = 0;
@@ -55,8 +64,9 @@ int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "seeds") == 0)
         return run_seeds(strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
+    if (argc >= 2 && argv[1][0] >= '0' && argv[1][0] <= '9') return run_listed(argc - 1, argv + 1);
     if (argc >= 3 && strcmp(argv[1], "scenario") == 0) return run_scenarios(argc - 2, argv + 2);
     if (argc == 3 && strcmp(argv[1], "trace") == 0) return print_trace(argv[2]);
-    (void)fprintf(stderr, "usage: trace_tool seeds FIRST COUNT | scenario FILE... | trace FILE\n");
+    (void)fprintf(stderr, "usage: trace_tool SEED... | seeds FIRST COUNT | scenario FILE... | trace FILE\n");
     return 2;
 }

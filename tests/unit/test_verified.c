@@ -624,7 +624,7 @@ static void test_verified_batch_over_the_size_limit_is_none(void **state)
     struct digest digest;
     for (size_t over = 0; over < 2; over++) {
         struct blob *batch = NULL;
-        size_t last = 600;
+        size_t last = 900;
         for (uint32_t pass = 0; pass < 2; pass++) { /* the second with the last request as long as it takes */
             struct blob *requests[] = {request_of_size(REQUEST_BYTES_MAX - 1000),
                                        request_of_size(REQUEST_BYTES_MAX - 1000), request_of_size(last)};
