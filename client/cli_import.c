@@ -333,7 +333,7 @@ static void print_empty(const struct cli_call *call, const char *name)
 
 struct err cli_import_run(const struct cli_call *call, const char *name, struct bytes content, bool restart)
 {
-    uint64_t lines;
+    uint64_t lines = 0;
     if (content.len == 0) {
         print_empty(call, name);
         return err_none();

@@ -45,8 +45,13 @@ static const struct config_key config_keys[] = {
 struct parsing {
     const char *name;
     struct config *out;
+    struct bytes left; /* of the text */
+    int line;          /* the one that inih has last been given */
+    int long_line;     /* the first that is too long for it; 0: none */
+    int line_bytes_max;
     bool seen[sizeof config_keys / sizeof config_keys[0]];
-    struct err error;
+    struct err error; /* the first of on_value ... */
+    int error_line;   /* ... and where */
 };
 
 static void put_path(const struct parsing *p, const char *value, char *out)
@@ -101,10 +106,31 @@ static const char *put_value(const struct parsing *p, const struct config_key *k
     return "has an unknown kind";
 }
 
+/* As fgets, for inih; but a line that does not fit ends the text, where inih would take its rest for another line. */
+static char *next_line(char *out, int size, void *user)
+{
+    struct parsing *p = user;
+    if (p->left.len == 0) return NULL;
+    const uint8_t *end = memchr(p->left.data, '\n', p->left.len);
+    const size_t len = end == NULL ? p->left.len : (size_t)(end - p->left.data);
+    const size_t taken = end == NULL ? len : len + 1;
+    p->line++;
+    p->line_bytes_max = size - 2; /* its end and the NUL */
+    if (len > (size_t)size - 2) {
+        p->long_line = p->line;
+        return NULL;
+    }
+    memcpy(out, p->left.data, taken);
+    out[taken] = '\0';
+    p->left = bytes_of(p->left.data + taken, p->left.len - taken);
+    return out;
+}
+
 static int on_value(void *user, const char *section, const char *name, const char *value)
 {
     struct parsing *p = user;
     if (err_is(&p->error)) return 0;
+    p->error_line = p->line;
     for (size_t i = 0; i < KEY_COUNT; i++) {
         const struct config_key *key = &config_keys[i];
         if (strcmp(section, key->section) != 0 || strcmp(name, key->name) != 0) continue;
@@ -129,18 +155,18 @@ struct err config_parse(const char *name, struct bytes text, struct config *out)
                        .pipeline = 8,
                        .batch_fill = 64,
                        .batch_delay_us = 20000};
-    struct parsing p = {.name = name, .out = &c, .error = err_none()};
-    char *copy = mem_alloc(text.len + 1);
-    memcpy(copy, text.data, text.len);
-    copy[text.len] = '\0';
-    const bool whole = memchr(copy, '\0', text.len) == NULL;
-    const int line = ini_parse_string(copy, on_value, &p);
-    free(copy);
-    if (!whole) return err_make(ERR_CONFIG, "%s: holds a zero byte; it is not a configuration file", name);
+    struct parsing p = {.name = name, .out = &c, .left = text, .error = err_none()};
+    if (text.len > 0 && memchr(text.data, '\0', text.len) != NULL)
+        return err_make(ERR_CONFIG, "%s: holds a zero byte; it is not a configuration file", name);
+    const int line = ini_parse_stream(next_line, &p, on_value, &p); /* the first with a mistake; parsing goes on */
     if (line > 0)
         return err_make(ERR_CONFIG, "%s line %d: %s", name, line,
-                        err_is(&p.error) ? p.error.text : "neither a [section] nor key = value");
+                        err_is(&p.error) && p.error_line == line ? p.error.text
+                                                                 : "neither a [section] nor key = value");
     if (line < 0) return err_make(ERR_CONFIG, "%s: cannot be parsed", name);
+    if (p.long_line != 0)
+        return err_make(ERR_CONFIG, "%s line %d: the line is longer than %d bytes", name, p.long_line,
+                        p.line_bytes_max);
     for (size_t i = 0; i < KEY_COUNT; i++)
         if (config_keys[i].required && !p.seen[i])
             return err_make(ERR_CONFIG, "%s: [%s] %s is missing", name, config_keys[i].section, config_keys[i].name);
