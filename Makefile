@@ -168,7 +168,7 @@ check: deps-check
 		$(call suite,release,$(UNIT_NAMES),) \
 		$(call suite,asan,$(UNIT_NAMES),$(SAN_ENV)) \
 		$(call suite,tsan,$(TSAN_NAMES),TSAN_OPTIONS=halt_on_error=1) \
-		$(foreach n,$(E2E_NAMES),'e2e_$(n)=bash tests/e2e/$(n).sh') \
+		$(foreach n,$(E2E_NAMES),'e2e_$(n)=E2E_LINES=10000 bash tests/e2e/$(n).sh') \
 		$(foreach n,$(FUZZ_NAMES),'$(n)=bash tests/fuzz/run.sh $(n) 15') \
 		'includes=bash tests/style/check_includes.sh' 'style=bash tests/style/check_style.sh' \
 		'trace=bash tests/tools/trace_compilers.sh' 'lint=bash tests/style/lint.sh'
@@ -179,7 +179,7 @@ unit: deps-check
 	@bash tests/run.sh $(call suite,release,$(UNIT_NAMES),)
 e2e: deps-check
 	@$(SUB) programs
-	@JOBS=1 bash tests/run.sh $(foreach n,$(E2E_NAMES),'e2e_$(n)=bash tests/e2e/$(n).sh')
+	@JOBS=1 bash tests/run.sh $(foreach n,$(E2E_NAMES),'e2e_$(n)=E2E_LINES=10000 bash tests/e2e/$(n).sh')
 asan: deps-check
 	@$(SUB) VARIANT=asan build/asan/pbftd unit-programs
 	@bash tests/run.sh $(call suite,asan,$(UNIT_NAMES),$(SAN_ENV))

@@ -1,12 +1,13 @@
 /* cli_devnet_files.c - the directory of a devnet: reading it, making it.
  *
  * Making is done in steps that can be repeated: what is complete is kept, and devnet.json, written last, says that all
- * is. No replica has run before that, so a half-made data directory may be removed and made again. */
+ * is. */
 #include "client/cli_devnet_internal.h"
 
 #include "base/check.h"
 #include "crypto/keyfile.h"
 #include "keys/group.h"
+#include "ledger/data_dir.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -294,16 +295,28 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
     return remove(path);
 }
 
-/* Removes what an interrupted attempt left; only where the group file is known to be that attempt's. */
-static struct err remove_unfinished_data(const struct devnet *d, uint32_t id)
+/* Makes the data directory. One that an interrupted attempt completed is kept; one that it left unfinished, as the
+ * missing log environment shows (pbftd --init makes that last), is removed first. */
+static struct err make_data(const struct devnet *d, uint32_t id)
 {
     struct cli_path lock;
     struct cli_path path;
+    struct data_dir data;
+    struct wire_store_identity identity;
     ERR_TRY(cli_home_path(d->home.text, &path, "r%u", id));
     ERR_TRY(cli_home_path(d->home.text, &lock, "r%u/LOCK", id));
-    if (access(lock.text, F_OK) == 0 && nftw(path.text, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0)
-        return err_system(errno, "cannot remove the unfinished data directory %s", path.text);
-    return err_none();
+    if (access(lock.text, F_OK) == 0) {
+        const struct err e = data_dir_open_reader(path.text, &data, &identity);
+        if (!err_is(&e)) {
+            data_dir_close(&data);
+            return err_none();
+        }
+        if (e.code != ERR_CONFIG)
+            return err_wrap(e, "an unfinished devnet is in the way: remove it, or give another --home");
+        if (nftw(path.text, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0)
+            return err_system(errno, "cannot remove the unfinished data directory %s", path.text);
+    }
+    return devnet_process_init(d, id);
 }
 
 static struct err make_layout(const struct devnet *d)
@@ -328,17 +341,15 @@ struct err devnet_create(struct devnet *d)
     ERR_TRY(layout_read(d, &found));
     if (found) return err_none(); /* another command made it while this one waited */
     ERR_TRY(cli_home_path(d->home.text, &group, "group.json"));
-    const bool unfinished = access(group.text, F_OK) == 0;
-    if (unfinished) {
+    if (access(group.text, F_OK) == 0) {
         ERR_TRY(adopt_group(d, group.text));
     } else {
         ERR_TRY(choose_ports(d));
         ERR_TRY(make_group(d, group.text));
     }
     for (uint32_t id = 0; id < d->replica_count; id++) {
-        if (unfinished) ERR_TRY(remove_unfinished_data(d, id));
         ERR_TRY(make_conf(d, id));
-        ERR_TRY(devnet_process_init(d, id));
+        ERR_TRY(make_data(d, id));
     }
     return make_layout(d);
 }

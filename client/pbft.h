@@ -122,7 +122,7 @@ struct pbft_error pbft_read(struct pbft_client *c, const struct pbft_operation *
                             void *context);
 /* Transactions and reads in flight. */
 uint32_t pbft_in_flight(const struct pbft_client *c);
-/* True when pbft_submit would not give PBFT_WINDOW_FULL. */
+/* True when pbft_submit would not give PBFT_WINDOW_FULL. (pbft_submit_at has its own sequence, and says so itself.) */
 bool pbft_can_submit(const struct pbft_client *c);
 /* Highest client sequence that f+1 replicas know to be settled; valid after pbft_ready. */
 uint64_t pbft_highest_settled(const struct pbft_client *c);

@@ -103,6 +103,8 @@ static struct err load_meta(struct executor *e)
     struct wire_iterator i = wire_list_start(meta.history);
     for (uint32_t k = 0; k < meta.history.count; k++)
         if (!wire_list_next_digest(&i, &history.nodes[k])) return err_make(ERR_CORRUPT, "the history does not decode");
+    if (meta.header.seq != meta.seq || meta.header.first_index + meta.header.count != meta.history_count)
+        return err_make(ERR_CORRUPT, "the state's meta record contradicts the header in it");
     const struct digest root = state_root(e->state);
     if (!digest_equal(&root, &meta.state_root))
         return err_make(ERR_CORRUPT, "the state tree's root is not the one its meta record names");

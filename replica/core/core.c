@@ -209,7 +209,7 @@ static const char *on_start(struct core *c, const struct core_recovered *r)
 /* A clean stop keeps every vote of this view above h, and a mark (design.md 7.5). */
 static const char *on_stop(struct core *c)
 {
-    if (!c->started || !c->active) return "not active: there is nothing to keep";
+    if (!c->started) return "not started: there is nothing to keep";
     if (c->stopping) return "already stopping";
     c->draining = true;
     c->stopping = true;

@@ -34,6 +34,7 @@ struct core_slot {
     struct blob *batch; /* NULL until held */
     uint64_t time_ms;   /* of the batch */
     bool batch_void;    /* the batch can never be prepared by a correct replica */
+    bool accepted;      /* the primary's PRE-PREPARE for digest, which `proposal` is; a fetched block comes without */
     bool prepare_sent;  /* by this replica, for digest; a primary's PRE-PREPARE counts as such */
     uint64_t certificate_token; /* PERSIST of the certificate; 0 when none was given */
     bool certificate_durable;

@@ -84,6 +84,7 @@ void core_accept_proposal(struct core *c, struct core_slot *s, const struct dige
 {
     s->digest = *digest;
     s->proposal = *proposal;
+    s->accepted = true;
     s->batch = blob_retain(batch);
     s->time_ms = time_ms;
     core_slot_move(c, s, CORE_SLOT_PROPOSED);
@@ -193,7 +194,7 @@ void core_sign_prepare(struct core *c, struct core_slot *s)
 static void try_prepare(struct core *c, struct core_slot *s)
 {
     if (s->prepare_sent || !c->active || c->stopping || core_is_primary(c)) return;
-    if (s->state == CORE_SLOT_EMPTY || s->batch == NULL || s->batch_void) return; /* rule 9 */
+    if (!s->accepted || s->batch == NULL || s->batch_void) return; /* rule 9 */
     if (s->seq <= c->abstain_until) return; /* design.md 7.5: it may have voted before and forgotten */
     if (!time_agreed(c, s)) return;
     core_sign_prepare(c, s);

@@ -257,6 +257,7 @@ static const char *on_block(struct core *c, struct msg_verified *m)
     if (s->state >= CORE_SLOT_COMMITTED) return "a block that is committed here already";
     /* Q COMMITs prove this batch at this sequence, whatever this replica had accepted here */
     if (!digest_equal(&s->digest, &b->committed.digest)) {
+        s->accepted = false;
         s->prepares[c->config.self].present = false; /* its own votes here were for another digest: */
         s->commits[c->config.self].present = false;  /* they stand, but are not sent again */
     }

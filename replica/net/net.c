@@ -59,7 +59,10 @@ static void free_connection(struct net_connection *c)
 {
     struct net *n = c->net;
     if (c->io_events != 0) ev_io_stop(n->loop, &c->io);
-    if (c->session != NULL) gnutls_deinit(c->session);
+    if (c->session != NULL) {
+        if (c->opened) (void)gnutls_bye(c->session, GNUTLS_SHUT_WR); /* tells the peer that this end is no accident */
+        gnutls_deinit(c->session);
+    }
     if (c->fd >= 0) (void)close(c->fd);
     net_frame_free(c);
     if (c->prev != NULL)
@@ -93,6 +96,7 @@ static void progress_handshake(struct net_connection *c)
 {
     if (net_tls_handshake(c) != 1) return;
     c->state = NET_STATE_OPEN;
+    c->opened = true;
     c->since = ev_now(c->net->loop);
     net_watch(c, EV_READ);
     c->net->events.opened(c->net->context, c);

@@ -25,6 +25,7 @@ struct net_connection {
     bool dirty;
     bool outgoing;
     bool admitted;
+    bool opened; /* the handshake was done */
     bool close_flushed;
     enum net_state state;
     const char *close_reason;

@@ -142,6 +142,7 @@ static void take_query(struct session *s, struct blob *frame, const struct wire_
     n->queries[n->query_count++] = (struct waiting_query){
         .query = blob_retain(frame), .session = s, .barrier = core_summary(n->core).read_barrier};
     enter(s, frame->len);
+    node_wake(n); /* later in this turn, with what else has come: not only at the next tick */
 }
 
 void node_run_queries(struct node *n)

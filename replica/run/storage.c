@@ -186,8 +186,8 @@ static void storage_run(void *context, struct worker_job *chain, uint32_t *wait_
     const bool due = s->unsynced != NULL || (s->blocks_since_us != 0 && waited_us >= STORAGE_BLOCK_WAIT_MS * 1000u);
     if (due && !flush(s))
         *wait_ms = STORAGE_RETRY_MS;
-    else if (s->blocks_since_us != 0)
-        *wait_ms = STORAGE_BLOCK_WAIT_MS;
+    else if (s->blocks_since_us != 0) /* not due: less than STORAGE_BLOCK_WAIT_MS have passed */
+        *wait_ms = STORAGE_BLOCK_WAIT_MS - (uint32_t)(waited_us / 1000u);
 }
 
 struct err storage_start(struct kv_store *log, const struct reply_signer *signer, void (*notify)(void *context),
@@ -240,6 +240,11 @@ void storage_free(struct storage *s)
     struct storage_job *j;
     while ((j = storage_take_done(s)) != NULL)
         storage_job_free(j);
+    while (s->unsynced != NULL) { /* the disk was full to the end */
+        j = (struct storage_job *)s->unsynced;
+        s->unsynced = j->job.next;
+        storage_job_free(j);
+    }
     worker_free(s->worker);
     kv_batch_free(s->batch);
     free(s);

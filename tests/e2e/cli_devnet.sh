@@ -83,6 +83,17 @@ check_exit "a read finds no quorum" 3 "$pbft" get a --timeout 1500
 check "the rest stops" "$pbft" devnet down
 check_exit "kill primary when nobody knows" 3 "$pbft" devnet kill primary
 
+# making one was interrupted: what is complete is kept, the rest is made
+rm -rf "$PBFT_HOME"
+start_devnet && pass "a new devnet" || fail "a new devnet"
+check "it stops" "$pbft" devnet down
+rm -r "$PBFT_HOME/devnet.json" "$PBFT_HOME/r1/log" "$PBFT_HOME/r2"
+check_exit "up of an unfinished one with other words" 2 "$pbft" devnet up --replicas 5
+"$pbft" devnet up >"$work/out" 2>"$work/err" </dev/null && pass "up makes what is missing" ||
+    fail "up makes what is missing" "$work/err"
+check "and the ledger that was there goes on" try_until 20 "$pbft" ledger show "$PBFT_HOME/r0" 2
+check "it stops" "$pbft" devnet down
+
 # a single replica, and seven
 rm -rf "$PBFT_HOME"
 start_devnet 1 && pass "a group of one commits" || fail "a group of one commits"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # import.sh - a real file in, the same bytes out, four equal exports; with a backup killed in the middle; with the client
-# killed in the middle. LINES: how many lines (default 20,000).
+# killed in the middle. E2E_LINES: how many lines (default 20,000).
 . tests/e2e/kit.bash
-lines=${LINES_IN:-20000}
+lines=${E2E_LINES:-20000}
 real_file "$lines" "$home/in"
 check "a group of four comes up" pbft devnet up
 

@@ -2,6 +2,7 @@
  *
  *     trace_tool SEED...               a line for each seed: number, trace hash, what it did, what it broke
  *     trace_tool seeds FIRST COUNT     the same for COUNT seeds from FIRST on
+ *     trace_tool dump SEED             the cores at the end of that run
  *     trace_tool scenario FILE...      runs scenarios as the tests do
  *     trace_tool trace FILE            prints the trace of a scenario
  *
@@ -21,7 +22,7 @@ static int run_seeds(uint64_t first, uint64_t count)
     for (uint64_t seed = first; seed < first + count; seed++) {
         struct faults_result r;
         char hex[2 * DIGEST_BYTES + 1];
-        faults_run(seed, &r);
+        faults_run(seed, &r, NULL);
         hex_encode(hex, r.trace_hash.bytes, DIGEST_BYTES);
         (void)printf("%" PRIu64 " %s executed %" PRIu64 " crashes %" PRIu64 " stops %" PRIu64 " resent %" PRIu64 "%s%s\n",
                      seed, hex, r.executed, r.crashes, r.stops, r.resent, r.failure[0] == '\0' ? "" : " FAILED ",
@@ -60,13 +61,25 @@ static int print_trace(const char *path)
     return err_is(&e) ? 1 : 0;
 }
 
+static int dump_seed(uint64_t seed)
+{
+    struct buffer dump = {0};
+    struct faults_result r;
+    faults_run(seed, &r, &dump);
+    (void)fwrite(dump.data, 1, dump.len, stdout);
+    (void)printf("%s\n", r.failure);
+    buffer_free(&dump);
+    return r.failure[0] == '\0' ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "seeds") == 0)
         return run_seeds(strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
     if (argc >= 2 && argv[1][0] >= '0' && argv[1][0] <= '9') return run_listed(argc - 1, argv + 1);
     if (argc >= 3 && strcmp(argv[1], "scenario") == 0) return run_scenarios(argc - 2, argv + 2);
+    if (argc == 3 && strcmp(argv[1], "dump") == 0) return dump_seed(strtoull(argv[2], NULL, 10));
     if (argc == 3 && strcmp(argv[1], "trace") == 0) return print_trace(argv[2]);
-    (void)fprintf(stderr, "usage: trace_tool SEED... | seeds FIRST COUNT | scenario FILE... | trace FILE\n");
+    (void)fprintf(stderr, "usage: trace_tool SEED... | seeds FIRST COUNT | dump SEED | scenario FILE... | trace FILE\n");
     return 2;
 }

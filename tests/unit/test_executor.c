@@ -873,6 +873,16 @@ static void test_executor_open_with_a_damaged_meta_record_is_corrupt(void **stat
     meta.state_root.bytes[0] ^= 1;
     meta.history_count = 3; /* wants two nodes; there are none */
     struct blob *other_count = wire_encode_blob(&wire_record_state_meta, &meta);
+    meta.history_count = 0;
+    meta.seq = 1; /* but the header's is 0 */
+    struct blob *other_seq = wire_encode_blob(&wire_record_state_meta, &meta);
+    meta.seq = 0;
+    meta.header.first_index = 1;
+    struct blob *other_index = wire_encode_blob(&wire_record_state_meta, &meta);
+    assert_int_equal(open_changed(r, STATE_TABLE_META, bytes_of_text("meta"), blob_bytes(other_seq)), ERR_CORRUPT);
+    assert_int_equal(open_changed(r, STATE_TABLE_META, bytes_of_text("meta"), blob_bytes(other_index)), ERR_CORRUPT);
+    blob_release(other_seq);
+    blob_release(other_index);
     assert_int_equal(open_changed(r, STATE_TABLE_META, bytes_of_text("meta"), blob_bytes(other_root)), ERR_CORRUPT);
     assert_int_equal(open_changed(r, STATE_TABLE_META, bytes_of_text("meta"), blob_bytes(other_count)), ERR_CORRUPT);
     blob_release(other_root);
