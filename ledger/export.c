@@ -102,7 +102,9 @@ static struct err put_requests(struct kv_store *log, const struct wire_header *h
 {
     struct bytes raw;
     struct wire_batch batch;
-    ERR_TRY(log_get_batch(log, h->seq, &h->batch_digest, &raw));
+    struct err e = log_get_batch(log, h->seq, &h->batch_digest, &raw);
+    if (e.code == ERR_NOT_FOUND) e.code = ERR_CORRUPT; /* its block is here */
+    if (err_is(&e)) return e;
     if (wire_decode_record(&wire_record_batch, raw, &batch) != NULL)
         return err_make(ERR_CORRUPT, "the batch of block %" PRIu64 " does not decode", h->seq);
     struct wire_iterator i = wire_list_start(batch.requests);

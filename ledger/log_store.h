@@ -44,7 +44,7 @@ void log_put_prepared(struct kv_batch *b, uint64_t seq, const struct digest *dig
                       struct bytes batch);
 void log_put_vote(struct kv_batch *b, uint64_t seq, const struct digest *digest, struct bytes record,
                   struct bytes batch);
-/* A block and its batch. committed: encoded vote_certificate. */
+/* A block and, unless batch.data is NULL because it is there already, its batch. committed: encoded vote_certificate. */
 void log_put_block(struct kv_batch *b, const struct executed_block *block, struct bytes committed,
                    struct bytes batch);
 /* The checkpoint at seq is stable: keeps the certificate, and drops prepared certificates, votes and batches of no

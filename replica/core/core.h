@@ -169,6 +169,7 @@ struct core_effect {
             uint64_t seq;
             struct digest digest;
             struct blob *batch;       /* encoded batch */
+            bool batch_persisted;     /* given out before, with its prepared certificate */
             struct blob *certificate; /* encoded vote_certificate of Q COMMITs */
         } execute;
         struct {

@@ -241,6 +241,7 @@ static void execute_ready(struct core *c)
         e->execute.seq = s->seq;
         e->execute.digest = s->digest;
         e->execute.batch = blob_retain(s->batch);
+        e->execute.batch_persisted = s->certificate_token != 0 || s->certificate_durable;
         e->execute.certificate = blob_retain(s->committed);
         c->handed++;
     }

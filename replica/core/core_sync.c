@@ -260,6 +260,8 @@ static const char *on_block(struct core *c, struct msg_verified *m)
         s->accepted = false;
         s->prepares[c->config.self].present = false; /* its own votes here were for another digest: */
         s->commits[c->config.self].present = false;  /* they stand, but are not sent again */
+        s->certificate_token = 0;
+        s->certificate_durable = false;
     }
     blob_release(s->batch);
     s->digest = b->committed.digest;

@@ -16,6 +16,7 @@
 
 #define SWEEP_SECONDS 0.5
 #define ACCEPTS_A_TURN 32
+#define BACKLOG 1024 /* a storm of strangers must not delay a member for want of a place in the queue */
 
 void net_watch(struct net_connection *c, int events)
 {
@@ -285,7 +286,7 @@ struct err net_listen(struct net *n, const char *host, uint16_t *port)
     struct err e = err_none();
     if (fd < 0) e = err_system(errno, "cannot make a socket");
     if (!err_is(&e)) (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (!err_is(&e) && (bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, 128) != 0)) {
+    if (!err_is(&e) && (bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0)) {
         e = err_system(errno, "cannot listen on %s port %u", host, *port);
         e.code = ERR_CONFIG;
     }

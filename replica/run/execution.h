@@ -29,6 +29,7 @@ struct execution_job {
     struct digest digest;
     struct blob *batch;
     struct blob *certificate;
+    bool batch_persisted; /* as in the effect */
     struct executed_block *block; /* out; the caller passes it on to storage */
     struct core_settled *settled; /* out */
     uint32_t settled_count;

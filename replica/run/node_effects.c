@@ -33,6 +33,7 @@ static void submit_execute(struct node *n, struct core_effect *e)
     j->digest = e->execute.digest;
     j->batch = e->execute.batch;
     j->certificate = e->execute.certificate;
+    j->batch_persisted = e->execute.batch_persisted;
     e->execute.batch = NULL;
     e->execute.certificate = NULL;
     execution_submit(n->execution, j);
@@ -184,10 +185,12 @@ static void batch_done(struct node *n, struct execution_job *j)
     s->seq = j->seq;
     s->block = j->block;
     s->certificate = j->certificate;
-    s->batch = j->batch;
     j->block = NULL;
     j->certificate = NULL;
-    j->batch = NULL;
+    if (!j->batch_persisted) { /* else it is in the log, or before this block in the queue */
+        s->batch = j->batch;
+        j->batch = NULL;
+    }
     storage_submit(n->storage, s);
     const struct core_event event = {.type = CORE_EVENT_EXECUTED, .executed = &executed};
     node_step(n, &event);

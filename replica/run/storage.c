@@ -97,7 +97,9 @@ static void add_persist(struct storage *s, struct storage_job *j)
 
 static void add_block(struct storage *s, struct storage_job *j)
 {
-    log_put_block(s->batch, j->block, blob_bytes(j->certificate), blob_bytes(j->batch));
+    const struct bytes there_already = {0};
+    log_put_block(s->batch, j->block, blob_bytes(j->certificate),
+                  j->batch != NULL ? blob_bytes(j->batch) : there_already);
     if (s->blocks_since_us == 0) s->blocks_since_us = clock_monotonic_us();
     storage_job_free(j);
 }

@@ -28,7 +28,7 @@ struct storage_job {
     uint64_t view;
     struct digest digest;
     struct blob *record;
-    struct blob *batch; /* BLOCK too */
+    struct blob *batch; /* BLOCK too, unless it was persisted before */
     /* BLOCK; the block is freed by the storage thread */
     struct executed_block *block;
     struct blob *certificate;

@@ -321,7 +321,7 @@ static void test_export_show_of_a_missing_block_is_not_found(void **state)
     buffer_free(&out);
 }
 
-static void test_export_show_with_a_damaged_batch_is_corrupt(void **state)
+static void test_export_show_with_a_damaged_or_missing_batch_is_corrupt(void **state)
 {
     struct room *r = *state;
     struct wire_stored_block s;
@@ -333,12 +333,15 @@ static void test_export_show_with_a_damaged_batch_is_corrupt(void **state)
     struct digest ignored;
     struct blob *garbage = blob_copy(bytes_of_text("no request"));
     struct blob *no_request = kit_batch(1, &garbage, 1, &ignored);
-    const struct bytes wrong[] = {bytes_of_text("garbage"), blob_bytes(no_request)};
-    for (size_t i = 0; i < 2; i++) {
+    const struct bytes wrong[] = {bytes_of_text("garbage"), blob_bytes(no_request), bytes_of(NULL, 0)};
+    for (size_t i = 0; i < 3; i++) {
         for (int json = 0; json < 2; json++) {
             struct buffer out = {0};
             struct kv_batch *batch = kv_batch_new();
-            kv_batch_put(batch, LOG_TABLE_BATCHES, bytes_of(key, sizeof key), wrong[i]);
+            if (wrong[i].data == NULL) /* gone */
+                kv_batch_delete(batch, LOG_TABLE_BATCHES, bytes_of(key, sizeof key));
+            else
+                kv_batch_put(batch, LOG_TABLE_BATCHES, bytes_of(key, sizeof key), wrong[i]);
             kit_apply(r->log, batch);
             assert_int_equal(export_show_block(r->log, 1, json == 1, &out).code, ERR_CORRUPT);
             buffer_free(&out);
@@ -401,7 +404,7 @@ int main(void)
         ROOM_TEST(test_export_has_a_line_for_each_block_and_entry),
         ROOM_TEST(test_export_line_is_as_documented),
         ROOM_TEST(test_export_show_of_a_missing_block_is_not_found),
-        ROOM_TEST(test_export_show_with_a_damaged_batch_is_corrupt),
+        ROOM_TEST(test_export_show_with_a_damaged_or_missing_batch_is_corrupt),
         ROOM_TEST(test_export_show_as_text_has_certificate_and_requests),
         ROOM_TEST(test_export_show_as_json_is_one_json_object),
     };
