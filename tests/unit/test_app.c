@@ -212,8 +212,7 @@ static void test_app_longest_key_is_put_and_found(void **state)
     uint8_t raw[APP_KEY_BYTES_MAX];
     memset(raw, 0xff, sizeof raw);
     put(p, bytes_of(raw, sizeof raw), bytes_of_text("v"));
-    const struct kit_op get = {
-        .app = APP_KV, .verb = APP_KV_GET, .arg_count = 1, .args = {bytes_of(raw, sizeof raw)}};
+    const struct kit_op get = {.app = APP_KV, .verb = APP_KV_GET, .arg_count = 1, .args = {bytes_of(raw, sizeof raw)}};
     check(p, get, OUTCOME_OK, "v");
 }
 
@@ -548,8 +547,8 @@ static void test_app_kv_list_gives_an_item_larger_than_a_page_alone(void **state
     blob_release(large);
 }
 
-/* Before the limit of values, the page of such an item with the next key behind it was over RESULT_BYTES_MAX, so that no
- * list ever came past it. */
+/* Before the limit of values, the page of such an item with the next key behind it was over RESULT_BYTES_MAX, so that
+ * no list ever came past it. */
 static void test_app_kv_list_gives_the_largest_value_between_the_longest_keys(void **state)
 {
     struct place *p = *state;

@@ -1,5 +1,5 @@
-/* test_certificate.c - what is signed, the digests of batches and headers, and which certificates prove their statement,
- * for groups of 4, 5 and 7. */
+/* test_certificate.c - what is signed, the digests of batches and headers, and which certificates prove their
+ * statement, for groups of 4, 5 and 7. */
 #include "wire/certificate.h"
 
 #include "tests/fixture/ledger_kit.h"
@@ -396,7 +396,8 @@ static void test_certificate_header_hash_covers_every_field(void **state)
     blob_release(b);
     for (uint32_t i = 0; i < wire_record_header.field_count; i++) {
         struct wire_header changed = h;
-        *((uint8_t *)&changed + wire_record_header.fields[i].offset) ^= 1; /* lowest byte of a number, first of a digest */
+        *((uint8_t *)&changed + wire_record_header.fields[i].offset) ^=
+            1; /* lowest byte of a number, first of a digest */
         const struct digest after = header_hash(&changed);
         assert_false(digest_equal(&before, &after));
     }

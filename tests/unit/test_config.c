@@ -262,10 +262,10 @@ static void test_config_without_the_optional_keys_has_the_defaults(void **state)
 static void test_config_every_key_is_read(void **state)
 {
     (void)state;
-    const struct config c =
-        parsed("\xef\xbb\xbf; a comment\n" REPLICA "listen = [::1]:7401 ; here\nproduction = no\n\n[log]\r\nlevel=debug\r\n"
-               "format = json\n[tuning]\ntimeout_ms = 100\nresend_ms = 101\nheartbeat_ms = 102\npipeline = 103\n"
-               "batch_fill = 104\nbatch_delay_us = 105\nverify_threads = 6");
+    const struct config c = parsed(
+        "\xef\xbb\xbf; a comment\n" REPLICA "listen = [::1]:7401 ; here\nproduction = no\n\n[log]\r\nlevel=debug\r\n"
+        "format = json\n[tuning]\ntimeout_ms = 100\nresend_ms = 101\nheartbeat_ms = 102\npipeline = 103\n"
+        "batch_fill = 104\nbatch_delay_us = 105\nverify_threads = 6");
     assert_string_equal(c.listen, "[::1]:7401");
     assert_false(c.production);
     assert_int_equal(c.log_level, LOG_LEVEL_DEBUG);

@@ -274,7 +274,8 @@ static void test_data_dir_unreadable_is_io(void **state)
     const struct room *r = *state;
     made(r);
     assert_int_equal(unlink(below(r, "LOCK")), 0);
-    assert_int_equal(mkdir(below(r, "LOCK"), 0700), 0); /* root reads everything; a directory is opened for writing by none */
+    assert_int_equal(mkdir(below(r, "LOCK"), 0700),
+                     0); /* root reads everything; a directory is opened for writing by none */
     check_refused(r, ERR_IO);
 }
 

@@ -1,5 +1,5 @@
-/* test_executor.c - executing batches: who gets an entry and which, limits of results, headers and history, and that equal
- * batches give equal ledgers whatever the store and however often it was opened again. */
+/* test_executor.c - executing batches: who gets an entry and which, limits of results, headers and history, and that
+ * equal batches give equal ledgers whatever the store and however often it was opened again. */
 #include "ledger/executor.h"
 
 #include "tests/fixture/aborts.h"
@@ -395,17 +395,16 @@ static void test_executor_refused_operation_leaves_the_others_of_its_bundle(void
     be64_put(raw[0], 0);
     be64_put(raw[1], 1);
     be64_put(raw[2], 2);
-    const struct kit_op ops[] = {{.app = APP_LOG,
-                                  .verb = APP_LOG_APPEND_LINE,
-                                  .arg_count = 4,
-                                  .args = {bytes_of(file, 32), bytes_of(raw[0], 8), bytes_of(raw[1], 8),
-                                           bytes_of_text("line")}},
-                                 {.app = APP_LOG,
-                                  .verb = APP_LOG_APPEND_LINE,
-                                  .arg_count = 4,
-                                  .args = {bytes_of(file, 32), bytes_of(raw[0], 8), bytes_of(raw[2], 8),
-                                           bytes_of_text("line")}},
-                                 kit_kv(APP_KV_PUT, "k", "v", NULL)};
+    const struct kit_op ops[] = {
+        {.app = APP_LOG,
+         .verb = APP_LOG_APPEND_LINE,
+         .arg_count = 4,
+         .args = {bytes_of(file, 32), bytes_of(raw[0], 8), bytes_of(raw[1], 8), bytes_of_text("line")}},
+        {.app = APP_LOG,
+         .verb = APP_LOG_APPEND_LINE,
+         .arg_count = 4,
+         .args = {bytes_of(file, 32), bytes_of(raw[0], 8), bytes_of(raw[2], 8), bytes_of_text("line")}},
+        kit_kv(APP_KV_PUT, "k", "v", NULL)};
     struct executed_block *b = execute_one(r, request(r, KIT_WRITER, 1, ops, 3));
     assert_int_equal(entry_of(b, 0).outcome, OUTCOME_OK);
     check_entry(b, 1, OUTCOME_REFUSED, "");

@@ -69,8 +69,7 @@ static void put_prepared(struct room *r, uint64_t seq, uint64_t n, const char *b
     const struct digest d = digest_number(n);
     struct blob *record = kit_prepared(r->kit, 0, seq, &d, NULL, 3);
     struct kv_batch *b = kv_batch_new();
-    log_put_prepared(b, seq, &d, blob_bytes(record),
-                     batch == NULL ? bytes_of(NULL, 0) : bytes_of_text(batch));
+    log_put_prepared(b, seq, &d, blob_bytes(record), batch == NULL ? bytes_of(NULL, 0) : bytes_of_text(batch));
     kit_apply(r->log, b);
     blob_release(record);
 }

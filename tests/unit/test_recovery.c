@@ -1,5 +1,5 @@
-/* test_recovery.c - from a data directory to what the core starts with: the ledger executed again, votes and certificates
- * as the replica left them, and everything damaged refused. */
+/* test_recovery.c - from a data directory to what the core starts with: the ledger executed again, votes and
+ * certificates as the replica left them, and everything damaged refused. */
 #include "replica/run/recovery.h"
 
 #include "tests/fixture/failing_store.h"

@@ -101,8 +101,8 @@ static void test_reply_open_with_entries_of_another_root_is_corrupt(void **state
 static void test_reply_with_a_range_outside_the_block_is_none(void **state)
 {
     const struct room *r = *state;
-    static const struct reply_range wrong[] = {
-        {ENTRIES, 1}, {ENTRIES, 0}, {ENTRIES - 1, 2}, {0, ENTRIES + 1}, {UINT32_MAX, 2}, {1, UINT32_MAX}};
+    static const struct reply_range wrong[] = {{ENTRIES, 1},     {ENTRIES, 0},    {ENTRIES - 1, 2},
+                                               {0, ENTRIES + 1}, {UINT32_MAX, 2}, {1, UINT32_MAX}};
     struct reply_source s = opened(r);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         const struct reply_range second[] = {{0, 1}, wrong[i]};
@@ -141,8 +141,8 @@ static void check_reply(const struct room *r, struct blob *bytes, uint64_t view,
             length++;
         struct blob *raw = wire_encode_blob(&wire_record_entry, &item.entry);
         const struct digest leaf = merkle_leaf(blob_bytes(raw));
-        assert_true(merkle_path_verify(&leaf, item.index, m.reply.header.count, path, length,
-                                       &m.reply.header.entries_root));
+        assert_true(
+            merkle_path_verify(&leaf, item.index, m.reply.header.count, path, length, &m.reply.header.entries_root));
         blob_release(raw);
     }
     blob_release(bytes);
@@ -187,8 +187,7 @@ static void test_reply_signs_a_block_once_for_all_its_messages(void **state)
     const struct room *r = *state;
     struct reply_source s;
     uint32_t count = 0;
-    const struct reply_signer signer = {
-        .group = r->kit->wire.id, .self = 1, .sign = count_and_sign, .context = &count};
+    const struct reply_signer signer = {.group = r->kit->wire.id, .self = 1, .sign = count_and_sign, .context = &count};
     const struct err e = reply_open(&s, &signer, &r->block->header, executed_block_entries(r->block));
     assert_int_equal(e.code, ERR_NONE);
     for (uint32_t i = 0; i < ENTRIES; i++) {

@@ -45,7 +45,7 @@ struct counting_job {
 /* The thread's; the test looks at it after worker_stop. */
 struct counting {
     struct worker *worker;
-    uint32_t next;  /* number of the job that must come now */
+    uint32_t next; /* number of the job that must come now */
     uint32_t chains;
     uint32_t ends; /* calls without jobs */
     bool out_of_order;
@@ -268,8 +268,7 @@ static void test_storage_block_without_company_becomes_durable_by_itself(void **
     give_block(r);
     wait_for(&r->applying);
     assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &after), 0);
-    const int64_t took_ms =
-        (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000;
+    const int64_t took_ms = (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000;
     assert_true(took_ms >= (int64_t)STORAGE_BLOCK_WAIT_MS - 1); /* it did wait; never how long a busy machine took */
 }
 

@@ -1,8 +1,8 @@
-/* test_storage_steps.c - the storage and execution threads one step at a time: what goes into one sync, how long a block
- * waits, what a full disk holds back.
+/* test_storage_steps.c - the storage and execution threads one step at a time: what goes into one sync, how long a
+ * block waits, what a full disk holds back.
  *
- * The worker and the clock of this program are stand-ins (they take the place of replica/run/worker.c and base/clock.c when
- * it is linked): a step is run when the test says so, and time passes when the test says so. With real threads:
+ * The worker and the clock of this program are stand-ins (they take the place of replica/run/worker.c and base/clock.c
+ * when it is linked): a step is run when the test says so, and time passes when the test says so. With real threads:
  * test_storage.c.
  */
 #include "replica/run/execution.h"
@@ -604,9 +604,14 @@ static void test_storage_steps_read_answer_outside_the_ledger_is_nothing(void **
     struct room *r = *state;
     for (uint32_t i = 0; i < 11; i++)
         give_block(r);
-    static const uint64_t wrong[][3] = {
-        {0, 0, 1}, {12, 0, 1}, {10, 0, 1} /* a null block */, {2, 0, 1} /* in block 1 */, {1, 2, 1}, {1, 0, 3},
-        {1, UINT64_MAX, 1}, {2, 1ull << 32, 1}};
+    static const uint64_t wrong[][3] = {{0, 0, 1},
+                                        {12, 0, 1},
+                                        {10, 0, 1} /* a null block */,
+                                        {2, 0, 1} /* in block 1 */,
+                                        {1, 2, 1},
+                                        {1, 0, 3},
+                                        {1, UINT64_MAX, 1},
+                                        {2, 1ull << 32, 1}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct storage_job *j = read_answer(r, wrong[i][0], wrong[i][1], (uint32_t)wrong[i][2]);
         assert_int_equal(j->out_count, 0);
@@ -712,10 +717,12 @@ static void test_execution_steps_batch_gives_each_client_one_reply_and_its_settl
     struct room *r = *state;
     struct execution_job *j = mem_zero(1, sizeof *j);
     const struct kit_op op = kit_append("x");
-    struct blob *requests[] = {
-        kit_request(r->kit, KIT_OTHER, 1, KIT_EXPIRY, &op, 1),    kit_request(r->kit, KIT_WRITER, 2, KIT_EXPIRY, &op, 1),
-        kit_request(r->kit, KIT_STRANGER, 1, KIT_EXPIRY, &op, 1), kit_request(r->kit, KIT_OTHER, 2, KIT_EXPIRY, &op, 1),
-        kit_request(r->kit, KIT_WRITER, 900, KIT_EXPIRY, &op, 1), kit_request(r->kit, KIT_OTHER, 2, KIT_EXPIRY, &op, 1)};
+    struct blob *requests[] = {kit_request(r->kit, KIT_OTHER, 1, KIT_EXPIRY, &op, 1),
+                               kit_request(r->kit, KIT_WRITER, 2, KIT_EXPIRY, &op, 1),
+                               kit_request(r->kit, KIT_STRANGER, 1, KIT_EXPIRY, &op, 1),
+                               kit_request(r->kit, KIT_OTHER, 2, KIT_EXPIRY, &op, 1),
+                               kit_request(r->kit, KIT_WRITER, 900, KIT_EXPIRY, &op, 1),
+                               kit_request(r->kit, KIT_OTHER, 2, KIT_EXPIRY, &op, 1)};
     j->kind = EXECUTION_BATCH;
     j->seq = 1;
     j->view = 5;
@@ -797,9 +804,9 @@ static void test_execution_steps_find_gives_verdict_and_slot(void **state)
         uint64_t seq;
         const struct digest *transaction;
         enum window_verdict want;
-    } cases[] = {{KIT_WRITER, 1, &transaction, WINDOW_SAME},  {KIT_WRITER, 1, &other, WINDOW_OTHER},
-                 {KIT_WRITER, 2, &transaction, WINDOW_NEW},   {KIT_WRITER, 999, &transaction, WINDOW_OUTSIDE},
-                 {KIT_OTHER, 1, &transaction, WINDOW_NEW},    {KIT_CLIENT_COUNT, 1, &transaction, WINDOW_OUTSIDE},
+    } cases[] = {{KIT_WRITER, 1, &transaction, WINDOW_SAME},   {KIT_WRITER, 1, &other, WINDOW_OTHER},
+                 {KIT_WRITER, 2, &transaction, WINDOW_NEW},    {KIT_WRITER, 999, &transaction, WINDOW_OUTSIDE},
+                 {KIT_OTHER, 1, &transaction, WINDOW_NEW},     {KIT_CLIENT_COUNT, 1, &transaction, WINDOW_OUTSIDE},
                  {UINT32_MAX, 1, &transaction, WINDOW_OUTSIDE}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct execution_job *j = mem_zero(1, sizeof *j);

@@ -51,7 +51,8 @@ static struct blob *sealed(const struct wire_record *record, void *message, uint
 static struct blob *a_batch(struct digest *digest)
 {
     const struct kit_op ops[] = {kit_kv(APP_KV_PUT, "k", "v", NULL), kit_append("line")};
-    struct blob *requests[] = {kit_request(kit, KIT_WRITER, 1, 5000, ops, 2), kit_request(kit, KIT_ADMIN, 9, 0, ops, 1)};
+    struct blob *requests[] = {kit_request(kit, KIT_WRITER, 1, 5000, ops, 2),
+                               kit_request(kit, KIT_ADMIN, 9, 0, ops, 1)};
     return kit_batch(1234, requests, 2, digest);
 }
 
@@ -209,10 +210,8 @@ static struct blob *data_block_with(struct block_options o)
     struct blob *garbage = blob_copy(bytes_of_text("no request"));
     struct blob *batch = o.batch_malformed ? kit_batch(1234, &garbage, 1, &digest) : a_batch(&digest);
     struct blob *other = kit_batch(1, NULL, 0, &other_digest);
-    struct blob *committed =
-        kit_committed(kit, VIEW, o.committed_seq != 0 ? o.committed_seq : SEQ, &digest, NULL, 3);
-    struct blob *proof =
-        kit_checkpoint(kit, o.checkpoint_seq != 0 ? o.checkpoint_seq : SEQ, &state, &state, NULL, 3);
+    struct blob *committed = kit_committed(kit, VIEW, o.committed_seq != 0 ? o.committed_seq : SEQ, &digest, NULL, 3);
+    struct blob *proof = kit_checkpoint(kit, o.checkpoint_seq != 0 ? o.checkpoint_seq : SEQ, &state, &state, NULL, 3);
     if (o.committed_wrong) committed->data[committed->len - 1] ^= 1;
     if (o.checkpoint_wrong) proof->data[proof->len - 1] ^= 1;
     block.header.seq = o.header_seq != 0 ? o.header_seq : SEQ;
@@ -243,10 +242,18 @@ static const struct {
     const char *name; /* of the corpus file */
     struct blob *(*make)(void);
 } valid[] = {
-    {"request", a_request},       {"pre_prepare", a_pre_prepare}, {"pre_prepare_bare", a_pre_prepare_without_batch},
-    {"prepare", a_prepare},       {"commit", a_commit},           {"checkpoint", a_checkpoint},
-    {"view_change", a_view_change}, {"new_view", a_new_view},     {"status", a_status},
-    {"fetch", a_fetch},           {"data_batch", a_data_batch},   {"data_block", a_data_block},
+    {"request", a_request},
+    {"pre_prepare", a_pre_prepare},
+    {"pre_prepare_bare", a_pre_prepare_without_batch},
+    {"prepare", a_prepare},
+    {"commit", a_commit},
+    {"checkpoint", a_checkpoint},
+    {"view_change", a_view_change},
+    {"new_view", a_new_view},
+    {"status", a_status},
+    {"fetch", a_fetch},
+    {"data_batch", a_data_batch},
+    {"data_block", a_data_block},
 };
 #define VALID_COUNT (sizeof valid / sizeof *valid)
 
@@ -324,9 +331,9 @@ static void test_verified_any_changed_bit_of_a_signed_message_is_refused(void **
         const struct wire_message m = decoded(b);
         const bool whole = m.signed_part.len > 0;
         /* of an unsigned batch: the payload, which ends the message, is bound by its digest */
-        const size_t from = whole ? 0 : m.type == WIRE_TYPE_data && m.data.kind == DATA_KIND_BATCH
-                                            ? b->len - m.data.payload.len
-                                            : b->len;
+        const size_t from = whole                                                        ? 0
+                            : m.type == WIRE_TYPE_data && m.data.kind == DATA_KIND_BATCH ? b->len - m.data.payload.len
+                                                                                         : b->len;
         for (size_t bit = from * 8; bit < b->len * 8; bit++) {
             struct blob *changed = blob_copy(blob_bytes(b));
             changed->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -874,10 +881,10 @@ static void test_verified_data_block_with_anything_wrong_is_refused(void **state
 {
     (void)state;
     const struct block_options wrong[] = {
-        {.header_seq = SEQ + 1},      {.committed_seq = SEQ + 1},
-        {.header_seq = SEQ - 1},      {.header_seq = SEQ + 1, .committed_seq = SEQ + 1},
+        {.header_seq = SEQ + 1},       {.committed_seq = SEQ + 1},
+        {.header_seq = SEQ - 1},       {.header_seq = SEQ + 1, .committed_seq = SEQ + 1},
         {.header_digest_wrong = true}, {.committed_wrong = true},
-        {.batch_other = true},        {.batch_malformed = true},
+        {.batch_other = true},         {.batch_malformed = true},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_non_null(verify(data_block_with(wrong[i])));
