@@ -88,7 +88,7 @@ void log_put_block(struct kv_batch *b, const struct executed_block *block, struc
     struct wire_stored_block stored = {.header = block->header, .entries = executed_block_entries(block)};
     CHECK(wire_decode_record(&wire_record_vote_certificate, committed, &stored.committed) == NULL);
     put_record(b, LOG_TABLE_BLOCKS, seq_key(&space, block->header.seq), &wire_record_stored_block, &stored);
-    if (batch.data != NULL) put_batch(b, block->header.seq, &block->header.batch_digest, batch);
+    put_batch(b, block->header.seq, &block->header.batch_digest, batch);
 }
 
 /* Deletes every key of a table whose sequence is at most `seq`. */

@@ -1,105 +1,15 @@
-/* test_app.c - the built-in applications: what check refuses, what each verb does, and pages. */
-#include "ledger/app.h"
-
+/* test_app.c - applications and their key spaces; the key-value application: what check refuses, what each verb does,
+ * and pages. */
 #include "tests/fixture/aborts.h"
-#include "tests/fixture/ledger_kit.h"
+#include "tests/fixture/app_place.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
-
-/* ---- a state, and operations on it ---- */
-
-struct place {
-    struct kv_store *store;
-    struct state *state;
-    struct app_context context;
-};
-
-static int place_setup(void **state)
-{
-    struct place *p = mem_zero(1, sizeof *p);
-    p->store = kv_store_new_memory(STATE_TABLE_COUNT);
-    const struct err e = state_open(p->store, &p->state);
-    p->context = (struct app_context){.time_ms = 1000, .client = {{7}}, .block = 5, .index = 9};
-    *state = p;
-    return err_is(&e) ? -1 : 0;
-}
-
-static int place_teardown(void **state)
-{
-    struct place *p = *state;
-    state_close(p->state);
-    kv_store_close(p->store);
-    free(p);
-    return 0;
-}
-
-static const char *checked(const struct kit_op *op)
-{
-    struct buffer space = {0};
-    const struct wire_operation o = kit_operation(op, &space);
-    const char *fault = app_by_number(op->app)->check(&o);
-    buffer_free(&space);
-    return fault;
-}
-
-/* Checks, executes and accepts; the value is freed by the caller. */
-static struct app_result run(struct place *p, const struct kit_op *op)
-{
-    struct buffer space = {0};
-    const struct wire_operation o = kit_operation(op, &space);
-    const struct app *app = app_by_number(op->app);
-    struct app_state at = {.state = p->state, .app = app->number};
-    struct app_result result = {.outcome = OUTCOME_REFUSED};
-    assert_null(app->check(&o));
-    app->execute(&at, &p->context, &o, &result);
-    if (result.outcome == OUTCOME_REFUSED)
-        state_reject(p->state);
-    else
-        state_accept(p->state);
-    buffer_free(&space);
-    return result;
-}
-
-/* The outcome and the whole value. */
-static void check_bytes(struct place *p, struct kit_op op, enum outcome outcome, struct bytes value)
-{
-    struct app_result result = run(p, &op);
-    assert_int_equal(result.outcome, outcome);
-    assert_int_equal(result.value.len, value.len);
-    if (value.len > 0) assert_memory_equal(result.value.data, value.data, value.len);
-    buffer_free(&result.value);
-}
-
-static void check(struct place *p, struct kit_op op, enum outcome outcome, const char *value)
-{
-    check_bytes(p, op, outcome, bytes_of_text(value));
-}
-
-static void check_index(struct place *p, struct kit_op op, enum outcome outcome, uint64_t index)
-{
-    uint8_t raw[8];
-    be64_put(raw, index);
-    check_bytes(p, op, outcome, bytes_of(raw, sizeof raw));
-}
-
-/* Runs an operation that gives a page; the page borrows from *value, freed by the caller. */
-static struct wire_page paged(struct place *p, struct kit_op op, struct buffer *value)
-{
-    struct wire_page page;
-    struct app_result result = run(p, &op);
-    assert_int_equal(result.outcome, OUTCOME_OK);
-    assert_true(result.value.len <= RESULT_BYTES_MAX);
-    *value = result.value;
-    assert_null(wire_decode_record(&wire_record_page, bytes_of(value->data, value->len), &page));
-    return page;
-}
 
 static struct kit_op list_op(struct bytes prefix, struct bytes from)
 {
@@ -107,14 +17,14 @@ static struct kit_op list_op(struct bytes prefix, struct bytes from)
 }
 
 /* All keys that a listing gives, page after page, as "a b c ". */
-static void check_lists(struct place *p, const char *prefix, const char *from, const char *want)
+static void check_lists(struct app_place *p, const char *prefix, const char *from, const char *want)
 {
     struct buffer got = {0};
     struct blob *next = blob_copy(bytes_of_text(from));
     do {
         struct buffer value;
         struct wire_key_value item;
-        const struct wire_page page = paged(p, list_op(bytes_of_text(prefix), blob_bytes(next)), &value);
+        const struct wire_page page = app_place_page(p, list_op(bytes_of_text(prefix), blob_bytes(next)), &value);
         struct wire_iterator i = wire_list_start(page.items);
         while (wire_list_next(&i, &wire_record_key_value, &item)) {
             buffer_append(&got, item.key.data, item.key.len);
@@ -130,13 +40,13 @@ static void check_lists(struct place *p, const char *prefix, const char *from, c
     buffer_free(&got);
 }
 
-static void put(struct place *p, struct bytes key, struct bytes value)
+static void put(struct app_place *p, struct bytes key, struct bytes value)
 {
     const struct kit_op op = {.app = APP_KV, .verb = APP_KV_PUT, .arg_count = 2, .args = {key, value}};
-    check(p, op, OUTCOME_OK, "");
+    app_place_check(p, op, OUTCOME_OK, "");
 }
 
-static void put_text(struct place *p, const char *key, const char *value)
+static void put_text(struct app_place *p, const char *key, const char *value)
 {
     put(p, bytes_of_text(key), bytes_of_text(value));
 }
@@ -177,14 +87,14 @@ static void get_long_key(void *context)
 
 static void test_app_key_over_the_limit_aborts(void **state)
 {
-    struct place *p = *state;
+    struct app_place *p = *state;
     struct app_state at = {.state = p->state, .app = APP_KV};
     assert_true(aborts(get_long_key, &at));
 }
 
 static void test_app_neighbours_do_not_see_each_others_keys(void **state)
 {
-    struct place *p = *state;
+    struct app_place *p = *state;
     struct bytes key;
     struct bytes value;
     struct app_state mine = {.state = p->state, .app = 0x0100};
@@ -208,12 +118,12 @@ static void test_app_neighbours_do_not_see_each_others_keys(void **state)
 
 static void test_app_longest_key_is_put_and_found(void **state)
 {
-    struct place *p = *state;
+    struct app_place *p = *state;
     uint8_t raw[APP_KEY_BYTES_MAX];
     memset(raw, 0xff, sizeof raw);
     put(p, bytes_of(raw, sizeof raw), bytes_of_text("v"));
     const struct kit_op get = {.app = APP_KV, .verb = APP_KV_GET, .arg_count = 1, .args = {bytes_of(raw, sizeof raw)}};
-    check(p, get, OUTCOME_OK, "v");
+    app_place_check(p, get, OUTCOME_OK, "v");
 }
 
 /* ---- kv: check ---- */
@@ -225,7 +135,7 @@ static void test_app_kv_check_of_unknown_verb_is_refused(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct kit_op op = kit_kv(APP_KV_GET, "a", NULL, NULL);
         op.verb = wrong[i];
-        assert_non_null(checked(&op));
+        assert_non_null(app_place_fault(&op));
     }
 }
 
@@ -242,7 +152,7 @@ static void test_app_kv_check_of_another_argument_count_is_refused(void **state)
                 op.args[i] = bytes_of_text("a");
             for (size_t i = 0; i < sizeof good / sizeof *good; i++)
                 if (good[i][0] == verb && good[i][1] == count) wanted = true;
-            assert_int_equal(checked(&op) == NULL, wanted);
+            assert_int_equal(app_place_fault(&op) == NULL, wanted);
         }
     }
 }
@@ -254,9 +164,9 @@ static void test_app_kv_check_of_empty_key_is_refused(void **state)
                                    kit_kv(APP_KV_DELETE, "", NULL, NULL), kit_kv(APP_KV_CAS, "", "v", NULL),
                                    kit_kv(APP_KV_CAS, "", "v", "w")};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        assert_string_equal(checked(&wrong[i]), "the key is empty");
+        assert_string_equal(app_place_fault(&wrong[i]), "the key is empty");
     const struct kit_op list = kit_kv(APP_KV_LIST, "", "", NULL);
-    assert_null(checked(&list)); /* lists everything */
+    assert_null(app_place_fault(&list)); /* lists everything */
 }
 
 static void test_app_kv_check_of_key_over_the_limit_is_refused(void **state)
@@ -268,14 +178,14 @@ static void test_app_kv_check_of_key_over_the_limit_is_refused(void **state)
         op.arg_count = verb == APP_KV_GET || verb == APP_KV_DELETE ? 1 : 2;
         op.args[0] = bytes_of(raw, APP_KEY_BYTES_MAX);
         op.args[1] = bytes_of_text("v");
-        assert_null(checked(&op));
+        assert_null(app_place_fault(&op));
         op.args[0] = bytes_of(raw, sizeof raw);
-        assert_string_equal(checked(&op), "the key is too long");
+        assert_string_equal(app_place_fault(&op), "the key is too long");
     }
     const struct kit_op list = list_op(bytes_of_text("a"), bytes_of(raw, sizeof raw));
-    assert_string_equal(checked(&list), "the key is too long");
+    assert_string_equal(app_place_fault(&list), "the key is too long");
     const struct kit_op most = list_op(bytes_of_text("a"), bytes_of(raw, APP_KEY_BYTES_MAX));
-    assert_null(checked(&most));
+    assert_null(app_place_fault(&most));
 }
 
 /* A value so large that a page could not hold it beside two of the longest keys would end every listing for good. */
@@ -292,9 +202,9 @@ static void test_app_kv_check_of_value_over_the_limit_is_refused(void **state)
             op.args[0] = bytes_of_text("k");
             op.args[1] = bytes_of_text("old");
             op.args[args - 1] = bytes_of(value->data, over);
-            assert_string_equal(checked(&op), "the value is too long");
+            assert_string_equal(app_place_fault(&op), "the value is too long");
             op.args[args - 1] = bytes_of(value->data, APP_VALUE_BYTES_MAX);
-            assert_null(checked(&op));
+            assert_null(app_place_fault(&op));
         }
     }
     blob_release(value);
@@ -313,63 +223,63 @@ static void test_app_kv_writes_are_put_delete_and_cas(void **state)
 
 static void test_app_kv_get_of_absent_key_is_negative(void **state)
 {
-    check(*state, kit_kv(APP_KV_GET, "a", NULL, NULL), OUTCOME_NEGATIVE, "");
+    app_place_check(*state, kit_kv(APP_KV_GET, "a", NULL, NULL), OUTCOME_NEGATIVE, "");
 }
 
 static void test_app_kv_get_gives_what_was_put_last(void **state)
 {
     put_text(*state, "a", "1");
     put_text(*state, "a", "");
-    check(*state, kit_kv(APP_KV_GET, "a", NULL, NULL), OUTCOME_OK, "");
+    app_place_check(*state, kit_kv(APP_KV_GET, "a", NULL, NULL), OUTCOME_OK, "");
     put_text(*state, "a", "22");
-    check(*state, kit_kv(APP_KV_GET, "a", NULL, NULL), OUTCOME_OK, "22");
-    check(*state, kit_kv(APP_KV_GET, "aa", NULL, NULL), OUTCOME_NEGATIVE, "");
+    app_place_check(*state, kit_kv(APP_KV_GET, "a", NULL, NULL), OUTCOME_OK, "22");
+    app_place_check(*state, kit_kv(APP_KV_GET, "aa", NULL, NULL), OUTCOME_NEGATIVE, "");
 }
 
 static void test_app_kv_delete_of_absent_key_is_negative(void **state)
 {
-    check(*state, kit_kv(APP_KV_DELETE, "a", NULL, NULL), OUTCOME_NEGATIVE, "");
+    app_place_check(*state, kit_kv(APP_KV_DELETE, "a", NULL, NULL), OUTCOME_NEGATIVE, "");
 }
 
 static void test_app_kv_delete_removes_the_key_once(void **state)
 {
     put_text(*state, "a", "1");
-    check(*state, kit_kv(APP_KV_DELETE, "a", NULL, NULL), OUTCOME_OK, "");
-    check(*state, kit_kv(APP_KV_GET, "a", NULL, NULL), OUTCOME_NEGATIVE, "");
-    check(*state, kit_kv(APP_KV_DELETE, "a", NULL, NULL), OUTCOME_NEGATIVE, "");
+    app_place_check(*state, kit_kv(APP_KV_DELETE, "a", NULL, NULL), OUTCOME_OK, "");
+    app_place_check(*state, kit_kv(APP_KV_GET, "a", NULL, NULL), OUTCOME_NEGATIVE, "");
+    app_place_check(*state, kit_kv(APP_KV_DELETE, "a", NULL, NULL), OUTCOME_NEGATIVE, "");
 }
 
 static void test_app_kv_cas_on_absent_key_is_negative_and_writes_nothing(void **state)
 {
-    check(*state, kit_kv(APP_KV_CAS, "a", "", "new"), OUTCOME_NEGATIVE, "");
-    check(*state, kit_kv(APP_KV_GET, "a", NULL, NULL), OUTCOME_NEGATIVE, "");
+    app_place_check(*state, kit_kv(APP_KV_CAS, "a", "", "new"), OUTCOME_NEGATIVE, "");
+    app_place_check(*state, kit_kv(APP_KV_GET, "a", NULL, NULL), OUTCOME_NEGATIVE, "");
 }
 
 static void test_app_kv_cas_with_another_old_value_gives_the_current_one(void **state)
 {
     put_text(*state, "a", "1");
-    check(*state, kit_kv(APP_KV_CAS, "a", "2", "new"), OUTCOME_NEGATIVE, "1");
-    check(*state, kit_kv(APP_KV_CAS, "a", "", "new"), OUTCOME_NEGATIVE, "1");
-    check(*state, kit_kv(APP_KV_GET, "a", NULL, NULL), OUTCOME_OK, "1");
+    app_place_check(*state, kit_kv(APP_KV_CAS, "a", "2", "new"), OUTCOME_NEGATIVE, "1");
+    app_place_check(*state, kit_kv(APP_KV_CAS, "a", "", "new"), OUTCOME_NEGATIVE, "1");
+    app_place_check(*state, kit_kv(APP_KV_GET, "a", NULL, NULL), OUTCOME_OK, "1");
 }
 
 static void test_app_kv_cas_with_the_current_value_writes(void **state)
 {
     put_text(*state, "a", "1");
-    check(*state, kit_kv(APP_KV_CAS, "a", "1", "2"), OUTCOME_OK, "");
-    check(*state, kit_kv(APP_KV_GET, "a", NULL, NULL), OUTCOME_OK, "2");
+    app_place_check(*state, kit_kv(APP_KV_CAS, "a", "1", "2"), OUTCOME_OK, "");
+    app_place_check(*state, kit_kv(APP_KV_GET, "a", NULL, NULL), OUTCOME_OK, "2");
 }
 
 static void test_app_kv_cas_without_old_value_writes_only_an_absent_key(void **state)
 {
-    check(*state, kit_kv(APP_KV_CAS, "a", "1", NULL), OUTCOME_OK, "");
-    check(*state, kit_kv(APP_KV_CAS, "a", "2", NULL), OUTCOME_NEGATIVE, "1");
-    check(*state, kit_kv(APP_KV_GET, "a", NULL, NULL), OUTCOME_OK, "1");
+    app_place_check(*state, kit_kv(APP_KV_CAS, "a", "1", NULL), OUTCOME_OK, "");
+    app_place_check(*state, kit_kv(APP_KV_CAS, "a", "2", NULL), OUTCOME_NEGATIVE, "1");
+    app_place_check(*state, kit_kv(APP_KV_GET, "a", NULL, NULL), OUTCOME_OK, "1");
 }
 
 static void test_app_kv_query_of_a_writing_verb_is_refused(void **state)
 {
-    struct place *p = *state;
+    struct app_place *p = *state;
     struct app_state at = {.state = p->state, .app = APP_KV};
     const struct kit_op ops[] = {kit_kv(APP_KV_PUT, "a", "1", NULL), kit_kv(APP_KV_DELETE, "a", NULL, NULL),
                                  kit_kv(APP_KV_CAS, "a", "1", NULL)};
@@ -421,7 +331,7 @@ static void test_app_kv_list_starts_at_from_and_never_before_the_prefix(void **s
 
 static void test_app_kv_list_passes_keys_of_the_greatest_length(void **state)
 {
-    struct place *p = *state;
+    struct app_place *p = *state;
     uint8_t key[APP_KEY_BYTES_MAX];
     struct buffer value;
     /* aa..aa, aa..ab, ab ff..ff, then "b", and ff..ff at the very end */
@@ -436,7 +346,7 @@ static void test_app_kv_list_passes_keys_of_the_greatest_length(void **state)
     memset(key, 0xff, sizeof key);
     put(p, bytes_of(key, sizeof key), bytes_of_text("5"));
     struct wire_key_value item;
-    struct wire_page page = paged(p, kit_kv(APP_KV_LIST, "", "", NULL), &value);
+    struct wire_page page = app_place_page(p, kit_kv(APP_KV_LIST, "", "", NULL), &value);
     struct wire_iterator i = wire_list_start(page.items);
     for (uint8_t want = '1'; want <= '5'; want++) {
         assert_true(wire_list_next(&i, &wire_record_key_value, &item));
@@ -445,21 +355,21 @@ static void test_app_kv_list_passes_keys_of_the_greatest_length(void **state)
     assert_int_equal(page.items.count, 5);
     assert_int_equal(page.next.len, 0);
     buffer_free(&value);
-    page = paged(p, kit_kv(APP_KV_LIST, "a", "", NULL), &value);
+    page = app_place_page(p, kit_kv(APP_KV_LIST, "a", "", NULL), &value);
     assert_int_equal(page.items.count, 3);
     buffer_free(&value);
-    page = paged(p, kit_kv(APP_KV_LIST, "ab", "", NULL), &value);
+    page = app_place_page(p, kit_kv(APP_KV_LIST, "ab", "", NULL), &value);
     assert_int_equal(page.items.count, 1);
     buffer_free(&value);
     memset(key, 0xff, sizeof key); /* prefix and start at their limits */
-    page = paged(p, list_op(bytes_of(key, sizeof key), bytes_of(key, sizeof key)), &value);
+    page = app_place_page(p, list_op(bytes_of(key, sizeof key), bytes_of(key, sizeof key)), &value);
     assert_int_equal(page.items.count, 1);
     buffer_free(&value);
 }
 
 static void test_app_kv_list_ends_a_page_before_it_is_too_large(void **state)
 {
-    struct place *p = *state;
+    struct app_place *p = *state;
     struct buffer value;
     struct blob *large = blob_new(100 * 1024);
     memset(large->data, 'v', large->len);
@@ -467,12 +377,12 @@ static void test_app_kv_list_ends_a_page_before_it_is_too_large(void **state)
     put(p, bytes_of_text("b"), blob_bytes(large));
     put(p, bytes_of_text("c"), blob_bytes(large));
     put_text(p, "d", "1");
-    struct wire_page page = paged(p, kit_kv(APP_KV_LIST, "", "", NULL), &value);
+    struct wire_page page = app_place_page(p, kit_kv(APP_KV_LIST, "", "", NULL), &value);
     assert_int_equal(page.items.count, 2);
     assert_true(page.items.items.len <= APP_PAGE_BYTES_MAX);
     assert_true(bytes_equal(page.next, bytes_of_text("c")));
     buffer_free(&value);
-    page = paged(p, kit_kv(APP_KV_LIST, "", "c", NULL), &value);
+    page = app_place_page(p, kit_kv(APP_KV_LIST, "", "c", NULL), &value);
     assert_int_equal(page.items.count, 2);
     assert_int_equal(page.next.len, 0);
     buffer_free(&value);
@@ -482,20 +392,20 @@ static void test_app_kv_list_ends_a_page_before_it_is_too_large(void **state)
 
 static void test_app_kv_list_page_of_exactly_the_limit_is_one_page(void **state)
 {
-    struct place *p = *state;
+    struct app_place *p = *state;
     struct buffer value;
     const size_t head = 1 + 2 + 5; /* of an item: its array, a key of one byte, a value of 64 KiB or more */
     struct blob *large = blob_new(APP_PAGE_BYTES_MAX - head - 4);
     memset(large->data, 'v', large->len);
     put(p, bytes_of_text("a"), blob_bytes(large));
     put_text(p, "b", ""); /* an item of 4 bytes */
-    struct wire_page page = paged(p, kit_kv(APP_KV_LIST, "", "", NULL), &value);
+    struct wire_page page = app_place_page(p, kit_kv(APP_KV_LIST, "", "", NULL), &value);
     assert_int_equal(page.items.items.len, APP_PAGE_BYTES_MAX);
     assert_int_equal(page.items.count, 2);
     assert_int_equal(page.next.len, 0);
     buffer_free(&value);
     put_text(p, "b", "1");
-    page = paged(p, kit_kv(APP_KV_LIST, "", "", NULL), &value);
+    page = app_place_page(p, kit_kv(APP_KV_LIST, "", "", NULL), &value);
     assert_int_equal(page.items.count, 1);
     assert_true(bytes_equal(page.next, bytes_of_text("b")));
     buffer_free(&value);
@@ -504,7 +414,7 @@ static void test_app_kv_list_page_of_exactly_the_limit_is_one_page(void **state)
 
 static void test_app_kv_list_ends_a_page_at_its_item_limit(void **state)
 {
-    struct place *p = *state;
+    struct app_place *p = *state;
     struct app_state at = {.state = p->state, .app = APP_KV};
     struct buffer value;
     for (uint32_t i = 0; i <= APP_PAGE_ITEMS_MAX; i++) {
@@ -513,13 +423,13 @@ static void test_app_kv_list_ends_a_page_at_its_item_limit(void **state)
         app_put(&at, bytes_of(key, sizeof key), bytes_of(NULL, 0));
     }
     state_accept(p->state);
-    struct wire_page page = paged(p, kit_kv(APP_KV_LIST, "", "", NULL), &value);
+    struct wire_page page = app_place_page(p, kit_kv(APP_KV_LIST, "", "", NULL), &value);
     assert_int_equal(page.items.count, APP_PAGE_ITEMS_MAX);
     assert_int_equal(page.next.len, 4);
     assert_int_equal(be32_get(page.next.data), APP_PAGE_ITEMS_MAX);
     struct blob *next = blob_copy(page.next);
     buffer_free(&value);
-    page = paged(p, list_op(bytes_of(NULL, 0), blob_bytes(next)), &value);
+    page = app_place_page(p, list_op(bytes_of(NULL, 0), blob_bytes(next)), &value);
     assert_int_equal(page.items.count, 1);
     assert_int_equal(page.next.len, 0);
     buffer_free(&value);
@@ -528,18 +438,18 @@ static void test_app_kv_list_ends_a_page_at_its_item_limit(void **state)
 
 static void test_app_kv_list_gives_an_item_larger_than_a_page_alone(void **state)
 {
-    struct place *p = *state;
+    struct app_place *p = *state;
     struct buffer value;
     struct blob *large = blob_new(APP_PAGE_BYTES_MAX + 1);
     memset(large->data, 'v', large->len);
     put_text(p, "a", "1");
     put(p, bytes_of_text("b"), blob_bytes(large));
     put_text(p, "c", "1");
-    struct wire_page page = paged(p, kit_kv(APP_KV_LIST, "", "", NULL), &value);
+    struct wire_page page = app_place_page(p, kit_kv(APP_KV_LIST, "", "", NULL), &value);
     assert_int_equal(page.items.count, 1);
     assert_true(bytes_equal(page.next, bytes_of_text("b")));
     buffer_free(&value);
-    page = paged(p, kit_kv(APP_KV_LIST, "", "b", NULL), &value);
+    page = app_place_page(p, kit_kv(APP_KV_LIST, "", "b", NULL), &value);
     assert_int_equal(page.items.count, 1);
     assert_true(bytes_equal(page.next, bytes_of_text("c")));
     buffer_free(&value);
@@ -551,7 +461,7 @@ static void test_app_kv_list_gives_an_item_larger_than_a_page_alone(void **state
  * no list ever came past it. */
 static void test_app_kv_list_gives_the_largest_value_between_the_longest_keys(void **state)
 {
-    struct place *p = *state;
+    struct app_place *p = *state;
     struct buffer value;
     uint8_t key[APP_KEY_BYTES_MAX];
     struct blob *large = blob_new(APP_VALUE_BYTES_MAX);
@@ -560,7 +470,7 @@ static void test_app_kv_list_gives_the_largest_value_between_the_longest_keys(vo
     put(p, bytes_of(key, sizeof key), blob_bytes(large));
     key[sizeof key - 1] = 'l';
     put(p, bytes_of(key, sizeof key), bytes_of_text("1"));
-    const struct wire_page page = paged(p, kit_kv(APP_KV_LIST, "", "", NULL), &value);
+    const struct wire_page page = app_place_page(p, kit_kv(APP_KV_LIST, "", "", NULL), &value);
     assert_int_equal(page.items.count, 1);
     assert_true(bytes_equal(page.next, bytes_of(key, sizeof key)));
     buffer_free(&value);
@@ -570,7 +480,7 @@ static void test_app_kv_list_gives_the_largest_value_between_the_longest_keys(vo
 /* Only what gets round kv_check can make such a page. */
 static void test_app_page_of_an_item_over_the_result_limit_is_refused(void **state)
 {
-    struct place *p = *state;
+    struct app_place *p = *state;
     struct app_state at = {.state = p->state, .app = APP_KV};
     struct app_result result = {.outcome = OUTCOME_OK};
     struct blob *large = blob_new(STATE_VALUE_BYTES_MAX);
@@ -583,262 +493,7 @@ static void test_app_page_of_an_item_over_the_result_limit_is_refused(void **sta
     blob_release(large);
 }
 
-/* ---- log ---- */
-
-struct line {
-    uint8_t file[DIGEST_BYTES];
-    uint8_t number[8];
-    uint8_t count[8];
-};
-
-static struct kit_op line_op(struct line *l, uint8_t file, uint64_t number, uint64_t count, const char *record)
-{
-    memset(l->file, file, sizeof l->file);
-    be64_put(l->number, number);
-    be64_put(l->count, count);
-    return (struct kit_op){.app = APP_LOG,
-                           .verb = APP_LOG_APPEND_LINE,
-                           .arg_count = 4,
-                           .args = {bytes_of(l->file, sizeof l->file), bytes_of(l->number, 8), bytes_of(l->count, 8),
-                                    bytes_of_text(record)}};
-}
-
-static struct kit_op read_op(uint8_t space[8], uint64_t from)
-{
-    be64_put(space, from);
-    return (struct kit_op){.app = APP_LOG, .verb = APP_LOG_READ, .arg_count = 1, .args = {bytes_of(space, 8)}};
-}
-
-/* All records from an index on, as "0:a 1:b ". */
-static void check_records(struct place *p, uint64_t from, const char *want)
-{
-    uint8_t raw[8];
-    struct buffer value;
-    struct buffer got = {0};
-    struct wire_key_value item;
-    const struct wire_page page = paged(p, read_op(raw, from), &value);
-    struct wire_iterator i = wire_list_start(page.items);
-    while (wire_list_next(&i, &wire_record_key_value, &item)) {
-        assert_int_equal(item.key.len, 9);
-        assert_int_equal(item.key.data[0], 'r');
-        buffer_printf(&got, "%llu:%.*s ", (unsigned long long)be64_get(item.key.data + 1), (int)item.value.len,
-                      (const char *)item.value.data);
-    }
-    assert_int_equal(got.len, strlen(want));
-    if (got.len > 0) assert_memory_equal(got.data, want, got.len);
-    buffer_free(&got);
-    buffer_free(&value);
-}
-
-static void test_app_log_check_of_unknown_verb_or_argument_count_is_refused(void **state)
-{
-    (void)state;
-    struct line l;
-    uint8_t raw[8];
-    struct kit_op good[] = {kit_append("r"), line_op(&l, 1, 0, 1, "r"), read_op(raw, 0)};
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-        assert_null(checked(&good[i]));
-        struct kit_op op = good[i];
-        op.arg_count--;
-        assert_non_null(checked(&op));
-        op.arg_count += 2;
-        op.args[op.arg_count - 1] = bytes_of_text("x");
-        assert_non_null(checked(&op));
-    }
-    good[0].verb = 0;
-    assert_non_null(checked(&good[0]));
-    good[0].verb = APP_LOG_READ + 1;
-    assert_non_null(checked(&good[0]));
-}
-
-static void test_app_log_check_of_argument_of_wrong_size_is_refused(void **state)
-{
-    (void)state;
-    static const uint8_t bytes[40];
-    for (uint32_t arg = 0; arg < 3; arg++) {
-        for (uint32_t k = 0; k < 2; k++) {
-            struct line l;
-            struct kit_op op = line_op(&l, 1, 0, 1, "r");
-            op.args[arg] = bytes_of(bytes, op.args[arg].len + (k == 0 ? 1 : SIZE_MAX));
-            assert_non_null(checked(&op));
-        }
-    }
-    struct kit_op read = {.app = APP_LOG, .verb = APP_LOG_READ, .arg_count = 1, .args = {bytes_of(bytes, 7)}};
-    assert_non_null(checked(&read));
-    read.args[0].len = 9;
-    assert_non_null(checked(&read));
-}
-
-static void test_app_log_check_of_line_at_or_above_count_is_refused(void **state)
-{
-    (void)state;
-    struct line l;
-    struct kit_op op = line_op(&l, 1, 3, 3, "r");
-    assert_non_null(checked(&op));
-    op = line_op(&l, 1, 0, 0, "r");
-    assert_non_null(checked(&op));
-    op = line_op(&l, 1, UINT64_MAX, 3, "r");
-    assert_non_null(checked(&op));
-    op = line_op(&l, 1, 2, 3, "r");
-    assert_null(checked(&op));
-}
-
-static void test_app_log_check_of_more_lines_than_the_limit_is_refused(void **state)
-{
-    (void)state;
-    struct line l;
-    struct kit_op op = line_op(&l, 1, 0, APP_LOG_LINES_MAX + 1, "r");
-    assert_non_null(checked(&op));
-    op = line_op(&l, 1, 0, UINT64_MAX, "r");
-    assert_non_null(checked(&op));
-    op = line_op(&l, 1, APP_LOG_LINES_MAX - 1, APP_LOG_LINES_MAX, "r");
-    assert_null(checked(&op));
-}
-
-static void test_app_log_writes_are_both_appends(void **state)
-{
-    (void)state;
-    for (uint64_t verb = APP_LOG_APPEND; verb <= APP_LOG_READ; verb++) {
-        const struct wire_operation op = {.app = APP_LOG, .verb = verb};
-        assert_int_equal(app_log.writes(&op), verb != APP_LOG_READ);
-    }
-}
-
-static void test_app_log_query_of_an_append_is_refused(void **state)
-{
-    struct place *p = *state;
-    struct app_state at = {.state = p->state, .app = APP_LOG};
-    struct app_result result = {.outcome = OUTCOME_OK};
-    struct buffer space = {0};
-    const struct kit_op op = kit_append("r");
-    const struct wire_operation o = kit_operation(&op, &space);
-    app_log.query(&at, &o, &result);
-    assert_int_equal(result.outcome, OUTCOME_REFUSED);
-    buffer_free(&space);
-}
-
-static void test_app_log_append_gives_rising_indexes_from_0(void **state)
-{
-    check_index(*state, kit_append("a"), OUTCOME_OK, 0);
-    check_index(*state, kit_append("a"), OUTCOME_OK, 1);
-    check_index(*state, kit_append(""), OUTCOME_OK, 2);
-    check_records(*state, 0, "0:a 1:a 2: ");
-}
-
-static void test_app_log_read_past_the_end_is_an_empty_page(void **state)
-{
-    check_records(*state, 0, "");
-    check_index(*state, kit_append("a"), OUTCOME_OK, 0);
-    check_records(*state, 1, "");
-    check_records(*state, UINT64_MAX, "");
-}
-
-static void test_app_log_read_goes_on_where_the_page_before_ended(void **state)
-{
-    struct place *p = *state;
-    uint8_t raw[8];
-    struct buffer value;
-    char *large = mem_alloc(100 * 1024 + 1);
-    memset(large, 'v', 100 * 1024);
-    large[100 * 1024] = '\0';
-    for (uint64_t i = 0; i < 5; i++)
-        check_index(p, kit_append(large), OUTCOME_OK, i);
-    struct wire_page page = paged(p, read_op(raw, 1), &value);
-    assert_int_equal(page.items.count, 2);
-    assert_int_equal(page.next.len, 9);
-    const uint64_t next = be64_get(page.next.data + 1);
-    assert_int_equal(next, 3);
-    buffer_free(&value);
-    page = paged(p, read_op(raw, next), &value);
-    assert_int_equal(page.items.count, 2);
-    assert_int_equal(page.next.len, 0);
-    buffer_free(&value);
-    free(large);
-}
-
-static void test_app_log_lines_in_any_order_land_in_line_order(void **state)
-{
-    struct line l;
-    check_index(*state, kit_append("before"), OUTCOME_OK, 0);
-    check_index(*state, line_op(&l, 1, 2, 4, "c"), OUTCOME_OK, 3);
-    check_index(*state, kit_append("after"), OUTCOME_OK, 5);
-    check_index(*state, line_op(&l, 1, 0, 4, "a"), OUTCOME_OK, 1);
-    check_index(*state, line_op(&l, 1, 3, 4, "d"), OUTCOME_OK, 4);
-    check_index(*state, line_op(&l, 1, 1, 4, "b"), OUTCOME_OK, 2);
-    check_records(*state, 0, "0:before 1:a 2:b 3:c 4:d 5:after ");
-}
-
-static void test_app_log_same_line_again_is_ok_and_writes_nothing(void **state)
-{
-    struct line l;
-    check_index(*state, line_op(&l, 1, 0, 2, "a"), OUTCOME_OK, 0);
-    check_index(*state, line_op(&l, 1, 0, 2, "a"), OUTCOME_OK, 0);
-    check_records(*state, 0, "0:a ");
-}
-
-static void test_app_log_same_line_with_another_record_is_negative_and_keeps_the_first(void **state)
-{
-    struct line l;
-    check_index(*state, line_op(&l, 1, 1, 2, "a"), OUTCOME_OK, 1);
-    check_index(*state, line_op(&l, 1, 1, 2, "b"), OUTCOME_NEGATIVE, 1);
-    check_records(*state, 0, "1:a ");
-}
-
-static void test_app_log_same_file_with_another_count_is_refused(void **state)
-{
-    struct line l;
-    check_index(*state, line_op(&l, 1, 0, 2, "a"), OUTCOME_OK, 0);
-    check(*state, line_op(&l, 1, 1, 3, "b"), OUTCOME_REFUSED, "");
-    check(*state, line_op(&l, 1, 0, 1, "a"), OUTCOME_REFUSED, "");
-    check_index(*state, kit_append("next"), OUTCOME_OK, 2);
-    check_records(*state, 0, "0:a 2:next ");
-}
-
-static void test_app_log_same_file_of_another_client_is_another_file(void **state)
-{
-    struct place *p = *state;
-    struct line l;
-    check_index(p, line_op(&l, 1, 0, 2, "mine"), OUTCOME_OK, 0);
-    p->context.client.bytes[31] = 1;
-    check_index(p, line_op(&l, 1, 0, 2, "theirs"), OUTCOME_OK, 2);
-    check_index(p, line_op(&l, 1, 0, 2, "theirs"), OUTCOME_OK, 2);
-    check_records(p, 0, "0:mine 2:theirs ");
-}
-
-static void test_app_log_another_digest_is_another_file(void **state)
-{
-    struct line l;
-    check_index(*state, line_op(&l, 1, 0, 2, "a"), OUTCOME_OK, 0);
-    check_index(*state, line_op(&l, 2, 0, 2, "b"), OUTCOME_OK, 2);
-}
-
-/* Sets the next free index. */
-static void set_next(struct place *p, uint64_t next)
-{
-    struct app_state at = {.state = p->state, .app = APP_LOG};
-    uint8_t raw[8];
-    be64_put(raw, next);
-    app_put(&at, bytes_of_text("n"), bytes_of(raw, sizeof raw));
-    state_accept(p->state);
-}
-
-static void test_app_log_append_past_the_last_index_is_refused(void **state)
-{
-    set_next(*state, SEQ_MAX - 1);
-    check_index(*state, kit_append("last"), OUTCOME_OK, SEQ_MAX - 1);
-    check(*state, kit_append("over"), OUTCOME_REFUSED, "");
-}
-
-static void test_app_log_file_past_the_last_index_is_refused(void **state)
-{
-    struct line l;
-    set_next(*state, SEQ_MAX - 2);
-    check(*state, line_op(&l, 1, 0, 3, "a"), OUTCOME_REFUSED, "");
-    check_index(*state, line_op(&l, 2, 1, 2, "b"), OUTCOME_OK, SEQ_MAX - 1);
-    check(*state, line_op(&l, 3, 0, 1, "c"), OUTCOME_REFUSED, "");
-}
-
-#define PLACE_TEST(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
+#define PLACE_TEST(f) cmocka_unit_test_setup_teardown(f, app_place_setup, app_place_teardown)
 
 int main(void)
 {
@@ -873,23 +528,6 @@ int main(void)
         PLACE_TEST(test_app_kv_list_gives_an_item_larger_than_a_page_alone),
         PLACE_TEST(test_app_kv_list_gives_the_largest_value_between_the_longest_keys),
         PLACE_TEST(test_app_page_of_an_item_over_the_result_limit_is_refused),
-        cmocka_unit_test(test_app_log_check_of_unknown_verb_or_argument_count_is_refused),
-        cmocka_unit_test(test_app_log_check_of_argument_of_wrong_size_is_refused),
-        cmocka_unit_test(test_app_log_check_of_line_at_or_above_count_is_refused),
-        cmocka_unit_test(test_app_log_check_of_more_lines_than_the_limit_is_refused),
-        cmocka_unit_test(test_app_log_writes_are_both_appends),
-        PLACE_TEST(test_app_log_query_of_an_append_is_refused),
-        PLACE_TEST(test_app_log_append_gives_rising_indexes_from_0),
-        PLACE_TEST(test_app_log_read_past_the_end_is_an_empty_page),
-        PLACE_TEST(test_app_log_read_goes_on_where_the_page_before_ended),
-        PLACE_TEST(test_app_log_lines_in_any_order_land_in_line_order),
-        PLACE_TEST(test_app_log_same_line_again_is_ok_and_writes_nothing),
-        PLACE_TEST(test_app_log_same_line_with_another_record_is_negative_and_keeps_the_first),
-        PLACE_TEST(test_app_log_same_file_with_another_count_is_refused),
-        PLACE_TEST(test_app_log_same_file_of_another_client_is_another_file),
-        PLACE_TEST(test_app_log_another_digest_is_another_file),
-        PLACE_TEST(test_app_log_append_past_the_last_index_is_refused),
-        PLACE_TEST(test_app_log_file_past_the_last_index_is_refused),
     };
     return cmocka_run_group_tests_name("app", tests, NULL, NULL);
 }
