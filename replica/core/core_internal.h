@@ -149,6 +149,7 @@ struct core {
     uint32_t fetch_first; /* who is looked at first for the next fetch: sources rotate (rule 26) */
     uint32_t fetch_peer;  /* whom we asked for blocks; UINT32_MAX: nobody */
     uint64_t fetch_us;
+    uint64_t fetch_checkpoint; /* the checkpoint whose certificate was asked for last, while the window is full */
     uint64_t fetch_until; /* highest sequence asked for */
     struct digest *leaf_space; /* batch_requests_max leaves while a batch is built */
     struct core_effects *effects; /* of the step in progress */

@@ -180,12 +180,48 @@ static bool left_behind(struct core *c, uint64_t next)
     return c->now_us - c->behind_us >= c->config.resend_us * 2;
 }
 
+static void ask_for_blocks(struct core *c, uint32_t peer, uint64_t seq, uint64_t count)
+{
+    struct wire_fetch m = {.epoch = c->config.group.epoch,
+                           .sender = c->config.self,
+                           .kind = DATA_KIND_BLOCK,
+                           .view = c->view,
+                           .seq = seq,
+                           .count = count};
+    c->fetch_peer = peer;
+    c->fetch_first = peer;
+    c->fetch_us = c->now_us;
+    core_send(c, peer, &wire_record_fetch, &m, 0, false);
+}
+
+/* The window is full, and the others have collected the CHECKPOINTs that would move it: their certificates come with the
+ * blocks of those sequences. A peer holds at least one of two in a row. */
+static void fetch_checkpoint(struct core *c)
+{
+    const uint32_t count = c->config.group.quorum.replica_count;
+    if (c->fetch_peer != UINT32_MAX) return; /* an answer is on its way */
+    for (uint32_t k = 0; k < count; k++) {
+        const uint32_t id = (c->fetch_first + k) % count;
+        const struct core_peer *p = &c->peers[id];
+        if (id == c->config.self || !p->heard || p->stable <= c->low + WINDOW_BATCHES) continue;
+        const uint64_t last = c->low + WINDOW_BATCHES;
+        c->fetch_checkpoint = c->fetch_checkpoint == last ? last - CHECKPOINT_INTERVAL : last;
+        c->fetch_until = last;
+        ask_for_blocks(c, id, c->fetch_checkpoint, 1);
+        return;
+    }
+}
+
 /* Asks one peer that says it has them for the blocks after ours, when votes alone no longer bring us on. */
 void core_fetch_blocks(struct core *c)
 {
     const uint64_t next = c->handed + 1;
     if (c->fetch_peer != UINT32_MAX && c->executed < c->fetch_until) return; /* an answer is on its way */
-    if (next > c->low + WINDOW_BATCHES || c->stable_token != 0) return;      /* first a stable checkpoint */
+    if (c->stable_token != 0) return; /* first a stable checkpoint */
+    if (next > c->low + WINDOW_BATCHES) {
+        fetch_checkpoint(c);
+        return;
+    }
     const struct core_slot *s = core_slot_const(c, next);
     const bool behind = left_behind(c, next);
     const uint32_t count = c->config.group.quorum.replica_count;
@@ -204,17 +240,8 @@ void core_fetch_blocks(struct core *c)
     uint64_t last = c->peers[best].executed;
     if (last > c->low + WINDOW_BATCHES) last = c->low + WINDOW_BATCHES;
     if (last - next >= CORE_FETCH_BLOCKS_MAX) last = next + CORE_FETCH_BLOCKS_MAX - 1;
-    struct wire_fetch m = {.epoch = c->config.group.epoch,
-                           .sender = c->config.self,
-                           .kind = DATA_KIND_BLOCK,
-                           .view = c->view,
-                           .seq = next,
-                           .count = last - next + 1};
-    c->fetch_peer = best;
-    c->fetch_first = best;
-    c->fetch_us = c->now_us;
     c->fetch_until = last;
-    core_send(c, best, &wire_record_fetch, &m, 0, false);
+    ask_for_blocks(c, best, next, last - next + 1);
 }
 
 const char *core_on_fetch(struct core *c, const struct wire_fetch *m, uint32_t from)

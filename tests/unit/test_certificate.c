@@ -342,8 +342,8 @@ static void test_certificate_signing_digest_is_tag_group_and_signed_part(void **
     (void)state;
     static const uint8_t part[] = {1, 2, 3};
     const struct digest group = {{9}};
-    const struct digest want = tagged("pbft/1/message", group.bytes, DIGEST_BYTES, part, sizeof part);
     const struct digest got = wire_signing_digest(&group, bytes_of(part, sizeof part));
+    const struct digest want = tagged("pbft/1/message", group.bytes, DIGEST_BYTES, part, sizeof part);
     assert_memory_equal(got.bytes, want.bytes, DIGEST_BYTES);
 }
 
@@ -379,8 +379,8 @@ static void test_certificate_batch_digest_is_time_count_and_root(void **state)
         be64_put(numbers, 77);
         be64_put(numbers + 8, count);
         const struct digest top = merkle_root(leaves, count);
-        const struct digest want = tagged("pbft/1/batch", numbers, 16, top.bytes, DIGEST_BYTES);
         const struct digest got = batch_digest(77, leaves, count);
+        const struct digest want = tagged("pbft/1/batch", numbers, 16, top.bytes, DIGEST_BYTES);
         assert_memory_equal(got.bytes, want.bytes, DIGEST_BYTES);
     }
 }

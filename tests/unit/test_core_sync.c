@@ -735,19 +735,58 @@ static void test_proof_with_a_wrong_signature_counts_as_absent(void **state)
     solo_close(&s);
 }
 
-static void test_nothing_fetched_beyond_a_full_window(void **state)
+/* The window is full, and the others have gone on and collected the CHECKPOINTs of it: only a block brings the certificate.
+ * Found by a backup that crashed with its window full: it never moved again. */
+static void test_full_window_fetches_the_certificate_that_moves_it(void **state)
 {
     struct solo s;
-    const struct digest header = solo_header(2 * L);
-    const struct digest root = solo_root(2 * L);
+    const struct digest far_header = solo_header(2 * L);
+    const struct digest far_root = solo_root(2 * L);
+    const struct digest header = solo_header(K);
+    const struct digest root = solo_root(K);
     (void)state;
     solo_ready(&s, 4, 1);
-    struct blob *proof = fixture_checkpoint(s.group, 2 * L, &header, &root, 0xd);
+    struct blob *far = fixture_checkpoint(s.group, 2 * L, &far_header, &far_root, 0xd);
+    struct blob *proof = fixture_checkpoint(s.group, K, &header, &root, 0xd);
     solo_run_to(&s, L);
     (void)solo_all_persisted(&s);
-    assert_null(solo_status(&s, 2, 2 * L, proof));
-    assert_null(fetch_of(&s, DATA_KIND_BLOCK)); /* first a stable checkpoint */
+    assert_null(solo_status(&s, 2, 2 * L, far));
+    const struct core_effect *e = fetch_of(&s, DATA_KIND_BLOCK);
+    assert_non_null(e);
+    assert_int_equal(solo_message(e).fetch.seq, L); /* what this replica has executed, for what came with it */
+    assert_int_equal(solo_message(e).fetch.count, 1);
+    assert_null(solo_status(&s, 3, 2 * L, far));
+    assert_null(fetch_of(&s, DATA_KIND_BLOCK)); /* an answer is on its way */
+    (void)solo_tick(&s, PATIENCE_US);
+    e = fetch_of(&s, DATA_KIND_BLOCK); /* a peer that moved by two checkpoints at once has only the other one */
+    assert_non_null(e);
+    assert_int_equal(solo_message(e).fetch.seq, K);
+    struct solo_batch b = solo_batch_make(&s, K);
+    (void)solo_block(&s, 2, K, &b, proof);
+    assert_non_null(solo_persist(&s, CORE_PERSIST_STABLE));
+    (void)solo_all_persisted(&s);
+    assert_int_equal(core_summary(s.core).low, K);
+    (void)solo_tick(&s, SOLO_RESEND_US);
+    e = fetch_of(&s, DATA_KIND_BLOCK);
+    assert_non_null(e);
+    assert_int_equal(solo_message(e).fetch.seq, L + 1);
+    solo_batch_free(&b);
+    blob_release(far);
     blob_release(proof);
+    solo_close(&s);
+}
+
+static void test_full_window_fetches_nothing_from_who_has_not_collected_it(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    solo_run_to(&s, L);
+    (void)solo_all_persisted(&s);
+    assert_null(solo_status(&s, 2, 2 * L, NULL)); /* a claim without proof (rule 5) */
+    assert_null(solo_status(&s, 3, L, NULL));
+    (void)solo_tick(&s, PATIENCE_US);
+    assert_null(fetch_of(&s, DATA_KIND_BLOCK)); /* CHECKPOINTs are sent again on STATUS */
     solo_close(&s);
 }
 
@@ -814,7 +853,8 @@ int main(void)
         cmocka_unit_test(test_source_that_is_silent_is_left_for_the_next),
         cmocka_unit_test(test_claims_of_one_peer_are_capped_and_do_not_stall),
         cmocka_unit_test(test_proof_with_a_wrong_signature_counts_as_absent),
-        cmocka_unit_test(test_nothing_fetched_beyond_a_full_window),
+        cmocka_unit_test(test_full_window_fetches_the_certificate_that_moves_it),
+        cmocka_unit_test(test_full_window_fetches_nothing_from_who_has_not_collected_it),
         cmocka_unit_test(test_dump_is_canonical_and_shows_slots),
     };
     return cmocka_run_group_tests_name("core_sync", tests, NULL, NULL);

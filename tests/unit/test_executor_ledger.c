@@ -304,6 +304,26 @@ static void test_executor_init_on_a_failing_store_gives_its_error(void **state)
     kv_store_close(&f->base);
 }
 
+/* Whichever of its reads fails. */
+static void test_executor_open_on_a_failing_store_gives_its_error(void **state)
+{
+    struct executor_room *r = *state;
+    struct failing_store *f = failing_store_new(STATE_TABLE_COUNT);
+    struct executor *e = NULL;
+    struct err error = {.code = ERR_IO};
+    int reads = 0;
+    assert_int_equal(executor_init(&f->base, r->kit->group).code, ERR_NONE);
+    while (error.code == ERR_IO) {
+        assert_null(e);
+        atomic_store(&f->reads_left, reads++);
+        error = executor_open(&f->base, r->kit->group, &e);
+    }
+    assert_int_equal(error.code, ERR_NONE);
+    assert_true(reads > 2 + (int)KIT_CLIENT_COUNT); /* the root, the meta record, each window */
+    executor_close(e);
+    kv_store_close(&f->base);
+}
+
 /* Opens a store after one item of it was replaced (value.data NULL: deleted), and gives the code. */
 static enum err_code open_changed(const struct executor_room *r, uint32_t table, struct bytes key, struct bytes value)
 {
@@ -447,6 +467,7 @@ int main(void)
         ROOM_TEST(test_executor_more_checkpoints_than_can_wait_is_no_space),
         ROOM_TEST(test_executor_failing_read_ends_the_batch_with_the_fault),
         ROOM_TEST(test_executor_init_on_a_failing_store_gives_its_error),
+        ROOM_TEST(test_executor_open_on_a_failing_store_gives_its_error),
         ROOM_TEST(test_executor_open_on_an_empty_store_is_corrupt),
         ROOM_TEST(test_executor_open_with_a_damaged_meta_record_is_corrupt),
         ROOM_TEST(test_executor_init_registers_the_clients_of_the_group_and_nothing_else),

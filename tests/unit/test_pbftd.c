@@ -430,9 +430,7 @@ static void test_hangup_reads_log_level_again(void **state)
     write_level("debug");
     live_replica_signal(&warm, 0, SIGHUP);
     live_log_wait(&warm, 0, "event=config.reloaded", 1);
-    struct raw_peer *p = live_peer_client(&warm, 0, 0);
-    raw_peer_free(p);
-    live_log_wait(&warm, 0, "level=debug", 1);
+    LIVE_UNTIL_LOGGED(&warm, 0, "level=debug", raw_peer_free(live_peer_client(&warm, 0, 0)));
     write_level("info");
     live_replica_signal(&warm, 0, SIGHUP);
     live_log_wait(&warm, 0, "event=config.reloaded", 2);

@@ -1,127 +1,21 @@
-/* test_storage_steps.c - the storage and execution threads one step at a time: what goes into one sync, how long a
- * block waits, what a full disk holds back.
- *
- * The worker and the clock of this program are stand-ins (they take the place of replica/run/worker.c and base/clock.c
- * when it is linked): a step is run when the test says so, and time passes when the test says so. With real threads:
- * test_storage.c.
+/* test_storage_steps.c - the storage thread one step at a time: what goes into one sync, how long a block waits, what a
+ * full disk holds back, what is read. With real threads: test_storage.c.
  */
-#include "replica/run/execution.h"
 #include "replica/run/storage.h"
 
-#include "base/clock.h"
 #include "base/log.h"
+#include "tests/fixture/ends_process.h"
 #include "tests/fixture/failing_store.h"
 #include "tests/fixture/ledger_kit.h"
+#include "tests/fixture/stand_in_worker.h"
 
-#include <fcntl.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
-
-/* ---- the stand-ins ---- */
-
-static uint64_t now_us = 1;
-
-uint64_t clock_monotonic_us(void)
-{
-    return now_us;
-}
-
-uint64_t clock_wall_ms(void)
-{
-    return 1700000000000;
-}
-
-struct worker {
-    worker_run run;
-    void *context;
-    struct worker_job *waiting;
-    struct worker_job **waiting_end;
-    struct worker_job *done;
-    struct worker_job **done_end;
-};
-
-static struct worker *the_worker; /* of the thread started last */
-
-struct err worker_start(const char *name, worker_run run, void *context, void (*notify)(void *context),
-                        void *notify_context, struct worker **out)
-{
-    struct worker *w = mem_zero(1, sizeof *w);
-    (void)name;
-    (void)notify;
-    (void)notify_context;
-    w->run = run;
-    w->context = context;
-    w->waiting_end = &w->waiting;
-    w->done_end = &w->done;
-    the_worker = w;
-    *out = w;
-    return err_none();
-}
-
-static void push(struct worker_job ***end, struct worker_job *job)
-{
-    job->next = NULL;
-    **end = job;
-    *end = &job->next;
-}
-
-void worker_submit(struct worker *w, struct worker_job *job)
-{
-    push(&w->waiting_end, job);
-}
-
-void worker_done(struct worker *w, struct worker_job *job)
-{
-    push(&w->done_end, job);
-}
-
-struct worker_job *worker_take_done(struct worker *w)
-{
-    struct worker_job *job = w->done;
-    if (job == NULL) return NULL;
-    w->done = job->next;
-    if (w->done == NULL) w->done_end = &w->done;
-    return job;
-}
-
-uint32_t worker_waiting(struct worker *w)
-{
-    uint32_t count = 0;
-    for (const struct worker_job *j = w->waiting; j != NULL; j = j->next)
-        count++;
-    return count;
-}
-
-/* Gives all that waits to the thread at once; how long it then wants to sleep at most. */
-static uint32_t step(void)
-{
-    struct worker_job *chain = the_worker->waiting;
-    uint32_t wait_ms = 0;
-    the_worker->waiting = NULL;
-    the_worker->waiting_end = &the_worker->waiting;
-    the_worker->run(the_worker->context, chain, &wait_ms);
-    return wait_ms;
-}
-
-void worker_stop(struct worker *w)
-{
-    (void)w;
-    if (the_worker->waiting != NULL) (void)step();
-}
-
-void worker_free(struct worker *w)
-{
-    free(w);
-}
 
 /* ---- a storage thread over a store that fails when told to ---- */
 
@@ -133,7 +27,6 @@ struct room {
     struct kv_store *state;
     struct executor *executor;
     struct storage *storage;
-    struct execution *execution;
     uint64_t token;
 };
 
@@ -142,22 +35,16 @@ static void no_notify(void *context)
     (void)context;
 }
 
-static struct room *room_new(void)
+static int room_setup(void **state)
 {
     struct room *r = mem_zero(1, sizeof *r);
+    *state = r;
     r->kit = kit_new(4, KIT_FAST);
     r->signer = kit_reply_signer(r->kit, 1);
     r->failing = failing_store_new(LOG_TABLE_COUNT);
     r->log = &r->failing->base;
     r->executor = kit_executor_new(r->kit, &r->state);
     log_set_level(LOG_LEVEL_ERROR);
-    return r;
-}
-
-static int storage_setup(void **state)
-{
-    struct room *r = room_new();
-    *state = r;
     const struct err e = storage_start(r->log, &r->signer, no_notify, NULL, &r->storage);
     return err_is(&e) ? -1 : 0;
 }
@@ -165,9 +52,8 @@ static int storage_setup(void **state)
 static int room_teardown(void **state)
 {
     struct room *r = *state;
-    if (r->storage != NULL) storage_stop(r->storage);
+    storage_stop(r->storage);
     storage_free(r->storage);
-    execution_free(r->execution);
     executor_close(r->executor);
     kv_store_close(r->state);
     kv_store_close(r->log);
@@ -449,32 +335,16 @@ static void test_storage_steps_freed_on_a_full_disk_frees_the_jobs(void **state)
 
 /* ---- failures that end the process ---- */
 
-/* True when body ends its process by abort. */
-static bool ends_process(void (*body)(struct room *r), struct room *r)
+static void persist_and_step(void *context)
 {
-    int status = 0;
-    const pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        const struct rlimit no_core = {0, 0};
-        (void)setrlimit(RLIMIT_CORE, &no_core);
-        (void)signal(SIGABRT, SIG_DFL);
-        (void)dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
-        body(r);
-        _exit(0);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
-}
-
-static void persist_and_step(struct room *r)
-{
+    struct room *r = context;
     persist(r, CORE_PERSIST_START, 1);
     (void)step();
 }
 
-static void stable_and_step(struct room *r)
+static void stable_and_step(void *context)
 {
+    struct room *r = context;
     persist_stable(r, 128);
     (void)step();
 }
@@ -585,6 +455,25 @@ static void test_storage_steps_read_block_is_a_data_message_that_proves_itself(v
     }
 }
 
+/* A batch that went to disk with its certificate is not written again with its block. */
+static void test_storage_steps_block_without_its_batch_has_the_one_of_its_certificate(void **state)
+{
+    struct room *r = *state;
+    persist_slot(r, CORE_PERSIST_PREPARED, 1);
+    struct storage_job *block = next_block_job(r);
+    blob_release(block->batch);
+    block->batch = NULL;
+    storage_submit(r->storage, block);
+    (void)step();
+    (void)done_from(r, 0);
+    struct msg_verified m;
+    struct storage_job *j = read_blocks(r, 1, 1);
+    assert_int_equal(j->out_count, 1);
+    assert_null(msg_verify(&r->kit->wire, kit_checker(r->kit), blob_retain(j->out[0]), &m));
+    msg_verified_release(&m);
+    storage_job_free(j);
+}
+
 static struct storage_job *read_answer(struct room *r, uint64_t seq, uint64_t first_index, uint32_t count)
 {
     struct storage_job *j = mem_zero(1, sizeof *j);
@@ -639,291 +528,7 @@ static void test_storage_steps_read_answer_is_the_reply_with_these_entries(void 
     storage_job_free(j);
 }
 
-/* ---- the execution thread ---- */
-
-static int execution_setup(void **state)
-{
-    struct room *r = room_new();
-    struct err e = err_none();
-    *state = r;
-    /* the state on a store that fails when told to */
-    executor_close(r->executor);
-    kv_store_close(r->state);
-    kv_store_close(r->log);
-    r->failing = failing_store_new(STATE_TABLE_COUNT);
-    r->state = &r->failing->base;
-    r->log = kv_store_new_memory(LOG_TABLE_COUNT);
-    e = executor_init(r->state, r->kit->group);
-    if (!err_is(&e)) e = executor_open(r->state, r->kit->group, &r->executor);
-    if (!err_is(&e)) e = execution_start(r->executor, &r->signer, no_notify, NULL, &r->execution);
-    return err_is(&e) ? -1 : 0;
-}
-
-static struct execution_job *batch_job(struct room *r, uint64_t seq)
-{
-    struct execution_job *j = mem_zero(1, sizeof *j);
-    j->kind = EXECUTION_BATCH;
-    j->seq = seq;
-    j->view = 5;
-    j->batch = kit_ledger_batch(r->kit, seq, &j->digest);
-    execution_submit(r->execution, j);
-    return j;
-}
-
-static struct execution_job *fold_job(struct room *r, uint64_t seq)
-{
-    struct execution_job *j = mem_zero(1, sizeof *j);
-    j->kind = EXECUTION_FOLD;
-    j->seq = seq;
-    execution_submit(r->execution, j);
-    return j;
-}
-
-static struct execution_job *query_job(struct room *r, const struct kit_op *op)
-{
-    struct execution_job *j = mem_zero(1, sizeof *j);
-    struct buffer space = {0};
-    const struct wire_query m = {.number = 1, .operation = kit_operation(op, &space)};
-    j->kind = EXECUTION_QUERY;
-    j->query = wire_encode_blob(&wire_record_query, &m);
-    buffer_free(&space);
-    execution_submit(r->execution, j);
-    return j;
-}
-
-/* Takes back one job, which must be this one. */
-static void taken(struct room *r, struct execution_job *j)
-{
-    assert_ptr_equal(execution_take_done(r->execution), j);
-}
-
-static void test_execution_steps_batches_come_back_in_order_with_their_blocks(void **state)
-{
-    struct room *r = *state;
-    struct execution_job *jobs[20];
-    for (uint64_t seq = 1; seq <= 20; seq++)
-        jobs[seq - 1] = batch_job(r, seq);
-    assert_int_equal(step(), 0);
-    for (uint64_t seq = 1; seq <= 20; seq++) {
-        taken(r, jobs[seq - 1]);
-        assert_int_equal(jobs[seq - 1]->block->header.seq, seq);
-        execution_job_free(jobs[seq - 1]);
-    }
-    assert_null(execution_take_done(r->execution));
-}
-
-static void test_execution_steps_batch_gives_each_client_one_reply_and_its_settled_sequences(void **state)
-{
-    struct room *r = *state;
-    struct execution_job *j = mem_zero(1, sizeof *j);
-    const struct kit_op op = kit_append("x");
-    struct blob *requests[] = {kit_request(r->kit, KIT_OTHER, 1, KIT_EXPIRY, &op, 1),
-                               kit_request(r->kit, KIT_WRITER, 2, KIT_EXPIRY, &op, 1),
-                               kit_request(r->kit, KIT_STRANGER, 1, KIT_EXPIRY, &op, 1),
-                               kit_request(r->kit, KIT_OTHER, 2, KIT_EXPIRY, &op, 1),
-                               kit_request(r->kit, KIT_WRITER, 900, KIT_EXPIRY, &op, 1),
-                               kit_request(r->kit, KIT_OTHER, 2, KIT_EXPIRY, &op, 1)};
-    j->kind = EXECUTION_BATCH;
-    j->seq = 1;
-    j->view = 5;
-    j->batch = kit_batch(1, requests, 6, &j->digest);
-    execution_submit(r->execution, j);
-    (void)step();
-    taken(r, j);
-    /* the stranger and the one outside its window settle nothing; the duplicate is settled all the same */
-    static const struct core_settled settled[] = {{KIT_OTHER, 1}, {KIT_WRITER, 2}, {KIT_OTHER, 2}, {KIT_OTHER, 2}};
-    assert_int_equal(j->settled_count, 4);
-    for (uint32_t i = 0; i < 4; i++) {
-        assert_int_equal(j->settled[i].client, settled[i].client);
-        assert_int_equal(j->settled[i].seq, settled[i].seq);
-    }
-    static const uint32_t want[][2] = {{KIT_WRITER, 1}, {KIT_OTHER, 2}};
-    assert_int_equal(j->reply_count, 2);
-    for (uint32_t i = 0; i < 2; i++) {
-        struct wire_message m;
-        assert_int_equal(j->replies[i].client, want[i][0]);
-        assert_null(wire_decode(blob_bytes(j->replies[i].bytes), &m));
-        assert_int_equal(m.reply.entries.count, want[i][1]);
-        assert_int_equal(m.reply.view, 5);
-        assert_int_equal(m.reply.sender, 1);
-    }
-    execution_job_free(j);
-}
-
-static void test_execution_steps_null_batch_gives_no_reply(void **state)
-{
-    struct room *r = *state;
-    struct execution_job *j = mem_zero(1, sizeof *j);
-    j->kind = EXECUTION_BATCH;
-    j->seq = 1;
-    j->batch = kit_batch(1, NULL, 0, &j->digest);
-    execution_submit(r->execution, j);
-    (void)step();
-    taken(r, j);
-    assert_int_equal(j->reply_count, 0);
-    assert_int_equal(j->settled_count, 0);
-    execution_job_free(j);
-}
-
-static void test_execution_steps_query_is_answered_from_the_batches_before_it(void **state)
-{
-    struct room *r = *state;
-    const struct kit_op get = kit_kv(APP_KV_GET, "key-1", NULL, NULL);
-    const struct kit_op put = kit_kv(APP_KV_PUT, "key-1", "x", NULL);
-    struct execution_job *before = query_job(r, &get);
-    struct execution_job *batch = batch_job(r, 1);
-    struct execution_job *after = query_job(r, &get);
-    struct execution_job *wrong = query_job(r, &put);
-    (void)step();
-    taken(r, before);
-    taken(r, batch);
-    taken(r, after);
-    taken(r, wrong);
-    assert_int_equal(before->outcome, OUTCOME_NEGATIVE);
-    assert_int_equal(before->executed, 0);
-    assert_int_equal(after->outcome, OUTCOME_OK);
-    assert_int_equal(after->executed, 1);
-    assert_true(bytes_equal(bytes_of(after->value.data, after->value.len), bytes_of_text("value-1")));
-    assert_int_equal(wrong->outcome, OUTCOME_REFUSED);
-    execution_job_free(before);
-    execution_job_free(batch);
-    execution_job_free(after);
-    execution_job_free(wrong);
-}
-
-static void test_execution_steps_find_gives_verdict_and_slot(void **state)
-{
-    struct room *r = *state;
-    struct execution_job *batch = batch_job(r, 1);
-    (void)step();
-    taken(r, batch);
-    const struct digest transaction = batch->block->requests[0].transaction;
-    const struct digest other = {{9}};
-    const struct {
-        uint32_t client;
-        uint64_t seq;
-        const struct digest *transaction;
-        enum window_verdict want;
-    } cases[] = {{KIT_WRITER, 1, &transaction, WINDOW_SAME},   {KIT_WRITER, 1, &other, WINDOW_OTHER},
-                 {KIT_WRITER, 2, &transaction, WINDOW_NEW},    {KIT_WRITER, 999, &transaction, WINDOW_OUTSIDE},
-                 {KIT_OTHER, 1, &transaction, WINDOW_NEW},     {KIT_CLIENT_COUNT, 1, &transaction, WINDOW_OUTSIDE},
-                 {UINT32_MAX, 1, &transaction, WINDOW_OUTSIDE}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct execution_job *j = mem_zero(1, sizeof *j);
-        j->kind = EXECUTION_FIND;
-        j->client = cases[i].client;
-        j->seq = cases[i].seq;
-        j->transaction = *cases[i].transaction;
-        execution_submit(r->execution, j);
-        (void)step();
-        taken(r, j);
-        assert_int_equal(j->verdict, cases[i].want);
-        assert_int_equal(j->slot.block, cases[i].want == WINDOW_SAME ? 1 : 0);
-        execution_job_free(j);
-    }
-    execution_job_free(batch);
-}
-
-static void free_all_done(struct room *r)
-{
-    struct execution_job *j;
-    while ((j = execution_take_done(r->execution)) != NULL)
-        execution_job_free(j);
-}
-
-static void test_execution_steps_fold_on_a_full_disk_is_tried_again_by_itself(void **state)
-{
-    struct room *r = *state;
-    for (uint64_t seq = 1; seq <= CHECKPOINT_INTERVAL; seq++)
-        (void)batch_job(r, seq);
-    (void)step();
-    free_all_done(r);
-    atomic_store(&r->failing->apply_fails, ERR_NO_SPACE);
-    struct execution_job *fold = fold_job(r, CHECKPOINT_INTERVAL);
-    assert_int_equal(step(), 1000);
-    taken(r, fold);
-    execution_job_free(fold);
-    assert_int_equal(executor_base(r->executor), 0);
-    assert_int_equal(step(), 1000);
-    atomic_store(&r->failing->apply_fails, ERR_NONE);
-    assert_int_equal(step(), 0);
-    assert_int_equal(executor_base(r->executor), CHECKPOINT_INTERVAL);
-}
-
-/* With the disk full for too long the process ended in a CHECK; now batches wait and queries are answered. */
-static void test_execution_steps_full_disk_holds_batches_back_and_answers_queries(void **state)
-{
-    struct room *r = *state;
-    const uint64_t last = STATE_LAYERS_MAX * CHECKPOINT_INTERVAL;
-    const struct kit_op get = kit_kv(APP_KV_GET, "key-1", NULL, NULL);
-    for (uint64_t seq = 1; seq < last; seq++)
-        (void)batch_job(r, seq);
-    (void)fold_job(r, 2 * CHECKPOINT_INTERVAL);
-    atomic_store(&r->failing->apply_fails, ERR_NO_SPACE);
-    assert_int_equal(step(), 1000);
-    free_all_done(r);
-    struct execution_job *held[] = {batch_job(r, last), batch_job(r, last + 1)};
-    struct execution_job *query = query_job(r, &get);
-    assert_int_equal(step(), 1000);
-    taken(r, query);
-    assert_int_equal(query->executed, last - 1);
-    execution_job_free(query);
-    assert_null(execution_take_done(r->execution));
-    atomic_store(&r->failing->apply_fails, ERR_NONE);
-    assert_int_equal(step(), 0);
-    taken(r, held[0]);
-    taken(r, held[1]);
-    assert_true(held[0]->block->checkpoint);
-    assert_int_equal(held[1]->block->header.seq, last + 1);
-    execution_job_free(held[0]);
-    execution_job_free(held[1]);
-    assert_int_equal(executor_base(r->executor), 2 * CHECKPOINT_INTERVAL);
-}
-
-static void test_execution_steps_freed_with_batches_held_back_frees_them(void **state)
-{
-    struct room *r = *state;
-    const uint64_t last = STATE_LAYERS_MAX * CHECKPOINT_INTERVAL;
-    for (uint64_t seq = 1; seq <= last + 1; seq++)
-        (void)batch_job(r, seq);
-    (void)step();
-    free_all_done(r);
-    assert_int_equal(executor_executed(r->executor), last - 1);
-}
-
-static void batch_and_step(struct room *r)
-{
-    (void)batch_job(r, executor_executed(r->executor) + 1);
-    (void)step();
-}
-
-static void batch_and_step_unreadable(struct room *r)
-{
-    atomic_store(&r->failing->reads_fail, true);
-    batch_and_step(r);
-}
-
-static void fold_and_step(struct room *r)
-{
-    (void)fold_job(r, CHECKPOINT_INTERVAL);
-    (void)step();
-}
-
-static void test_execution_steps_failing_state_ends_the_process(void **state)
-{
-    struct room *r = *state;
-    assert_false(ends_process(batch_and_step, r));
-    assert_true(ends_process(batch_and_step_unreadable, r)); /* an append reads the next index */
-    while (executor_executed(r->executor) < CHECKPOINT_INTERVAL)
-        batch_and_step(r);
-    free_all_done(r);
-    assert_false(ends_process(fold_and_step, r));
-    atomic_store(&r->failing->apply_fails, ERR_IO);
-    assert_true(ends_process(fold_and_step, r));
-}
-
-#define STORAGE_TEST(f) cmocka_unit_test_setup_teardown(f, storage_setup, room_teardown)
-#define EXECUTION_TEST(f) cmocka_unit_test_setup_teardown(f, execution_setup, room_teardown)
+#define STORAGE_TEST(f) cmocka_unit_test_setup_teardown(f, room_setup, room_teardown)
 
 int main(void)
 {
@@ -945,17 +550,9 @@ int main(void)
         STORAGE_TEST(test_storage_steps_read_gives_no_more_blocks_than_one_fetch_asks_for),
         STORAGE_TEST(test_storage_steps_read_ends_an_answer_that_gets_too_large),
         STORAGE_TEST(test_storage_steps_read_block_is_a_data_message_that_proves_itself),
+        STORAGE_TEST(test_storage_steps_block_without_its_batch_has_the_one_of_its_certificate),
         STORAGE_TEST(test_storage_steps_read_answer_outside_the_ledger_is_nothing),
         STORAGE_TEST(test_storage_steps_read_answer_is_the_reply_with_these_entries),
-        EXECUTION_TEST(test_execution_steps_batches_come_back_in_order_with_their_blocks),
-        EXECUTION_TEST(test_execution_steps_batch_gives_each_client_one_reply_and_its_settled_sequences),
-        EXECUTION_TEST(test_execution_steps_null_batch_gives_no_reply),
-        EXECUTION_TEST(test_execution_steps_query_is_answered_from_the_batches_before_it),
-        EXECUTION_TEST(test_execution_steps_find_gives_verdict_and_slot),
-        EXECUTION_TEST(test_execution_steps_fold_on_a_full_disk_is_tried_again_by_itself),
-        EXECUTION_TEST(test_execution_steps_full_disk_holds_batches_back_and_answers_queries),
-        EXECUTION_TEST(test_execution_steps_freed_with_batches_held_back_frees_them),
-        EXECUTION_TEST(test_execution_steps_failing_state_ends_the_process),
     };
     return cmocka_run_group_tests_name("storage_steps", tests, NULL, NULL);
 }
