@@ -166,9 +166,10 @@ static bool learn_sequence(struct pbft_client *c)
         if (at_least >= c->quorum.weak && c->links[i].highest_settled > best) best = c->links[i].highest_settled;
     }
     if (known < c->quorum.quorum) return false;
+    if (best > c->settled_seq) c->settled_seq = best;
     /* a journal that is far ahead notes sequences whose transactions were lost: they cannot be jumped over */
-    const uint64_t noted = c->journal_seq > best && c->journal_seq < best + PBFT_WINDOW ? c->journal_seq : best;
-    c->next_seq = noted + 1;
+    if (c->journal_seq < best || c->journal_seq >= best + PBFT_WINDOW) c->journal_seq = best;
+    c->next_seq = c->journal_seq + 1;
     return true;
 }
 
@@ -225,9 +226,25 @@ static bool window_allows(const struct pbft_client *c, uint64_t seq)
     return true;
 }
 
+/* True when no replica would take the next sequence: the whole window below it was sent and given up. */
+static bool window_spent(const struct pbft_client *c)
+{
+    return c->next_seq > c->settled_seq + PBFT_WINDOW;
+}
+
 bool pbft_can_submit(const struct pbft_client *c)
 {
-    return c->next_seq == 0 || window_allows(c, c->next_seq);
+    return c->next_seq == 0 || (window_spent(c) ? c->in_flight == 0 : window_allows(c, c->next_seq));
+}
+
+/* Where do the replicas stand now? pbft_ready waits for what they say. */
+static void forget_sequence(struct pbft_client *c)
+{
+    c->next_seq = 0;
+    for (uint32_t id = 0; id < c->quorum.replica_count; id++) {
+        c->links[id].window_known = false;
+        if (c->links[id].greeted) client_ask_window(&c->links[id]);
+    }
 }
 
 static struct pending *pending_new(struct pbft_client *c, struct pending *p, enum pending_kind kind, uint64_t seq,
@@ -329,6 +346,8 @@ struct pbft_error pbft_submit_at(struct pbft_client *c, uint64_t client_seq, uin
 struct pbft_error pbft_submit(struct pbft_client *c, const struct pbft_operation *ops, uint32_t op_count,
                               pbft_callback callback, void *context)
 {
+    if (!pbft_can_submit(c)) return client_error(PBFT_WINDOW_FULL, "%u sequences are in flight", PBFT_WINDOW);
+    if (window_spent(c)) forget_sequence(c);
     const struct pbft_error e = pbft_ready(c, c->timeout_us / 1000u);
     if (e.status != PBFT_OK) return e;
     return pbft_submit_at(c, c->next_seq, clock_wall_ms() + EXPIRY_MS, ops, op_count, callback, context);

@@ -82,6 +82,7 @@ struct pbft_client {
     int journal_fd;
     uint64_t next_seq;       /* of pbft_submit; 0 until ready */
     uint64_t journal_seq;    /* highest ever used, by the journal */
+    uint64_t settled_seq;    /* highest that f+1 replicas have shown to be settled */
     uint64_t next_read;
     struct pending submits[PBFT_WINDOW]; /* by seq % PBFT_WINDOW */
     struct pending reads[CLIENT_READS_MAX];
@@ -104,6 +105,7 @@ bool client_send(struct replica_link *l, struct blob *bytes);
 extern const struct net_events client_net_events;
 void client_dial(struct pbft_client *c);
 void client_ask_local(struct replica_link *l, uint64_t number, enum system_verb verb);
+void client_ask_window(struct replica_link *l);
 /* client_pending.c */
 void client_on_reply(struct replica_link *l, struct blob *frame, const struct wire_reply *m);
 void client_on_busy(struct replica_link *l, const struct wire_busy *m);

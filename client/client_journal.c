@@ -13,7 +13,7 @@
 
 struct err client_journal_open(const char *path, int *fd, uint64_t *seq)
 {
-    uint8_t raw[8];
+    uint8_t raw[9]; /* one more than there may be */
     const int opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (opened < 0) return err_system(errno, "cannot open the client journal %s", path);
     if (flock(opened, LOCK_EX | LOCK_NB) != 0) {
@@ -23,11 +23,12 @@ struct err client_journal_open(const char *path, int *fd, uint64_t *seq)
                         path);
     }
     const ssize_t got = pread(opened, raw, sizeof raw, 0);
-    if (got != 0 && got != sizeof raw) {
+    const uint64_t noted = got == 8 ? be64_get(raw) : 0;
+    if ((got != 0 && got != 8) || noted > SEQ_MAX) {
         (void)close(opened);
         return err_make(ERR_CONFIG, "the client journal %s is damaged; remove it, the replicas know the sequence", path);
     }
-    *seq = got == 0 ? 0 : be64_get(raw);
+    *seq = noted;
     *fd = opened;
     return err_none();
 }

@@ -48,6 +48,12 @@ void client_ask_local(struct replica_link *l, uint64_t number, enum system_verb 
     blob_release(bytes);
 }
 
+/* Where do this client's sequences stand? */
+void client_ask_window(struct replica_link *l)
+{
+    client_ask_local(l, WINDOW_QUERY_NUMBER, SYSTEM_VERB_CLIENT);
+}
+
 static void take_hello(struct replica_link *l, const struct wire_message *m)
 {
     struct pbft_client *c = l->client;
@@ -65,7 +71,7 @@ static void take_hello(struct replica_link *l, const struct wire_message *m)
     l->greeted = true;
     l->backoff_us = 0;
     l->reason[0] = '\0';
-    client_ask_local(l, WINDOW_QUERY_NUMBER, SYSTEM_VERB_CLIENT);
+    client_ask_window(l);
 }
 
 static void take_window(struct replica_link *l, const struct wire_result *m)

@@ -167,6 +167,7 @@ static void accept_reply(struct pbft_client *c, struct pending *p, uint32_t from
     CHECK(collect_results(p, &m.reply, &r, &what));
     struct pbft_answer *a = mem_zero(1, sizeof *a);
     fill_matched(c, p, &what, a);
+    if (p->seq > c->settled_seq) c->settled_seq = p->seq;
     a->status = PBFT_OK;
     a->client_seq = p->seq;
     a->block = m.reply.header.seq;
@@ -246,6 +247,8 @@ void client_on_busy(struct replica_link *l, const struct wire_busy *m)
     struct pending *p = &c->submits[m->seq % PBFT_WINDOW];
     if (m->reason == 0 || m->reason > BUSY_REASON_MAX) return;
     if (p->kind != PENDING_SUBMIT || p->seq != m->seq || p->votes[l->id].present) return;
+    /* said of a transaction that had this sequence before; one that could not be read has no id */
+    if (!digest_is_zero(&m->transaction) && !digest_equal(&m->transaction, &p->transaction)) return;
     const enum busy_reason reason = (enum busy_reason)m->reason;
     p->votes[l->id].busy = reason;
     const enum pbft_status status = busy_status(reason);
@@ -258,8 +261,12 @@ void client_on_busy(struct replica_link *l, const struct wire_busy *m)
     uint32_t same = 0;
     for (uint32_t id = 0; id < c->quorum.replica_count; id++)
         if (p->votes[id].busy != 0 && !p->votes[id].present && busy_status(p->votes[id].busy) == status) same++;
-    if (same >= c->quorum.weak) finish_failed(c, p, status, busy_text(status)); /* f + 1 say so */
-    else if (!p->sent_to_all) p->resend_us = client_now_us(); /* ask the others too, at once */
+    if (same < c->quorum.weak) {
+        if (!p->sent_to_all) p->resend_us = client_now_us(); /* ask the others too, at once */
+        return;
+    }
+    if (status != PBFT_REJECTED && p->seq > c->settled_seq) c->settled_seq = p->seq;
+    finish_failed(c, p, status, busy_text(status)); /* f + 1 say so */
 }
 
 /* ---- RESULT ---- */

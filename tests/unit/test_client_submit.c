@@ -264,6 +264,43 @@ static void test_client_submit_at_outside_window_full(void **state)
     pbft_close(c);
 }
 
+/* 64 lost transactions in a row leave no sequence that a replica would take: those of the lost ones are used again. */
+static void test_client_whole_window_timed_out_goes_on_when_group_is_back(void **state)
+{
+    (void)state;
+    WITH_FAKES(fake_set_manner(&fakes, FAKE_DEAF));
+    struct pbft_client *c = client_open_to_all();
+    for (uint32_t i = 0; i < PBFT_WINDOW; i++)
+        client_put(c, "key", "lost", &many[i]);
+    assert_false(pbft_can_submit(c));
+    client_deadline_now(c);
+    CLIENT_UNTIL(c, pbft_in_flight(c) == 0);
+    assert_int_equal(many[0].answer.status, PBFT_TIMEOUT);
+    WITH_FAKES(fake_set_manner(&fakes, FAKE_HONEST));
+    assert_true(pbft_can_submit(c));
+    client_put(c, "key", "value", &kept);
+    CLIENT_UNTIL(c, kept.calls > 0);
+    assert_int_equal(kept.answer.status, PBFT_OK);
+    assert_int_equal(kept.answer.client_seq, 1);
+    assert_int_equal(pbft_next_sequence(c), 2);
+    pbft_close(c);
+}
+
+/* The answers were lost, not the transactions. */
+static void test_client_whole_window_executed_unanswered_goes_on_above(void **state)
+{
+    (void)state;
+    struct pbft_client *c = open_with_full_window();
+    client_deadline_now(c);
+    CLIENT_UNTIL(c, pbft_in_flight(c) == 0);
+    WITH_FAKES(fake_set_manner(&fakes, FAKE_HONEST));
+    client_put(c, "key", "value", &kept);
+    CLIENT_UNTIL(c, kept.calls > 0);
+    assert_int_equal(kept.answer.status, PBFT_OK);
+    assert_int_equal(kept.answer.client_seq, PBFT_WINDOW + 1);
+    pbft_close(c);
+}
+
 /* ---- the very same transaction again ---- */
 
 /* The group counts a copy with other bytes as a fault of the client, which fakes_end reports. */
@@ -458,6 +495,8 @@ int main(void)
         TEST_OF(4, test_client_later_ones_answered_first_window_held_by_lowest),
         TEST_OF(4, test_client_lowest_answered_window_moves_as_far),
         TEST_OF(4, test_client_submit_at_outside_window_full),
+        TEST_OF(4, test_client_whole_window_timed_out_goes_on_when_group_is_back),
+        TEST_OF(4, test_client_whole_window_executed_unanswered_goes_on_above),
         TEST_OF(4, test_client_submit_at_again_after_reopening_same_bytes_executes_once),
         TEST_OF(4, test_client_submit_bad_arguments_refused),
         TEST_OF(4, test_client_request_over_1_mib_too_large_nothing_sent),

@@ -219,16 +219,15 @@ static void test_config_path_that_gets_too_long_is_refused(void **state)
     (void)state;
     struct config c;
     char name[CONFIG_PATH_BYTES_MAX];
+    const size_t len = CONFIG_PATH_BYTES_MAX - strlen("transport.pem") - 2; /* with the longest path of REPLICA */
     memset(name, 'd', sizeof name);
     name[0] = '/';
-    name[sizeof name - 20] = '/';
-    name[sizeof name - 13] = '\0'; /* and 10 more bytes: one too many */
-    struct err e = config_parse(name, bytes_of_text("[replica]\ngroup = 0123456789\n"), &c);
-    assert_int_equal(e.code, ERR_CONFIG);
-    name[sizeof name - 19] = '\0';
-    e = config_parse(name, bytes_of_text(REPLICA), &c);
-    assert_int_equal(e.code, ERR_NONE);
-    assert_int_equal(strlen(c.transport_key_path), CONFIG_PATH_BYTES_MAX - 19 + strlen("transport.pem"));
+    name[len - 2] = '/';
+    name[len] = '\0';
+    assert_int_equal(config_parse(name, bytes_of_text(REPLICA), &c).code, ERR_CONFIG);
+    name[len - 1] = '\0';
+    assert_int_equal(config_parse(name, bytes_of_text(REPLICA), &c).code, ERR_NONE);
+    assert_int_equal(strlen(c.transport_key_path), len - 1 + strlen("transport.pem"));
 }
 
 static void test_config_relative_paths_are_taken_from_the_files_directory(void **state)
@@ -451,9 +450,16 @@ static void test_identity_with_a_key_that_others_may_read_is_refused(void **stat
 {
     struct room *r = *state;
     assert_int_equal(chmod(at(r, "transport.pem"), 0644), 0);
-    check_load_refused(r, "transport.pem");
+    check_load_refused(r, "transport.pem has mode 0644; others can read it");
+}
+
+static void test_identity_without_a_key_is_refused(void **state)
+{
+    struct room *r = *state;
     assert_int_equal(unlink(at(r, "transport.pem")), 0);
-    check_load_refused(r, "transport.pem");
+    check_load_refused(r, "key file");
+    assert_int_equal(unlink(at(r, "signing.pem")), 0);
+    check_load_refused(r, "key file");
 }
 
 static void test_identity_holds_group_and_both_keys_until_freed(void **state)
@@ -505,6 +511,7 @@ int main(void)
         ROOM_TEST(test_identity_with_the_key_of_another_member_is_refused),
         ROOM_TEST(test_identity_with_signing_and_transport_keys_exchanged_is_refused),
         ROOM_TEST(test_identity_with_a_key_that_others_may_read_is_refused),
+        ROOM_TEST(test_identity_without_a_key_is_refused),
         ROOM_TEST(test_identity_holds_group_and_both_keys_until_freed),
     };
     return cmocka_run_group_tests_name("config", tests, NULL, NULL);

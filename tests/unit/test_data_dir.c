@@ -115,6 +115,32 @@ static void test_data_dir_init_without_a_parent_is_an_error(void **state)
     assert_non_null(strstr(e.text, r->place.dir));
 }
 
+static void test_data_dir_init_on_a_file_is_an_error(void **state)
+{
+    const struct room *r = *state;
+    const int fd = creat(r->place.dir, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    assert_int_equal(data_dir_init(r->place.dir, r->kit->group, REPLICA).code, ERR_IO);
+}
+
+/* The lock is gone, but a store is there: init never touches it. */
+static void test_data_dir_init_beside_a_store_is_refused(void **state)
+{
+    const struct room *r = *state;
+    static const char *const moved[] = {"log", "state"};
+    for (size_t i = 0; i < 2; i++) {
+        char gone[128];
+        made(r);
+        (void)snprintf(gone, sizeof gone, "%s/%s", r->place.root, moved[i]);
+        assert_int_equal(rename(below(r, moved[i]), gone), 0);
+        assert_int_equal(unlink(below(r, "LOCK")), 0);
+        assert_int_equal(data_dir_init(r->place.dir, r->kit->group, REPLICA).code, ERR_CONFIG);
+        (void)snprintf(gone, sizeof gone, "%s/gone-%zu", r->place.root, i);
+        assert_int_equal(rename(r->place.dir, gone), 0);
+    }
+}
+
 static void test_data_dir_of_a_path_that_is_too_long_is_config(void **state)
 {
     const struct room *r = *state;
@@ -203,11 +229,19 @@ static void test_data_dir_of_another_replica_is_config(void **state)
 static void test_data_dir_of_another_group_is_config(void **state)
 {
     struct room *r = *state;
+    struct data_dir d;
+    char has[2 * 8 + 1];
+    char wants[2 * 8 + 1];
     made(r);
+    hex_encode(has, r->kit->group->id.bytes, 8);
     r->kit->group->id.bytes[0] ^= 1;
+    hex_encode(wants, r->kit->group->id.bytes, 8);
     check_refused(r, ERR_CONFIG);
+    const struct err e = data_dir_open(r->place.dir, r->kit->group, REPLICA, &d);
+    assert_non_null(strstr(e.text, has));
+    assert_non_null(strstr(e.text, wants));
     r->kit->group->id.bytes[0] ^= 1;
-    struct data_dir d = opened(r);
+    d = opened(r);
     data_dir_close(&d);
 }
 
@@ -358,6 +392,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROOM_TEST(test_data_dir_init_twice_is_refused_and_changes_nothing),
         ROOM_TEST(test_data_dir_init_without_a_parent_is_an_error),
+        ROOM_TEST(test_data_dir_init_on_a_file_is_an_error),
+        ROOM_TEST(test_data_dir_init_beside_a_store_is_refused),
         ROOM_TEST(test_data_dir_of_a_path_that_is_too_long_is_config),
         ROOM_TEST(test_data_dir_init_takes_an_empty_directory),
         ROOM_TEST(test_data_dir_new_is_the_beginning_and_clean),

@@ -148,6 +148,30 @@ static void test_execution_steps_batch_gives_each_client_one_reply_and_its_settl
     execution_job_free(j);
 }
 
+/* The client asks again, and gets each of its requests answered from the ledger. */
+static void test_execution_steps_reply_over_the_frame_limit_is_left_out(void **state)
+{
+    struct room *r = *state;
+    static struct kit_op ops[OPS_MAX];
+    struct blob *requests[20];
+    struct execution_job *j = mem_zero(1, sizeof *j);
+    for (uint32_t i = 0; i < OPS_MAX; i++)
+        ops[i] = kit_kv(APP_KV_GET, "k", NULL, NULL);
+    for (uint32_t i = 0; i < 19; i++)
+        requests[i] = kit_request(r->kit, KIT_WRITER, i + 1, KIT_EXPIRY, ops, OPS_MAX);
+    requests[19] = kit_request(r->kit, KIT_OTHER, 1, KIT_EXPIRY, ops, 1);
+    j->kind = EXECUTION_BATCH;
+    j->seq = 1;
+    j->batch = kit_batch(1, requests, 20, &j->digest);
+    execution_submit(r->execution, j);
+    (void)step();
+    taken(r, j);
+    assert_int_equal(j->settled_count, 20);
+    assert_int_equal(j->reply_count, 1);
+    assert_int_equal(j->replies[0].client, KIT_OTHER);
+    execution_job_free(j);
+}
+
 static void test_execution_steps_null_batch_gives_no_reply(void **state)
 {
     struct room *r = *state;
@@ -330,6 +354,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EXECUTION_TEST(test_execution_steps_batches_come_back_in_order_with_their_blocks),
         EXECUTION_TEST(test_execution_steps_batch_gives_each_client_one_reply_and_its_settled_sequences),
+        EXECUTION_TEST(test_execution_steps_reply_over_the_frame_limit_is_left_out),
         EXECUTION_TEST(test_execution_steps_null_batch_gives_no_reply),
         EXECUTION_TEST(test_execution_steps_query_is_answered_from_the_batches_before_it),
         EXECUTION_TEST(test_execution_steps_find_gives_verdict_and_slot),

@@ -196,7 +196,11 @@ static void test_export_to_a_full_device_is_an_error(void **state)
     struct room *r = *state;
     FILE *f = fopen("/dev/full", "we");
     assert_non_null(f);
-    const struct err e = export_ledger(r->log, f);
+    struct err e = export_ledger(r->log, f); /* seen when it is flushed ... */
+    assert_true(e.code == ERR_NO_SPACE || e.code == ERR_IO);
+    clearerr(f);
+    assert_int_equal(setvbuf(f, NULL, _IONBF, 0), 0);
+    e = export_ledger(r->log, f); /* ... and at once */
     assert_true(e.code == ERR_NO_SPACE || e.code == ERR_IO);
     (void)fclose(f);
 }
@@ -310,6 +314,43 @@ static void test_export_line_is_as_documented(void **state)
     blob_release(b);
 }
 
+/* One block with an entry of each outcome. */
+static void test_export_names_every_outcome(void **state)
+{
+    struct room *r = *state;
+    struct kv_store *store;
+    struct kv_store *log = kv_store_new_memory(LOG_TABLE_COUNT);
+    struct executor *x = kit_executor_new(r->kit, &store);
+    struct digest digest;
+    struct executed_block *block;
+    struct err e;
+    const struct kit_op put = kit_kv(APP_KV_PUT, "k", "v", NULL);
+    const struct kit_op get = kit_kv(APP_KV_GET, "absent", NULL, NULL);
+    struct blob *requests[] = {kit_request(r->kit, KIT_WRITER, 1, KIT_EXPIRY, &put, 1),
+                               kit_request(r->kit, KIT_WRITER, 2, KIT_EXPIRY, &get, 1),
+                               kit_request(r->kit, KIT_WRITER, 3, 0, &put, 1),
+                               kit_request(r->kit, KIT_READER, 1, KIT_EXPIRY, &put, 1)};
+    struct blob *batch = kit_batch(1, requests, 4, &digest);
+    struct blob *committed = kit_committed(r->kit, 0, 1, &digest, NULL, 3);
+    assert_int_equal(executor_execute(x, 1, blob_bytes(batch), &digest, &block).code, ERR_NONE);
+    struct kv_batch *b = kv_batch_new();
+    log_put_block(b, block, blob_bytes(committed), blob_bytes(batch));
+    kit_apply(log, b);
+    char *text = exported(log, &e);
+    assert_int_equal(e.code, ERR_NONE);
+    assert_non_null(strstr(text, "\nentry 0 operation 0 ok transaction "));
+    assert_non_null(strstr(text, "\nentry 1 operation 0 negative transaction "));
+    assert_non_null(strstr(text, "\nentry 2 operation 0 expired transaction "));
+    assert_non_null(strstr(text, "\nentry 3 operation 0 refused transaction "));
+    free(text);
+    executed_block_free(block);
+    blob_release(batch);
+    blob_release(committed);
+    executor_close(x);
+    kv_store_close(store);
+    kv_store_close(log);
+}
+
 /* ---- one block ---- */
 
 static void test_export_show_of_a_missing_block_is_not_found(void **state)
@@ -348,6 +389,18 @@ static void test_export_show_with_a_damaged_or_missing_batch_is_corrupt(void **s
         }
     }
     blob_release(no_request);
+    blob_release(b);
+}
+
+static void test_export_show_with_a_changed_entry_is_corrupt(void **state)
+{
+    struct room *r = *state;
+    struct buffer out = {0};
+    struct blob *b = stored_block(r->log, 5);
+    b->data[b->len - 1] ^= 1;
+    put_block(r->log, 5, blob_bytes(b));
+    assert_int_equal(export_show_block(r->log, 5, false, &out).code, ERR_CORRUPT);
+    buffer_free(&out);
     blob_release(b);
 }
 
@@ -403,6 +456,8 @@ int main(void)
         ROOM_TEST(test_export_of_another_ledger_is_another_text),
         ROOM_TEST(test_export_has_a_line_for_each_block_and_entry),
         ROOM_TEST(test_export_line_is_as_documented),
+        ROOM_TEST(test_export_names_every_outcome),
+        ROOM_TEST(test_export_show_with_a_changed_entry_is_corrupt),
         ROOM_TEST(test_export_show_of_a_missing_block_is_not_found),
         ROOM_TEST(test_export_show_with_a_damaged_or_missing_batch_is_corrupt),
         ROOM_TEST(test_export_show_as_text_has_certificate_and_requests),
