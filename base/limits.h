@@ -22,6 +22,7 @@
 #define BATCH_BYTES_TARGET (256u * 1024u) /* a primary adds no request once a batch has this many bytes */
 #define RESULT_BYTES_MAX (1024u * 1024u)  /* (P) the result of one operation */
 #define BLOCK_RESULT_BYTES_MAX (4u * 1024u * 1024u) /* (P) all results of one block; past it operations are refused */
+#define BLOCK_READ_BYTES_MAX (3u * 1024u * 1024u) /* (P) of them, results of operations that return data */
 #define BLOCK_OPS_MAX 65536u              /* (P) operations in one batch */
 
 #define STATE_KEY_BYTES_MAX 480u /* (P) a key of the state, prefix included; LMDB takes 511 */

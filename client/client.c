@@ -93,7 +93,10 @@ static struct err open_parts(const struct pbft_options *options, struct pbft_cli
         c->member_keys[id] = c->group->members[id].signing_key;
         c->links[id].client = c;
         c->links[id].id = id;
-        ERR_TRY(address_parse(c->group->members[id].address, c->links[id].host, &c->links[id].port));
+        char host[GROUP_ADDRESS_BYTES_MAX];
+        ERR_TRY(address_parse(c->group->members[id].address, host, &c->links[id].port));
+        struct err e = net_resolve(host, c->links[id].host);
+        if (err_is(&e)) c->links[id].host[0] = '\0'; /* the others may suffice */
     }
     if (options->journal_path != NULL)
         ERR_TRY(client_journal_open(options->journal_path, &c->journal_fd, &c->journal_seq));

@@ -23,7 +23,7 @@
 struct replica_link {
     struct pbft_client *client;
     uint32_t id;
-    char host[GROUP_ADDRESS_BYTES_MAX];
+    char host[NET_HOST_BYTES_MAX]; /* numeric; empty when the name did not resolve */
     uint16_t port;
     struct net_connection *connection;
     bool greeted;

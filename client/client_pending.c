@@ -253,11 +253,7 @@ void client_on_busy(struct replica_link *l, const struct wire_busy *m)
     p->votes[l->id].busy = reason;
     const enum pbft_status status = busy_status(reason);
     if (reason == BUSY_TOO_FAR) return; /* a replica that is a little behind holds it; else it is sent again in time */
-    if (status == PBFT_OK) {
-        const uint64_t later = client_now_us() + (m->retry_ms > 20 ? m->retry_ms : 20) * 1000u;
-        if (p->resend_us > later) p->resend_us = later;
-        return;
-    }
+    if (status == PBFT_OK) return; /* sent again in its time: one replica's word must not hasten it */
     uint32_t same = 0;
     for (uint32_t id = 0; id < c->quorum.replica_count; id++)
         if (p->votes[id].busy != 0 && !p->votes[id].present && busy_status(p->votes[id].busy) == status) same++;

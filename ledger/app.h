@@ -51,6 +51,9 @@ struct app {
     /* Answers a checked operation without changing anything; OUTCOME_REFUSED when it is one that writes. */
     void (*query)(struct app_state *s, const struct wire_operation *op, struct app_result *result);
     bool (*writes)(const struct wire_operation *op);
+    /* What a checked operation is charged for its result before it runs, in bytes: 0 when the result is always a few
+     * bytes, else at least what it may give (a page), so that a block cannot be filled with work that is refused after. */
+    uint32_t (*cost)(const struct wire_operation *op);
 };
 
 extern const struct app app_kv;

@@ -36,6 +36,12 @@ static bool kv_writes(const struct wire_operation *op)
     return op->verb == APP_KV_PUT || op->verb == APP_KV_DELETE || op->verb == APP_KV_CAS;
 }
 
+static uint32_t kv_cost(const struct wire_operation *op)
+{
+    if (op->verb == APP_KV_LIST) return APP_PAGE_BYTES_MAX;
+    return op->verb == APP_KV_GET || op->verb == APP_KV_CAS ? 64 : 0;
+}
+
 static void kv_query(struct app_state *s, const struct wire_operation *op, struct app_result *result)
 {
     struct bytes args[2];
@@ -92,4 +98,4 @@ static void kv_execute(struct app_state *s, const struct app_context *context, c
 }
 
 const struct app app_kv = {
-    .number = APP_KV, .name = "kv", .check = kv_check, .execute = kv_execute, .query = kv_query, .writes = kv_writes};
+    .number = APP_KV, .name = "kv", .check = kv_check, .execute = kv_execute, .query = kv_query, .writes = kv_writes, .cost = kv_cost};

@@ -34,6 +34,11 @@ static bool log_writes(const struct wire_operation *op)
     return op->verb != APP_LOG_READ;
 }
 
+static uint32_t log_cost(const struct wire_operation *op)
+{
+    return op->verb == APP_LOG_READ ? APP_PAGE_BYTES_MAX : 0;
+}
+
 static uint64_t next_index(struct app_state *s)
 {
     struct bytes value;
@@ -139,4 +144,5 @@ const struct app app_log = {.number = APP_LOG,
                             .check = log_check,
                             .execute = log_execute,
                             .query = log_query,
-                            .writes = log_writes};
+                            .writes = log_writes,
+                            .cost = log_cost};

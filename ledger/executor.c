@@ -207,12 +207,14 @@ struct run {
     uint64_t first_index;
     uint64_t time_ms;
     size_t result_bytes; /* of all results so far; bounded by BLOCK_RESULT_BYTES_MAX */
+    size_t read_bytes;   /* charged so far; bounded by BLOCK_READ_BYTES_MAX */
     struct merkle_frontier entries;
 };
 
 static void add_entry(struct run *r, const struct digest *request, uint32_t operation, const struct digest *transaction,
                       enum outcome outcome, struct bytes result)
 {
+    if (result.len > BLOCK_RESULT_BYTES_MAX - r->result_bytes) result.len = 0; /* small texts and indexes, in the end */
     const struct wire_entry entry = {.request_digest = *request,
                                      .operation = operation,
                                      .transaction = *transaction,
@@ -231,11 +233,25 @@ static void add_entry(struct run *r, const struct digest *request, uint32_t oper
     r->result_bytes += result.len;
 }
 
-/* Room for results in this block: the same on every replica. */
-static size_t results_left(const struct run *r)
+/* Runs one operation within what is left of the block's room for results: the same on every replica. An operation that
+ * returns data is charged before it runs, and one whose result no longer fits uses the room up, so that a block cannot be
+ * filled with work whose results are thrown away. */
+static void run_within_budget(struct run *r, const struct app *app, struct app_state *space,
+                              const struct app_context *context, const struct wire_operation *op,
+                              struct app_result *result)
 {
-    CHECK_OP(r->result_bytes, <=, BLOCK_RESULT_BYTES_MAX);
-    return BLOCK_RESULT_BYTES_MAX - r->result_bytes;
+    const uint32_t cost = app->cost(op);
+    const size_t left = BLOCK_READ_BYTES_MAX - r->read_bytes;
+    if (cost > left) return; /* refused without running */
+    app->execute(space, context, op, result);
+    const size_t charge = cost == 0 || result->value.len < cost ? cost : result->value.len;
+    if (result->value.len <= RESULT_BYTES_MAX && charge <= left) {
+        r->read_bytes += charge;
+        return;
+    }
+    r->read_bytes = BLOCK_READ_BYTES_MAX;
+    result->outcome = OUTCOME_REFUSED;
+    result->value.len = 0;
 }
 
 static void run_operation(struct run *r, const struct wire_request *q, const struct digest *request,
@@ -248,11 +264,7 @@ static void run_operation(struct run *r, const struct wire_request *q, const str
                                         .client = q->client,
                                         .block = r->block->header.seq,
                                         .index = r->first_index + r->block->entry_count};
-    app->execute(&space, &context, op, &result);
-    if (result.value.len > RESULT_BYTES_MAX || result.value.len > results_left(r)) {
-        result.outcome = OUTCOME_REFUSED;
-        result.value.len = 0;
-    }
+    run_within_budget(r, app, &space, &context, op, &result);
     if (result.outcome == OUTCOME_REFUSED)
         state_reject(r->e->state);
     else
@@ -291,10 +303,8 @@ static void execute_new(struct run *r, const struct wire_request *q, const struc
         slot.outcome = OUTCOME_EXPIRED;
         add_entry(r, leaf, 0, &done->transaction, OUTCOME_EXPIRED, bytes_of(NULL, 0));
     } else if (reason != NULL) {
-        struct bytes text = bytes_of_text(reason);
-        if (text.len > results_left(r)) text.len = 0;
         slot.outcome = OUTCOME_REFUSED;
-        add_entry(r, leaf, 0, &done->transaction, OUTCOME_REFUSED, text);
+        add_entry(r, leaf, 0, &done->transaction, OUTCOME_REFUSED, bytes_of_text(reason));
     } else {
         struct wire_iterator i = wire_list_start(q->ops);
         struct wire_operation op;

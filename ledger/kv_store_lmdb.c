@@ -295,7 +295,7 @@ static struct err lmdb_apply(struct kv_store *s, const struct kv_batch *b)
         if (rc == 0) return err_none();
         const struct err e = lmdb_error(l, rc, committing ? "commit" : "write");
         /* Section 7: a failed sync is never tried again. */
-        if (committing && e.code != ERR_NO_SPACE) l->broken = true;
+        if (committing) l->broken = true;
         if (rc != MDB_MAP_FULL) return e;
         CHECK(mdb_env_info(l->env, &info) == 0);
         ERR_TRY(lmdb_enlarge(l, info.me_mapsize, info.me_mapsize + estimate));

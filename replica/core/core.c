@@ -235,14 +235,15 @@ static const char *on_persisted(struct core *c, uint64_t token)
     if (token <= c->durable_token) return "already known to be durable";
     CHECK_OP(token, <=, c->next_token);
     c->durable_token = token;
-    if (!c->active && token >= c->start_token) c->active = true;
+    const bool started = !c->active && token >= c->start_token;
+    if (started) c->active = true;
     for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
         struct core_slot *s = core_slot(c, n);
         if (s == NULL || s->certificate_durable || s->certificate_token == 0 || s->certificate_token > token) continue;
         s->certificate_durable = true;
         s->commits[c->config.self].present = true; /* rule 31: own COMMIT counts from here */
     }
-    core_checkpoint_persisted(c);
+    core_checkpoint_persisted(c, started);
     return NULL;
 }
 

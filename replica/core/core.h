@@ -22,6 +22,7 @@
 #define CORE_EFFECTS_MAX 2048u
 #define CORE_TO_ALL UINT32_MAX
 #define CORE_FETCH_BLOCKS_MAX 32u /* blocks asked for at once */
+#define CORE_SERVE_BYTES_MAX (4u * 1024u * 1024u) /* an answer ends with the block that reaches this size */
 
 struct core_config {
     struct wire_group group; /* members[] is borrowed for the core's life */

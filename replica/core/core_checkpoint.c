@@ -20,7 +20,7 @@ void core_send_checkpoint(struct core *c, struct core_checkpoint *p, uint32_t to
                                 .state_root = p->state_root,
                                 .signature = p->votes[c->config.self].signature};
     core_send(c, to, &wire_record_checkpoint, &m, after, resend);
-    p->sent_us = c->now_us;
+    if (to == CORE_TO_ALL) p->sent_us = c->now_us; /* re-sends to one peer are limited for each peer */
 }
 
 static bool vote_matches(const struct core_checkpoint *p, const struct core_checkpoint_vote *v)
@@ -155,14 +155,15 @@ static void consider(struct core *c, const struct core_checkpoint *p)
     core_offer_stable(c, &fetched);
 }
 
-void core_checkpoint_persisted(struct core *c)
+/* started: votes may leave from now on, and checkpoints found at start have not been looked at yet. */
+void core_checkpoint_persisted(struct core *c, bool started)
 {
     const bool adopted = c->stable_token != 0 && c->stable_token <= c->durable_token;
     if (adopted) adopt_stable(c);
     for (uint64_t seq = c->low + CHECKPOINT_INTERVAL; seq <= c->low + WINDOW_BATCHES; seq += CHECKPOINT_INTERVAL) {
         struct core_checkpoint *p = core_checkpoint_at(c, seq);
         if (p == NULL || p->seq != seq || p->token > c->durable_token) continue;
-        if (p->durable && !adopted) continue;
+        if (p->durable && !adopted && !started) continue;
         p->durable = true;
         consider(c, p); /* also what came while another certificate was under way */
     }

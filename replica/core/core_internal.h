@@ -80,6 +80,7 @@ struct core_request {
     struct digest leaf;
     struct blob *bytes;
     uint32_t ops;
+    bool parked; /* came above its client's window */
     uint64_t expiry_ms;
     uint64_t since_us;     /* in custody since */
     uint64_t forwarded_us; /* last sent to the primary */
@@ -87,6 +88,8 @@ struct core_request {
 
 struct core_client {
     struct core_client_window window; /* mirror of the replicated window */
+    uint64_t bytes;      /* in custody */
+    uint64_t parked_bytes;
     uint32_t held;       /* requests in state HELD */
     bool queued;         /* in the ring of clients with something to propose */
     struct core_request requests[CORE_CLIENT_REQUESTS]; /* by seq % CORE_CLIENT_REQUESTS */
@@ -98,6 +101,9 @@ struct core_peer {
     uint64_t executed; /* claimed */
     uint64_t stable;   /* proven */
     uint64_t heard_us;
+    uint64_t repaired_us;  /* last repair after its STATUS */
+    uint64_t served_us;    /* batches sent to it: since when, and bytes */
+    uint64_t served_bytes;
 };
 
 struct core {
@@ -134,6 +140,7 @@ struct core {
     uint64_t held_count;    /* requests in state HELD */
     uint64_t custody_count; /* HELD and PROPOSED */
     uint64_t custody_bytes;
+    uint64_t parked_bytes;
     uint64_t under_way;     /* own proposals not yet committed */
     uint64_t oldest_held_us;
     uint64_t settled_total; /* requests settled since start, and the rate of it */
@@ -151,6 +158,7 @@ struct core {
     uint64_t fetch_us;
     uint64_t fetch_checkpoint; /* the checkpoint whose certificate was asked for last, while the window is full */
     uint64_t fetch_until; /* highest sequence asked for */
+    uint64_t fetch_bytes; /* of the blocks that came for it */
     struct digest *leaf_space; /* batch_requests_max leaves while a batch is built */
     struct core_effects *effects; /* of the step in progress */
 };
@@ -192,7 +200,7 @@ void core_custody_tick(struct core *c);
 /* core_checkpoint.c */
 const char *core_on_checkpoint(struct core *c, const struct wire_checkpoint *m);
 const char *core_on_executed(struct core *c, const struct core_executed *e);
-void core_checkpoint_persisted(struct core *c);
+void core_checkpoint_persisted(struct core *c, bool started);
 void core_own_checkpoint(struct core *c, uint64_t seq, const struct digest *header_hash,
                          const struct digest *state_root, bool durable);
 void core_offer_stable(struct core *c, const struct wire_checkpoint_certificate *certificate);

@@ -6,9 +6,12 @@
 
 #define CUSTODY_LEAST 2048u /* requests taken before any rate is known */
 #define CUSTODY_BYTES_MAX (64ull * 1024u * 1024u)
+#define CLIENT_BYTES_MAX (16ull * 1024u * 1024u) /* of one client */
+#define PARKED_BYTES_MAX (256u * 1024u)          /* of one client, above its window */
+#define PARKED_TOTAL_MAX (16ull * 1024u * 1024u) /* of all */
+#define FORWARD_BYTES_MAX (1024u * 1024u)        /* forwarded again in one look over custody */
 #define RATE_WINDOW_US 1000000u
 #define SWEEP_US 100000u
-#define FORWARD_LIMIT 256u /* requests forwarded again in one look over custody */
 
 /* ---- windows ---- */
 
@@ -88,6 +91,11 @@ static void request_drop(struct core *c, uint32_t client, struct core_request *r
     }
     c->custody_count--;
     c->custody_bytes -= r->bytes->len;
+    c->clients[client].bytes -= r->bytes->len;
+    if (r->parked) {
+        c->clients[client].parked_bytes -= r->bytes->len;
+        c->parked_bytes -= r->bytes->len;
+    }
     blob_release(r->bytes);
     *r = (struct core_request){.state = CORE_REQUEST_EMPTY};
 }
@@ -120,6 +128,21 @@ static void forward(struct core *c, struct core_request *r)
     r->forwarded_us = c->now_us;
 }
 
+/* May a request above its client's window be held until the window has moved? Only the primary can use it, and it takes a
+ * small share: nothing says that the window will ever move. */
+static bool may_park(const struct core *c, const struct core_client *owner, uint64_t seq, size_t bytes)
+{
+    return core_is_primary(c) && seq <= owner->window.highest_settled + CORE_CLIENT_REQUESTS &&
+           owner->parked_bytes + bytes <= PARKED_BYTES_MAX && c->parked_bytes + bytes <= PARKED_TOTAL_MAX;
+}
+
+/* Parked too long: its client sends it again. */
+static bool parked_too_long(const struct core *c, const struct core_client *owner, const struct core_request *r)
+{
+    return r->parked && r->seq > owner->window.highest_settled + CLIENT_WINDOW &&
+           c->now_us - r->since_us > c->config.timeout_us;
+}
+
 const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t client, bool from_member)
 {
     const struct wire_request *q = &m->msg.request;
@@ -129,13 +152,14 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
     struct core_request *r = &owner->requests[q->seq % CORE_CLIENT_REQUESTS];
     if (q->seq > owner->window.highest_settled + CLIENT_WINDOW) {
         if (!from_member) send_busy(c, client, q->seq, &m->id, BUSY_TOO_FAR);
-        if (q->seq > owner->window.highest_settled + CORE_CLIENT_REQUESTS) return "request above its client's window";
+        if (!may_park(c, owner, q->seq, m->blob->len)) return "request above its client's window";
     }
     if (q->seq + CLIENT_WINDOW <= owner->window.highest_settled) {
         if (!from_member) send_busy(c, client, q->seq, &m->id, BUSY_TOO_OLD);
         return "request below its client's window";
     }
     if (window_settled(&owner->window, q->seq)) {
+        if (from_member) return "a settled request was forwarded"; /* its client asks whom it wants an answer of */
         struct core_effect *e = core_emit(c, CORE_EFFECT_ANSWER); /* the ledger knows whether it was this one */
         e->answer.client = client;
         e->answer.seq = q->seq;
@@ -144,7 +168,7 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
     }
     if (r->state != CORE_REQUEST_EMPTY) return "a request with this client sequence is in custody already";
     if (c->draining || c->custody_count >= custody_limit(c) ||
-        c->custody_bytes + m->blob->len > CUSTODY_BYTES_MAX) {
+        c->custody_bytes + m->blob->len > CUSTODY_BYTES_MAX || owner->bytes + m->blob->len > CLIENT_BYTES_MAX) {
         if (!from_member) send_busy(c, client, q->seq, &m->id, c->draining ? BUSY_NOT_READY : BUSY_OVERLOAD);
         return "custody is full";
     }
@@ -154,6 +178,7 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
                                .leaf = m->leaf,
                                .bytes = blob_retain(m->blob),
                                .ops = q->ops.count,
+                               .parked = q->seq > owner->window.highest_settled + CLIENT_WINDOW,
                                .expiry_ms = q->expiry_ms,
                                .since_us = c->now_us};
     owner->held++;
@@ -161,6 +186,11 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
     c->held_count++;
     c->custody_count++;
     c->custody_bytes += r->bytes->len;
+    owner->bytes += r->bytes->len;
+    if (r->parked) {
+        owner->parked_bytes += r->bytes->len;
+        c->parked_bytes += r->bytes->len;
+    }
     if (core_is_primary(c))
         offer(c, client);
     else
@@ -179,20 +209,20 @@ void core_settle(struct core *c, uint32_t client, uint64_t seq)
     if (core_is_primary(c)) offer(c, client); /* the window may have moved up to what is held */
 }
 
-static void sweep_client(struct core *c, uint32_t client, uint32_t *forwards)
+static void sweep_client(struct core *c, uint32_t client, size_t *forward_bytes)
 {
     struct core_client *owner = &c->clients[client];
     for (uint32_t k = 0; k < CORE_CLIENT_REQUESTS; k++) {
         struct core_request *r = &owner->requests[k];
         if (r->state == CORE_REQUEST_EMPTY) continue;
         /* held until settled, or past expiry + drift by the own clock */
-        if (window_settled(&owner->window, r->seq) ||
+        if (window_settled(&owner->window, r->seq) || parked_too_long(c, owner, r) ||
             (r->state == CORE_REQUEST_HELD && c->wall_ms > r->expiry_ms + c->config.drift_ms)) {
             request_drop(c, client, r);
         } else if (!core_is_primary(c) && c->now_us - r->forwarded_us >= c->config.resend_us * 4 &&
-                   *forwards < FORWARD_LIMIT) {
+                   *forward_bytes < FORWARD_BYTES_MAX) {
+            *forward_bytes += r->bytes->len;
             forward(c, r);
-            (*forwards)++;
         }
     }
 }
@@ -207,9 +237,9 @@ void core_custody_tick(struct core *c)
     }
     if (c->custody_count == 0 || c->now_us - c->sweep_us < SWEEP_US) return;
     c->sweep_us = c->now_us;
-    uint32_t forwards = 0;
+    size_t forward_bytes = 0;
     for (uint32_t client = 0; client < c->config.client_count; client++)
-        sweep_client(c, client, &forwards);
+        sweep_client(c, client, &forward_bytes);
 }
 
 /* ---- batches ---- */

@@ -71,9 +71,8 @@ void core_sync_tick(struct core *c)
         asked++;
     }
     if (c->fetch_peer != UINT32_MAX && c->now_us - c->fetch_us >= c->config.resend_us * FETCH_PATIENCE) {
-        /* silent, slow or lying: the next source; one that brought something goes on (rule 26) */
-        if (c->executed_us <= c->fetch_us)
-            c->fetch_first = (c->fetch_peer + 1) % c->config.group.quorum.replica_count;
+        /* silent, slow, trickling or lying: the next source (rule 26) */
+        c->fetch_first = (c->fetch_peer + 1) % c->config.group.quorum.replica_count;
         c->fetch_peer = UINT32_MAX;
         c->fetch_until = 0;
     }
@@ -156,7 +155,9 @@ const char *core_on_status(struct core *c, const struct msg_verified *m, uint32_
     peer->executed = status->executed;
     if (m->checkpoint_good && status->stable.seq > peer->stable) peer->stable = status->stable.seq;
     if (m->checkpoint_good) core_offer_stable(c, &status->stable);
-    if (status->view == c->view && status->executed + WINDOW_BATCHES > c->low) {
+    const bool due = peer->repaired_us == 0 || c->now_us - peer->repaired_us >= c->config.resend_us / 2;
+    if (due && status->view == c->view && status->executed + WINDOW_BATCHES > c->low) {
+        peer->repaired_us = c->now_us; /* however often it sends STATUS */
         repair(c, status, from);
         repair_checkpoints(c, status, from);
     }
@@ -191,6 +192,7 @@ static void ask_for_blocks(struct core *c, uint32_t peer, uint64_t seq, uint64_t
     c->fetch_peer = peer;
     c->fetch_first = peer;
     c->fetch_us = c->now_us;
+    c->fetch_bytes = 0;
     core_send(c, peer, &wire_record_fetch, &m, 0, false);
 }
 
@@ -260,6 +262,13 @@ const char *core_on_fetch(struct core *c, const struct wire_fetch *m, uint32_t f
     if (m->kind != DATA_KIND_BATCH) return "a FETCH of a kind that this version does not serve";
     const struct core_slot *s = core_slot_const(c, m->seq);
     if (s == NULL || s->batch == NULL || !digest_equal(&s->digest, &m->digest)) return "a FETCH of a batch not held";
+    struct core_peer *peer = &c->peers[from];
+    if (c->now_us - peer->served_us >= c->config.resend_us) {
+        peer->served_us = c->now_us;
+        peer->served_bytes = 0;
+    }
+    if (peer->served_bytes > RESEND_BYTES_MAX) return "a FETCH of more than is served in one interval";
+    peer->served_bytes += s->batch->len;
     struct wire_data data = {.epoch = c->config.group.epoch,
                              .sender = c->config.self,
                              .kind = DATA_KIND_BATCH,
@@ -268,6 +277,14 @@ const char *core_on_fetch(struct core *c, const struct wire_fetch *m, uint32_t f
                              .payload = blob_bytes(s->batch)};
     core_send(c, from, &wire_record_data, &data, 0, false);
     return NULL;
+}
+
+/* Keeps account of an answer under way: one that has reached its size ends here, and the next may be asked for. */
+static void count_block(struct core *c, const struct msg_verified *m, uint32_t from)
+{
+    if (from != c->fetch_peer || m->block.header.seq > c->fetch_until) return;
+    c->fetch_bytes += m->blob->len;
+    if (c->fetch_bytes >= CORE_SERVE_BYTES_MAX) c->fetch_until = m->block.header.seq;
 }
 
 static const char *on_block(struct core *c, struct msg_verified *m)
@@ -304,7 +321,10 @@ const char *core_on_data(struct core *c, struct msg_verified *m, uint32_t from)
 {
     const struct wire_data *d = &m->msg.data;
     if (d->sender != from) return "DATA that names another sender than its channel";
-    if (d->kind == DATA_KIND_BLOCK) return on_block(c, m);
+    if (d->kind == DATA_KIND_BLOCK) {
+        count_block(c, m, from);
+        return on_block(c, m);
+    }
     if (d->kind != DATA_KIND_BATCH || !m->has_batch) return "DATA of a kind that was not asked for";
     struct core_slot *s = core_slot(c, d->seq);
     if (s == NULL || s->state != CORE_SLOT_PROPOSED || !digest_equal(&s->digest, &d->digest))

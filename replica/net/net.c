@@ -305,10 +305,19 @@ struct err net_listen(struct net *n, const char *host, uint16_t *port)
     return err_none();
 }
 
+struct err net_resolve(const char *host, char out[NET_HOST_BYTES_MAX])
+{
+    struct addrinfo *found;
+    ERR_TRY(resolve(host, 0, 0, &found));
+    const int code = getnameinfo(found->ai_addr, found->ai_addrlen, out, NET_HOST_BYTES_MAX, NULL, 0, NI_NUMERICHOST);
+    freeaddrinfo(found);
+    return code == 0 ? err_none() : err_make(ERR_CONFIG, "cannot resolve %s: %s", host, gai_strerror(code));
+}
+
 struct net_connection *net_connect(struct net *n, const char *host, uint16_t port, void *user)
 {
     struct addrinfo *found;
-    struct err e = resolve(host, port, 0, &found);
+    struct err e = resolve(host, port, AI_NUMERICHOST, &found);
     if (err_is(&e)) {
         LOG_LIMITED(LOG_LEVEL_WARN, "net.resolve", port, LOG_S("error", e.text));
         return NULL;

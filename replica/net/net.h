@@ -15,6 +15,7 @@ struct ev_loop;
 struct net;
 struct net_connection;
 
+#define NET_HOST_BYTES_MAX 128u
 #define NET_HANDSHAKE_SECONDS 5.0  /* to finish the handshake */
 #define NET_FIRST_FRAME_SECONDS 5.0 /* from there to the first frame */
 #define NET_FRAME_SECONDS 10.0     /* to finish a frame once begun, and one more for each NET_FRAME_RATE bytes */
@@ -53,7 +54,10 @@ void net_free(struct net *n);
 /* Errors: ERR_CONFIG (the name does not resolve; the port is in use: says by which address), ERR_IO. *port gives the port
  * bound, for a request of port 0. */
 MUST_USE struct err net_listen(struct net *n, const char *host, uint16_t *port);
-/* Begins to connect; the result comes as an event, also a failure. NULL when the address cannot be used at all. */
+/* Turns a host name into a numeric address. It may take as long as the name service takes: call it at start and when the
+ * configuration is read again, never in a running loop. Errors: ERR_CONFIG. */
+MUST_USE struct err net_resolve(const char *host, char out[NET_HOST_BYTES_MAX]);
+/* host is numeric (net_resolve). Begins to connect; the result comes as an event, also a failure. NULL when the address cannot be used at all. */
 struct net_connection *net_connect(struct net *n, const char *host, uint16_t port, void *user);
 /* Queues one frame (one more reference is taken). False, and nothing is queued, when the queue is full or the connection
  * is not open. Sending happens at the end of the loop's turn, many frames in one write. */

@@ -21,7 +21,7 @@
 #define NODE_PEER_INSIDE_MAX 2048u
 #define NODE_PEER_INSIDE_BYTES_MAX (32u * 1024u * 1024u)
 #define NODE_PEER_CONNECTIONS_MAX 4u
-#define NODE_JOBS_MAX 8192u
+#define NODE_JOBS_MAX 32768u
 #define NODE_QUERIES_MAX 1024u        /* reads that wait for execution */
 #define NODE_QUERIES_RUNNING_MAX 16u  /* reads given to the execution thread: each may come back with a whole result */
 
@@ -58,9 +58,10 @@ struct session {
 struct peer {
     struct session *session; /* greeted, or NULL */
     struct net_connection *dialling; /* ours, not yet greeted */
+    bool serving; /* blocks are being read for it */
     double next_dial;
     double backoff;
-    char host[GROUP_ADDRESS_BYTES_MAX];
+    char host[NET_HOST_BYTES_MAX]; /* numeric; empty when the name did not resolve */
     uint16_t port;
 };
 

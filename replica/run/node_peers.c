@@ -239,7 +239,7 @@ void node_dial(struct node *n)
     if (n->draining) return;
     for (uint32_t id = 0; id < n->config.id; id++) { /* the higher id dials */
         struct peer *p = &n->peers[id];
-        if (p->session != NULL || p->dialling != NULL || now < p->next_dial) continue;
+        if (p->host[0] == '\0' || p->session != NULL || p->dialling != NULL || now < p->next_dial) continue;
         p->backoff = p->backoff == 0 ? BACKOFF_FIRST_SECONDS : p->backoff * 2;
         if (p->backoff > BACKOFF_MOST_SECONDS) p->backoff = BACKOFF_MOST_SECONDS;
         p->next_dial = now + p->backoff * (0.5 + (double)prng_below(&n->random, 1000) / 1000.0);
@@ -252,7 +252,15 @@ void node_dial(struct node *n)
 
 struct err node_read_addresses(struct node *n, const struct group *g)
 {
-    for (uint32_t id = 0; id < g->member_count; id++)
-        ERR_TRY(address_parse(g->members[id].address, n->peers[id].host, &n->peers[id].port));
+    char host[GROUP_ADDRESS_BYTES_MAX];
+    for (uint32_t id = 0; id < g->member_count; id++) {
+        ERR_TRY(address_parse(g->members[id].address, host, &n->peers[id].port));
+        if (id >= n->config.id) continue; /* they dial */
+        struct err e = net_resolve(host, n->peers[id].host);
+        if (!err_is(&e)) continue;
+        n->peers[id].host[0] = '\0';
+        LOG(LOG_LEVEL_WARN, "peer.unresolved", LOG_U("peer", id), LOG_S("error", e.text),
+            LOG_S("action", "mend the name or the address in the group file, then send HUP: names are looked up only then"));
+    }
     return err_none();
 }

@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define READ_BYTES_MAX (4u * 1024u * 1024u) /* of blocks in one answer */
+#define READS_A_ROUND 2u /* reads for others between two looks at what must be synced */
 
 struct storage {
     struct worker *worker;
@@ -21,6 +21,8 @@ struct storage {
     struct kv_batch *batch;         /* what waits for its sync */
     struct worker_job *unsynced;    /* PERSIST jobs in the batch, oldest first */
     struct worker_job **unsynced_end;
+    struct worker_job *reads;       /* READ jobs not served yet, oldest first */
+    struct worker_job **reads_end;
     uint64_t blocks_since_us; /* oldest block in the batch; 0 when none */
     atomic_uint_fast64_t syncs;
     atomic_bool disk_full;
@@ -138,7 +140,7 @@ static struct blob *read_block(struct storage *s, uint64_t seq)
 static void read_blocks(struct storage *s, struct storage_job *j)
 {
     size_t bytes = 0;
-    for (uint32_t i = 0; i < j->count && i < CORE_FETCH_BLOCKS_MAX && bytes < READ_BYTES_MAX; i++) {
+    for (uint32_t i = 0; i < j->count && i < CORE_FETCH_BLOCKS_MAX && bytes < CORE_SERVE_BYTES_MAX; i++) {
         struct blob *b = read_block(s, j->seq + i);
         if (b == NULL) return;
         bytes += b->len;
@@ -164,6 +166,29 @@ static void read_answer(struct storage *s, struct storage_job *j)
     reply_close(&source);
 }
 
+/* Some of the reads that wait; votes come first. */
+static void serve_reads(struct storage *s)
+{
+    for (uint32_t i = 0; i < READS_A_ROUND && s->reads != NULL; i++) {
+        struct storage_job *j = (struct storage_job *)s->reads;
+        s->reads = j->job.next;
+        if (s->reads == NULL) s->reads_end = &s->reads;
+        (void)flush(s); /* what was given before is seen; on a full disk the reader gets what is there */
+        if (j->kind == STORAGE_READ_BLOCKS)
+            read_blocks(s, j);
+        else
+            read_answer(s, j);
+        worker_done(s->worker, &j->job);
+    }
+}
+
+static void add_read(struct storage *s, struct storage_job *j)
+{
+    j->job.next = NULL;
+    *s->reads_end = &j->job;
+    s->reads_end = &j->job.next;
+}
+
 static void storage_run(void *context, struct worker_job *chain, uint32_t *wait_ms)
 {
     struct storage *s = context;
@@ -174,14 +199,7 @@ static void storage_run(void *context, struct worker_job *chain, uint32_t *wait_
         case STORAGE_PERSIST: add_persist(s, j); break;
         case STORAGE_BLOCK: add_block(s, j); break;
         case STORAGE_READ_BLOCKS:
-        case STORAGE_READ_ANSWER:
-            (void)flush(s); /* what was given before is seen; on a full disk the reader gets what is there */
-            if (j->kind == STORAGE_READ_BLOCKS)
-                read_blocks(s, j);
-            else
-                read_answer(s, j);
-            worker_done(s->worker, &j->job);
-            break;
+        case STORAGE_READ_ANSWER: add_read(s, j); break;
         }
     }
     const uint64_t waited_us = s->blocks_since_us == 0 ? 0 : clock_monotonic_us() - s->blocks_since_us;
@@ -190,6 +208,8 @@ static void storage_run(void *context, struct worker_job *chain, uint32_t *wait_
         *wait_ms = STORAGE_RETRY_MS;
     else if (s->blocks_since_us != 0) /* not due: less than STORAGE_BLOCK_WAIT_MS have passed */
         *wait_ms = STORAGE_BLOCK_WAIT_MS - (uint32_t)(waited_us / 1000u);
+    serve_reads(s);
+    if (s->reads != NULL) *wait_ms = 1;
 }
 
 struct err storage_start(struct kv_store *log, const struct reply_signer *signer, void (*notify)(void *context),
@@ -200,6 +220,7 @@ struct err storage_start(struct kv_store *log, const struct reply_signer *signer
     s->signer = signer;
     s->batch = kv_batch_new();
     s->unsynced_end = &s->unsynced;
+    s->reads_end = &s->reads;
     struct err e = worker_start("storage", storage_run, s, notify, context, &s->worker);
     if (err_is(&e)) {
         kv_batch_free(s->batch);
@@ -245,6 +266,11 @@ void storage_free(struct storage *s)
     while (s->unsynced != NULL) { /* the disk was full to the end */
         j = (struct storage_job *)s->unsynced;
         s->unsynced = j->job.next;
+        storage_job_free(j);
+    }
+    while (s->reads != NULL) {
+        j = (struct storage_job *)s->reads;
+        s->reads = j->job.next;
         storage_job_free(j);
     }
     worker_free(s->worker);

@@ -219,6 +219,18 @@ static void test_app_kv_writes_are_put_delete_and_cas(void **state)
     }
 }
 
+/* What answers data is charged for it before it runs; what answers a few bytes at most is free. */
+static void test_app_kv_cost_is_that_of_the_answer(void **state)
+{
+    (void)state;
+    for (uint64_t verb = APP_KV_PUT; verb <= APP_KV_LIST; verb++) {
+        const struct wire_operation op = {.app = APP_KV, .verb = verb};
+        const uint32_t cost = app_kv.cost(&op);
+        assert_int_equal(cost == 0, verb == APP_KV_PUT || verb == APP_KV_DELETE);
+        assert_int_equal(cost == APP_PAGE_BYTES_MAX, verb == APP_KV_LIST);
+    }
+}
+
 /* ---- kv: verbs ---- */
 
 static void test_app_kv_get_of_absent_key_is_negative(void **state)
@@ -348,9 +360,9 @@ static void test_app_kv_list_passes_keys_of_the_greatest_length(void **state)
     struct wire_key_value item;
     struct wire_page page = app_place_page(p, kit_kv(APP_KV_LIST, "", "", NULL), &value);
     struct wire_iterator i = wire_list_start(page.items);
-    for (uint8_t want = '1'; want <= '5'; want++) {
+    for (const char *want = "12345"; *want != '\0'; want++) {
         assert_true(wire_list_next(&i, &wire_record_key_value, &item));
-        assert_true(bytes_equal(item.value, bytes_of(&want, 1)));
+        assert_true(bytes_equal(item.value, bytes_of(want, 1)));
     }
     assert_int_equal(page.items.count, 5);
     assert_int_equal(page.next.len, 0);
@@ -509,6 +521,7 @@ int main(void)
         cmocka_unit_test(test_app_kv_check_of_key_over_the_limit_is_refused),
         cmocka_unit_test(test_app_kv_check_of_value_over_the_limit_is_refused),
         cmocka_unit_test(test_app_kv_writes_are_put_delete_and_cas),
+        cmocka_unit_test(test_app_kv_cost_is_that_of_the_answer),
         PLACE_TEST(test_app_kv_get_of_absent_key_is_negative),
         PLACE_TEST(test_app_kv_get_gives_what_was_put_last),
         PLACE_TEST(test_app_kv_delete_of_absent_key_is_negative),

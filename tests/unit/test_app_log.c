@@ -128,6 +128,15 @@ static void test_app_log_writes_are_both_appends(void **state)
     }
 }
 
+static void test_app_log_cost_is_that_of_a_page_for_read_only(void **state)
+{
+    (void)state;
+    for (uint64_t verb = APP_LOG_APPEND; verb <= APP_LOG_READ; verb++) {
+        const struct wire_operation op = {.app = APP_LOG, .verb = verb};
+        assert_int_equal(app_log.cost(&op), verb == APP_LOG_READ ? APP_PAGE_BYTES_MAX : 0);
+    }
+}
+
 static void test_app_log_query_of_an_append_is_refused(void **state)
 {
     struct app_place *p = *state;
@@ -272,6 +281,7 @@ int main(void)
         cmocka_unit_test(test_app_log_check_of_line_at_or_above_count_is_refused),
         cmocka_unit_test(test_app_log_check_of_more_lines_than_the_limit_is_refused),
         cmocka_unit_test(test_app_log_writes_are_both_appends),
+        cmocka_unit_test(test_app_log_cost_is_that_of_a_page_for_read_only),
         PLACE_TEST(test_app_log_query_of_an_append_is_refused),
         PLACE_TEST(test_app_log_append_gives_rising_indexes_from_0),
         PLACE_TEST(test_app_log_read_past_the_end_is_an_empty_page),

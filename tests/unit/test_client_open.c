@@ -209,7 +209,7 @@ static int open_journal_only(void)
     const struct pbft_error e = pbft_open(&options, &c);
     if (e.status == PBFT_OK) return 0;
     return e.status == PBFT_BAD_CONFIG && strstr(e.text, "another process submits with this client's key") != NULL ? 7
-                                                                                                                    : 1;
+                                                                                                                   : 1;
 }
 
 static int submit_5_and_die(void)
@@ -355,7 +355,8 @@ static void test_client_fewer_than_q_alive_not_ready_says_who(void **state)
     const struct pbft_error e = pbft_submit_wait(c, &op, 1, &a);
     assert_int_equal(e.status, PBFT_TIMEOUT);
     assert_null(a);
-    assert_non_null(strstr(e.text, "2 of 4 replicas answer, a quorum of 3 is needed; the primary is replica 0 of view 0"));
+    assert_non_null(
+        strstr(e.text, "2 of 4 replicas answer, a quorum of 3 is needed; the primary is replica 0 of view 0"));
     assert_non_null(strstr(e.text, "not connected: 0 (connection refused"));
     assert_non_null(strstr(e.text, ", 2 (connection refused"));
     pbft_close(c);

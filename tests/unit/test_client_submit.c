@@ -134,7 +134,7 @@ static void test_client_no_answer_sent_to_all_with_backoff(void **state)
     const uint64_t first_us = replicas[1].request_us[0] - began_us;
     const uint64_t last_us = replicas[1].request_us[2] - began_us;
     fake_unlock(&fakes);
-    assert_true(first_us >= 400000);           /* the primary alone had it until then */
+    assert_true(first_us >= 400000);                   /* the primary alone had it until then */
     assert_true(last_us >= 400000 + 800000 + 1600000); /* it doubles */
     assert_int_equal(requests_at(0), 4);
     assert_int_equal(kept.calls, 0);
@@ -172,7 +172,8 @@ static void test_client_primary_dead_timeout_says_not_connected(void **state)
     client_deadline_now(c);
     CLIENT_UNTIL(c, kept.calls > 0);
     assert_int_equal(kept.answer.status, PBFT_TIMEOUT);
-    assert_non_null(strstr(kept.answer.text, "the primary is replica 0 of view 0; not connected: 0 (connection refused"));
+    assert_non_null(
+        strstr(kept.answer.text, "the primary is replica 0 of view 0; not connected: 0 (connection refused"));
     pbft_close(c);
 }
 

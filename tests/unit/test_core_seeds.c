@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#define SEEDS_OF_A_TEST 30u
+#define SEEDS_OF_A_TEST 25u
 
 static void run_seed(uint64_t seed, struct faults_result *sum)
 {
@@ -34,28 +34,28 @@ static void run_seeds(uint64_t first)
     assert_true(sum.resent > 1000);
 }
 
-static void test_seeds_1_to_30_hold(void **state)
+static void test_seeds_1_to_25_hold(void **state)
 {
     (void)state;
     run_seeds(1);
 }
 
-static void test_seeds_31_to_60_hold(void **state)
+static void test_seeds_26_to_50_hold(void **state)
 {
     (void)state;
-    run_seeds(31);
+    run_seeds(26);
 }
 
-static void test_seeds_61_to_90_hold(void **state)
+static void test_seeds_51_to_75_hold(void **state)
 {
     (void)state;
-    run_seeds(61);
+    run_seeds(51);
 }
 
-static void test_seeds_91_to_120_hold(void **state)
+static void test_seeds_76_to_100_hold(void **state)
 {
     (void)state;
-    run_seeds(91);
+    run_seeds(76);
 }
 
 /* A primary stopped cleanly before its start was durable lost the mark of its clean stop, and abstained for ever. */
@@ -89,10 +89,10 @@ static void test_seed_twice_same_trace(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_seeds_1_to_30_hold),
-        cmocka_unit_test(test_seeds_31_to_60_hold),
-        cmocka_unit_test(test_seeds_61_to_90_hold),
-        cmocka_unit_test(test_seeds_91_to_120_hold),
+        cmocka_unit_test(test_seeds_1_to_25_hold),
+        cmocka_unit_test(test_seeds_26_to_50_hold),
+        cmocka_unit_test(test_seeds_51_to_75_hold),
+        cmocka_unit_test(test_seeds_76_to_100_hold),
         cmocka_unit_test(test_seed_1143_primary_stopped_in_its_first_sync_goes_on),
         cmocka_unit_test(test_seed_144_clean_stop_after_fetched_blocks_recovers),
         cmocka_unit_test(test_seed_twice_same_trace),

@@ -385,106 +385,156 @@ static void put_large(struct executor_room *r, uint64_t seq, const char *key, si
 }
 
 #define LARGE_BYTES (1024u * 1024u - 4096u)
+#define FILL_OPS 4u
 
-/* A bundle of GETs whose results fill a block up to `left` bytes, `left` below LARGE_BYTES; the values exist. */
-static void fill_setup(struct executor_room *r, size_t left)
+/* A bundle of GETs that leaves `left` bytes of a block's room for what is read; left is below 10,000. */
+static void fill_ops(struct executor_room *r, size_t left, struct kit_op ops[FILL_OPS])
 {
     put_large(r, 1, "large", LARGE_BYTES);
-    put_large(r, 2, "rest", BLOCK_RESULT_BYTES_MAX - 4 * LARGE_BYTES - left);
+    put_large(r, 2, "rest", BLOCK_READ_BYTES_MAX - 3 * LARGE_BYTES - left);
     put_large(r, 3, "one", 1);
-}
-
-static void fill_ops(struct kit_op ops[5])
-{
-    for (uint32_t i = 0; i < 4; i++)
+    for (uint32_t i = 0; i < 3; i++)
         ops[i] = kit_kv(APP_KV_GET, "large", NULL, NULL);
-    ops[4] = kit_kv(APP_KV_GET, "rest", NULL, NULL);
+    ops[3] = kit_kv(APP_KV_GET, "rest", NULL, NULL);
 }
 
-static size_t result_bytes(const struct executed_block *b)
+/* Executes a full block of reads that leaves so many bytes, and then these operations, in the same block. */
+static struct executed_block *fill_and_run(struct executor_room *r, size_t left, const struct kit_op *ops,
+                                           uint32_t count)
 {
-    size_t total = 0;
-    for (uint32_t i = 0; i < b->entry_count; i++)
-        total += entry_of(b, i).result.len;
-    return total;
-}
-
-static void test_executor_results_up_to_the_limit_of_a_block_are_given(void **state)
-{
-    struct executor_room *r = *state;
-    struct kit_op ops[6];
-    fill_setup(r, 1);
-    fill_ops(ops);
-    ops[5] = kit_kv(APP_KV_GET, "one", NULL, NULL);
-    struct executed_block *b = executor_room_execute_one(r, executor_room_request(r, KIT_WRITER, 1, ops, 6));
-    for (uint32_t i = 0; i < 6; i++)
+    struct kit_op fill[FILL_OPS];
+    fill_ops(r, left, fill);
+    struct blob *requests[] = {executor_room_request(r, KIT_WRITER, 1, fill, FILL_OPS),
+                               executor_room_request(r, KIT_OTHER, 1, ops, count)};
+    struct executed_block *b = executor_room_execute(r, 1000, requests, 2);
+    for (uint32_t i = 0; i < FILL_OPS; i++)
         assert_int_equal(entry_of(b, i).outcome, OUTCOME_OK);
-    assert_int_equal(result_bytes(b), BLOCK_RESULT_BYTES_MAX);
+    return b;
+}
+
+static void test_executor_read_up_to_the_limit_of_a_block_is_answered(void **state)
+{
+    const struct kit_op get = kit_kv(APP_KV_GET, "one", NULL, NULL);
+    struct executed_block *b = fill_and_run(*state, app_kv.cost(&(struct wire_operation){.verb = APP_KV_GET}), &get, 1);
+    check_entry(b, FILL_OPS, OUTCOME_OK, "v");
     executed_block_free(b);
 }
 
-static void test_executor_result_past_the_limit_of_a_block_is_refused_and_undone(void **state)
+static void test_executor_read_past_the_limit_of_a_block_is_refused(void **state)
+{
+    const struct kit_op ops[] = {kit_kv(APP_KV_GET, "one", NULL, NULL), kit_kv(APP_KV_CAS, "new", "v", NULL),
+                                 kit_kv(APP_KV_LIST, "", "", NULL)};
+    const size_t cost = app_kv.cost(&(struct wire_operation){.verb = APP_KV_GET});
+    struct executed_block *b = fill_and_run(*state, cost - 1, ops, 3);
+    for (uint32_t i = 0; i < 3; i++)
+        check_entry(b, FILL_OPS + i, OUTCOME_REFUSED, "");
+    executed_block_free(b);
+    check_value(*state, "new", NULL);
+}
+
+static void test_executor_write_past_the_limit_of_reads_is_executed(void **state)
+{
+    const struct kit_op ops[] = {kit_kv(APP_KV_PUT, "new", "v", NULL), kit_append("line"),
+                                 kit_kv(APP_KV_DELETE, "one", NULL, NULL)};
+    struct executed_block *b = fill_and_run(*state, 0, ops, 3);
+    check_entry(b, FILL_OPS, OUTCOME_OK, "");
+    assert_int_equal(entry_of(b, FILL_OPS + 1).outcome, OUTCOME_OK);
+    assert_int_equal(entry_of(b, FILL_OPS + 1).result.len, 8);
+    check_entry(b, FILL_OPS + 2, OUTCOME_OK, "");
+    executed_block_free(b);
+    check_value(*state, "new", "v");
+    check_value(*state, "one", NULL);
+}
+
+static void test_executor_read_that_does_not_fit_uses_up_the_room_of_the_block(void **state)
+{
+    const struct kit_op ops[] = {kit_kv(APP_KV_GET, "large", NULL, NULL), kit_kv(APP_KV_GET, "one", NULL, NULL)};
+    struct executed_block *b = fill_and_run(*state, 9999, ops, 2);
+    check_entry(b, FILL_OPS, OUTCOME_REFUSED, "");
+    check_entry(b, FILL_OPS + 1, OUTCOME_REFUSED, "");
+    executed_block_free(b);
+}
+
+static void test_executor_every_block_has_its_own_room(void **state)
 {
     struct executor_room *r = *state;
-    struct kit_op ops[9];
-    fill_setup(r, 0);
-    fill_ops(ops);
-    ops[5] = kit_kv(APP_KV_GET, "one", NULL, NULL);
-    ops[6] = kit_append("this answers 8 bytes: no room");
-    ops[7] = kit_kv(APP_KV_PUT, "small", "answers nothing", NULL);
-    ops[8] = kit_kv(APP_KV_CAS, "one", "x", "y");
-    struct executed_block *b = executor_room_execute_one(r, executor_room_request(r, KIT_WRITER, 1, ops, 9));
-    check_entry(b, 5, OUTCOME_REFUSED, "");
-    check_entry(b, 6, OUTCOME_REFUSED, "");
-    check_entry(b, 7, OUTCOME_OK, "");
-    check_entry(b, 8, OUTCOME_REFUSED, "");
-    assert_int_equal(result_bytes(b), BLOCK_RESULT_BYTES_MAX);
-    executed_block_free(b);
-    check_value(r, "small", "answers nothing");
-    /* the append did not happen, and the limit is the block's, not the ledger's */
-    const struct kit_op append = kit_append("first");
-    b = executor_room_execute_one(r, executor_room_request(r, KIT_WRITER, 2, &append, 1));
-    const struct wire_entry entry = entry_of(b, 0);
-    assert_int_equal(entry.outcome, OUTCOME_OK);
-    assert_int_equal(be64_get(entry.result.data), 0);
+    const struct kit_op get = kit_kv(APP_KV_GET, "one", NULL, NULL);
+    executed_block_free(fill_and_run(r, 0, &get, 1));
+    struct executed_block *b = executor_room_execute_one(r, executor_room_request(r, KIT_WRITER, 2, &get, 1));
+    check_entry(b, 0, OUTCOME_OK, "v");
     executed_block_free(b);
 }
 
-/* A bundle that fills the block up to `left` bytes, then one that is refused for its bad verb. */
-static struct executed_block *fill_and_refuse(struct executor_room *r, size_t left)
+/* An empty page is as much work to refuse as a full one. */
+static void test_executor_page_is_charged_whole(void **state)
 {
-    struct kit_op fill[5];
+    struct executor_room *r = *state;
+    uint8_t from[8] = {0};
+    const uint32_t room = BLOCK_READ_BYTES_MAX / APP_PAGE_BYTES_MAX;
+    struct kit_op ops[BLOCK_READ_BYTES_MAX / APP_PAGE_BYTES_MAX + 1];
+    for (uint32_t kind = 0; kind < 2; kind++) {
+        for (uint32_t i = 0; i <= room; i++) {
+            ops[i] = kit_kv(APP_KV_LIST, "", "", NULL);
+            if (kind == 0) continue;
+            ops[i] = (struct kit_op){.app = APP_LOG, .verb = APP_LOG_READ, .arg_count = 1, .args = {bytes_of(from, 8)}};
+        }
+        struct blob *q = executor_room_request(r, KIT_READER, kind + 1, ops, room + 1);
+        struct executed_block *b = executor_room_execute_one(r, q);
+        for (uint32_t i = 0; i < room; i++)
+            assert_int_equal(entry_of(b, i).outcome, OUTCOME_OK);
+        check_entry(b, room, OUTCOME_REFUSED, "");
+        executed_block_free(b);
+    }
+}
+
+/* The reason of a refusal was put past the limit, and the room left wrapped round to no limit at all. */
+static void test_executor_reason_in_a_full_block_is_given_and_the_limit_stays(void **state)
+{
+    struct executor_room *r = *state;
+    struct kit_op fill[FILL_OPS];
     struct kit_op bad = kit_kv(APP_KV_GET, "one", NULL, NULL);
     const struct kit_op more[] = {kit_kv(APP_KV_GET, "large", NULL, NULL), kit_kv(APP_KV_GET, "one", NULL, NULL)};
     bad.verb = 99;
-    fill_setup(r, left);
-    fill_ops(fill);
-    struct blob *requests[] = {executor_room_request(r, KIT_WRITER, 1, fill, 5),
+    fill_ops(r, 0, fill);
+    struct blob *requests[] = {executor_room_request(r, KIT_WRITER, 1, fill, FILL_OPS),
                                executor_room_request(r, KIT_WRITER, 2, &bad, 1),
                                executor_room_request(r, KIT_WRITER, 3, more, 2)};
-    return executor_room_execute(r, 1000, requests, 3);
-}
-
-static const char bad_verb[] = "the key-value application has no such verb";
-
-/* The reason of a refusal was put past the limit, and the room left wrapped round to no limit at all. */
-static void test_executor_reason_past_the_limit_of_a_block_is_left_out_and_the_limit_stays(void **state)
-{
-    struct executed_block *b = fill_and_refuse(*state, strlen(bad_verb) - 1);
-    check_entry(b, 5, OUTCOME_REFUSED, "");
-    check_entry(b, 6, OUTCOME_REFUSED, "");
-    check_entry(b, 7, OUTCOME_OK, "v");
-    assert_int_equal(result_bytes(b), BLOCK_RESULT_BYTES_MAX - strlen(bad_verb) + 2);
+    struct executed_block *b = executor_room_execute(r, 1000, requests, 3);
+    check_entry(b, FILL_OPS, OUTCOME_REFUSED, "the key-value application has no such verb");
+    check_entry(b, FILL_OPS + 1, OUTCOME_REFUSED, "");
+    check_entry(b, FILL_OPS + 2, OUTCOME_REFUSED, "");
     executed_block_free(b);
 }
 
-static void test_executor_reason_up_to_the_limit_of_a_block_is_given(void **state)
+/* All that a batch can hold, after all that may be read: the small answers find room, and the sum stays below its
+ * limit. */
+static void test_executor_block_of_the_most_operations_keeps_every_small_answer(void **state)
 {
-    struct executed_block *b = fill_and_refuse(*state, strlen(bad_verb));
-    check_entry(b, 5, OUTCOME_REFUSED, bad_verb);
-    check_entry(b, 6, OUTCOME_REFUSED, "");
-    check_entry(b, 7, OUTCOME_REFUSED, "");
-    assert_int_equal(result_bytes(b), BLOCK_RESULT_BYTES_MAX);
+    struct executor_room *r = *state;
+    static struct kit_op ops[OPS_MAX];
+    struct blob *requests[BLOCK_OPS_MAX / OPS_MAX + 1];
+    uint32_t count = 0;
+    size_t total = 0;
+    fill_ops(r, 0, ops);
+    requests[count++] = executor_room_request(r, KIT_WRITER, 1, ops, FILL_OPS);
+    for (uint32_t i = 0; i < OPS_MAX; i++)
+        ops[i] = kit_append("x");
+    for (uint32_t left = BLOCK_OPS_MAX - FILL_OPS; left > 0; count++) {
+        const uint32_t now = left < OPS_MAX ? left : OPS_MAX;
+        const enum kit_client client = count % 2 == 0 ? KIT_WRITER : KIT_OTHER;
+        requests[count] = executor_room_request(r, client, count / 2 + 1, ops, now);
+        left -= now;
+    }
+    struct executed_block *b = executor_room_execute(r, 1000, requests, count);
+    assert_int_equal(b->entry_count, BLOCK_OPS_MAX);
+    struct wire_iterator i = wire_list_start(executed_block_entries(b));
+    struct wire_entry entry;
+    for (uint32_t k = 0; wire_list_next(&i, &wire_record_entry, &entry); k++) {
+        assert_int_equal(entry.outcome, OUTCOME_OK);
+        if (k >= FILL_OPS) assert_int_equal(entry.result.len, 8);
+        total += entry.result.len;
+    }
+    assert_true(total <= BLOCK_RESULT_BYTES_MAX);
     executed_block_free(b);
 }
 
@@ -561,10 +611,14 @@ int main(void)
         ROOM_TEST(test_executor_bundle_gives_one_entry_for_each_operation_in_order),
         ROOM_TEST(test_executor_refused_operation_leaves_the_others_of_its_bundle),
         ROOM_TEST(test_executor_null_batch_makes_a_block_without_entries),
-        ROOM_TEST(test_executor_results_up_to_the_limit_of_a_block_are_given),
-        ROOM_TEST(test_executor_result_past_the_limit_of_a_block_is_refused_and_undone),
-        ROOM_TEST(test_executor_reason_past_the_limit_of_a_block_is_left_out_and_the_limit_stays),
-        ROOM_TEST(test_executor_reason_up_to_the_limit_of_a_block_is_given),
+        ROOM_TEST(test_executor_read_up_to_the_limit_of_a_block_is_answered),
+        ROOM_TEST(test_executor_read_past_the_limit_of_a_block_is_refused),
+        ROOM_TEST(test_executor_write_past_the_limit_of_reads_is_executed),
+        ROOM_TEST(test_executor_read_that_does_not_fit_uses_up_the_room_of_the_block),
+        ROOM_TEST(test_executor_every_block_has_its_own_room),
+        ROOM_TEST(test_executor_page_is_charged_whole),
+        ROOM_TEST(test_executor_reason_in_a_full_block_is_given_and_the_limit_stays),
+        ROOM_TEST(test_executor_block_of_the_most_operations_keeps_every_small_answer),
         ROOM_TEST(test_executor_query_that_writes_or_is_malformed_is_refused_with_a_reason),
         ROOM_TEST(test_executor_query_sees_the_newest_executed_state),
         ROOM_TEST(test_executor_clients_are_those_of_the_group_file_in_its_order),

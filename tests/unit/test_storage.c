@@ -103,6 +103,7 @@ static void test_worker_jobs_that_wait_come_as_one_chain_in_order(void **state)
     wait_for(&c->started);
     for (uint32_t i = 1; i < JOBS; i++) {
         jobs[i].number = i;
+        jobs[i].job.next = &jobs[0].job; /* as a job that is used again has it */
         worker_submit(c->worker, &jobs[i].job);
     }
     assert_int_equal(worker_waiting(c->worker), JOBS - 1);
