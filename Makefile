@@ -1,7 +1,7 @@
 # pbft - one Makefile for everything. `make help` lists the targets.
 #
 # Objects go to build/VARIANT/, programs of the default variant to bin/.
-# VARIANT: release (default), debug, asan (ASan+UBSan), tsan, cov, fuzz (clang).
+# VARIANT: release (default), debug, asan (ASan+UBSan), tsan, cov; with CC=clang also fuzz, clang0, clang2.
 
 VARIANT ?= release
 ifeq ($(origin CC),default)
@@ -22,11 +22,15 @@ OPT_release := -O2 -D_FORTIFY_SOURCE=2
 OPT_debug := -O0
 OPT_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT_tsan := -O1 -fsanitize=thread -fno-omit-frame-pointer
+OPT_clang0 := -O0
+OPT_clang2 := -O2
 OPT_cov := -O0 --coverage
 OPT_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 LDOPT_asan := -fsanitize=address,undefined
 LDOPT_tsan := -fsanitize=thread
-LDOPT_cov := --coverage
+LDOPT_clang0 := -O0
+OPT_clang2 := -O2
+OPT_cov := --coverage
 LDOPT_fuzz := -fsanitize=fuzzer,address,undefined
 CFLAGS_ALL = $(BASE_CFLAGS) $(OPT_$(VARIANT)) $(EXTRA_CFLAGS)
 LDFLAGS_ALL = -pie -pthread $(LDOPT_$(VARIANT))
@@ -153,7 +157,7 @@ UNIT_NAMES := $(UNIT_SOURCES:tests/unit/%.c=%)
 E2E_NAMES := $(filter-out lib,$(patsubst tests/e2e/%.sh,%,$(wildcard tests/e2e/*.sh)))
 FUZZ_NAMES := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 # what runs threads or real processes, and so also runs under ThreadSanitizer
-TSAN_NAMES := $(filter test_pool test_storage test_net test_hostile test_log,$(UNIT_NAMES))
+TSAN_NAMES := $(filter test_pool test_storage test_net test_hostile test_log test_client_submit test_client_reply,$(UNIT_NAMES))
 SUB = $(MAKE) --no-print-directory -j$(shell nproc)
 suite = $(foreach n,$(2),'$(1)_$(n)=$(3) build/$(1)/tests/unit/$(n)')
 SAN_ENV := UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1

@@ -223,6 +223,28 @@ static void test_client_reply_bad_signature_ignored(void **state)
     check_ignored(spoil_signature);
 }
 
+/* The signature of one header says nothing of the next. */
+static void test_client_reply_bad_signature_after_a_good_one_ignored(void **state)
+{
+    struct fake_answer a;
+    (void)state;
+    struct pbft_client *c = open_and_submit();
+    answer_from(0, 2, NULL);
+    CLIENT_UNTIL(c, kept.calls > 0);
+    client_put(c, "key", "value", &kept);
+    CLIENT_UNTIL(c, fake_order_of(&fakes, 2) != NULL);
+    fake_lock(&fakes);
+    for (uint32_t id = 0; id < 2; id++) {
+        fake_answer_make(&replicas[id], 2, &a);
+        a.spoiled_signature = true;
+        fake_answer_send(&a);
+    }
+    fake_unlock(&fakes);
+    client_settle(c);
+    assert_int_equal(kept.calls, 0);
+    pbft_close(c);
+}
+
 static void spoil_signer(struct fake_answer *a)
 {
     a->signer = &fakes.kit->members[(a->from->id + 1) % fakes.replica_count];
@@ -519,6 +541,7 @@ static void test_client_transactions_of_one_block_in_one_reply_all_answered(void
     struct pbft_client *c = client_open();
     for (uint32_t i = 0; i < 5; i++)
         client_put(c, "key", "value", &all[i]);
+    client_resend_never(c);
     CLIENT_UNTIL(c, fakes.order_count == 5);
     WITH_FAKES(fake_execute_held(&fakes));
     CLIENT_UNTIL(c, pbft_in_flight(c) == 0);
@@ -550,6 +573,7 @@ int main(void)
         TEST_OF(4, test_client_reply_operation_too_many_ignored),
         TEST_OF(4, test_client_reply_without_entries_ignored),
         TEST_OF(4, test_client_reply_bad_signature_ignored),
+        TEST_OF(4, test_client_reply_bad_signature_after_a_good_one_ignored),
         TEST_OF(4, test_client_reply_signed_by_another_member_ignored),
         TEST_OF(4, test_client_reply_sender_of_another_id_ignored),
         TEST_OF(4, test_client_reply_of_another_replica_relayed_ignored),

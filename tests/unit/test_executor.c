@@ -512,7 +512,7 @@ static void test_executor_block_of_the_most_operations_keeps_every_small_answer(
 {
     struct executor_room *r = *state;
     static struct kit_op ops[OPS_MAX];
-    struct blob *requests[BLOCK_OPS_MAX / OPS_MAX + 1];
+    struct blob *requests[BLOCK_OPS_MAX / OPS_MAX + 2];
     uint32_t count = 0;
     size_t total = 0;
     fill_ops(r, 0, ops);

@@ -396,6 +396,55 @@ static void test_storage_steps_read_of_missing_blocks_gives_those_before(void **
     }
 }
 
+static struct storage_job *give_read(struct room *r)
+{
+    struct storage_job *j = mem_zero(1, sizeof *j);
+    j->kind = STORAGE_READ_BLOCKS;
+    j->seq = 1;
+    j->count = 1;
+    storage_submit(r->storage, j);
+    return j;
+}
+
+/* Takes back one job, which must be of this kind, and frees it. */
+static void taken(struct room *r, enum storage_kind kind)
+{
+    struct storage_job *j = storage_take_done(r->storage);
+    assert_non_null(j);
+    assert_int_equal(j->kind, kind);
+    storage_job_free(j);
+}
+
+/* Whoever asks for many blocks does not hold back this replica's votes. */
+static void test_storage_steps_votes_come_before_reads_that_wait(void **state)
+{
+    struct room *r = *state;
+    for (uint32_t i = 0; i < 5; i++)
+        (void)give_read(r);
+    persist_slot(r, CORE_PERSIST_PREPARED, 1);
+    assert_int_equal(step(), 1); /* there is more to read: look again soon */
+    taken(r, STORAGE_PERSIST);
+    taken(r, STORAGE_READ_BLOCKS);
+    taken(r, STORAGE_READ_BLOCKS);
+    assert_null(storage_take_done(r->storage));
+    persist_slot(r, CORE_PERSIST_PREPARED, 2);
+    assert_int_equal(step(), 1);
+    taken(r, STORAGE_PERSIST);
+    taken(r, STORAGE_READ_BLOCKS);
+    taken(r, STORAGE_READ_BLOCKS);
+    assert_int_equal(step(), 0);
+    taken(r, STORAGE_READ_BLOCKS);
+    assert_int_equal(storage_syncs(r->storage), 2);
+}
+
+static void test_storage_steps_freed_with_reads_that_wait_frees_them(void **state)
+{
+    struct room *r = *state;
+    for (uint32_t i = 0; i < 5; i++)
+        (void)give_read(r);
+    (void)step();
+}
+
 static void test_storage_steps_read_gives_no_more_blocks_than_one_fetch_asks_for(void **state)
 {
     struct room *r = *state;
@@ -424,7 +473,7 @@ static void test_storage_steps_read_ends_an_answer_that_gets_too_large(void **st
         storage_submit(r->storage, j);
     }
     struct storage_job *j = read_blocks(r, 1, 7);
-    assert_int_equal(j->out_count, 5); /* the fifth passes 4 MiB */
+    assert_int_equal(j->out_count, 5); /* the fifth passes CORE_SERVE_BYTES_MAX */
     storage_job_free(j);
     blob_release(value);
 }
@@ -547,6 +596,8 @@ int main(void)
         STORAGE_TEST(test_storage_steps_failed_sync_ends_the_process),
         STORAGE_TEST(test_storage_steps_unreadable_log_at_a_stable_checkpoint_ends_the_process),
         STORAGE_TEST(test_storage_steps_read_of_missing_blocks_gives_those_before),
+        STORAGE_TEST(test_storage_steps_votes_come_before_reads_that_wait),
+        STORAGE_TEST(test_storage_steps_freed_with_reads_that_wait_frees_them),
         STORAGE_TEST(test_storage_steps_read_gives_no_more_blocks_than_one_fetch_asks_for),
         STORAGE_TEST(test_storage_steps_read_ends_an_answer_that_gets_too_large),
         STORAGE_TEST(test_storage_steps_read_block_is_a_data_message_that_proves_itself),
