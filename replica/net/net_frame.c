@@ -45,6 +45,8 @@ void net_read(struct net_connection *c)
             net_close(c, net_closed_by_peer);
         else if (got == GNUTLS_E_FATAL_ALERT_RECEIVED)
             net_close(c, "the peer refused this connection's key");
+        else if (got == GNUTLS_E_PULL_ERROR && c->outgoing && !c->had_frame) /* a reset can overtake the refusal */
+            net_close(c, "the peer broke the connection before its first message: it refused this key, or is stopping");
         else if (got == GNUTLS_E_PULL_ERROR)
             net_close(c, "the connection broke");
         else if (gnutls_error_is_fatal((int)got) != 0)

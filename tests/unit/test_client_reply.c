@@ -520,19 +520,6 @@ static void test_client_refused_whole_one_entry_stands_for_all(void **state)
     pbft_close(c);
 }
 
-static void test_client_expiry_past_expired(void **state)
-{
-    (void)state;
-    const struct pbft_operation op = kv_put("a", "1");
-    struct pbft_client *c = client_open();
-    kept = (struct kept){0};
-    assert_int_equal(pbft_submit_at(c, 1, 1000, &op, 1, keep, &kept).status, PBFT_OK);
-    CLIENT_UNTIL(c, kept.calls > 0);
-    assert_int_equal(kept.answer.status, PBFT_OK);
-    assert_int_equal(kept.answer.outcome, PBFT_OUTCOME_EXPIRED);
-    pbft_close(c);
-}
-
 static void test_client_transactions_of_one_block_in_one_reply_all_answered(void **state)
 {
     struct kept all[5];
@@ -595,7 +582,6 @@ int main(void)
         TEST_OF(1, test_client_single_replica_group_its_answer_accepted),
         TEST_OF(4, test_client_view_of_answer_lowest_of_f_plus_1),
         TEST_OF(4, test_client_refused_whole_one_entry_stands_for_all),
-        TEST_OF(4, test_client_expiry_past_expired),
         TEST_OF(4, test_client_transactions_of_one_block_in_one_reply_all_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -330,6 +330,19 @@ static void test_client_submit_at_again_after_reopening_same_bytes_executes_once
 
 /* ---- limits ---- */
 
+static void test_client_expiry_past_expired(void **state)
+{
+    (void)state;
+    const struct pbft_operation op = kv_put("a", "1");
+    struct pbft_client *c = client_open();
+    kept = (struct kept){0};
+    assert_int_equal(pbft_submit_at(c, 1, 1000, &op, 1, keep, &kept).status, PBFT_OK);
+    CLIENT_UNTIL(c, kept.calls > 0);
+    assert_int_equal(kept.answer.status, PBFT_OK);
+    assert_int_equal(kept.answer.outcome, PBFT_OUTCOME_EXPIRED);
+    pbft_close(c);
+}
+
 static void test_client_submit_bad_arguments_refused(void **state)
 {
     (void)state;
@@ -499,6 +512,7 @@ int main(void)
         TEST_OF(4, test_client_whole_window_timed_out_goes_on_when_group_is_back),
         TEST_OF(4, test_client_whole_window_executed_unanswered_goes_on_above),
         TEST_OF(4, test_client_submit_at_again_after_reopening_same_bytes_executes_once),
+        TEST_OF(4, test_client_expiry_past_expired),
         TEST_OF(4, test_client_submit_bad_arguments_refused),
         TEST_OF(4, test_client_request_over_1_mib_too_large_nothing_sent),
         TEST_OF(4, test_client_largest_value_committed),

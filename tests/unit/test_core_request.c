@@ -73,6 +73,77 @@ static void test_request_one_window_ahead_is_held_and_proposed_later(void **stat
     solo_close(&s);
 }
 
+static void test_request_one_window_ahead_is_not_held_by_a_backup(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    assert_string_equal(solo_request(&s, 0, CLIENT_WINDOW + 1), "request above its client's window");
+    assert_int_equal(solo_busy(&s), BUSY_TOO_FAR);
+    assert_int_equal(core_summary(s.core).custody, 0);
+    assert_null(solo_request(&s, 0, CLIENT_WINDOW)); /* the edge */
+    assert_int_equal(core_summary(s.core).custody, 1);
+    solo_close(&s);
+}
+
+/* A client that fills a second window with what can never be proposed gets a small share, for a while. */
+static void test_request_one_window_ahead_is_let_go_after_a_while(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 0);
+    for (uint64_t seq = CLIENT_WINDOW + 1; seq <= 2 * CLIENT_WINDOW; seq++)
+        assert_null(solo_request(&s, 0, seq));
+    assert_int_equal(core_summary(s.core).custody, CLIENT_WINDOW);
+    (void)solo_tick(&s, SOLO_TIMEOUT_US);
+    assert_int_equal(core_summary(s.core).custody, CLIENT_WINDOW);
+    (void)solo_tick(&s, 100000);
+    assert_int_equal(core_summary(s.core).custody, 0);
+    solo_close(&s);
+}
+
+static void test_requests_one_window_ahead_are_bounded_in_bytes(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 0);
+    uint8_t *big = mem_zero(1, 100000);
+    uint8_t *args_space = mem_alloc(100100);
+    uint8_t *ops_space = mem_alloc(100200);
+    uint32_t held = 0;
+    for (uint64_t seq = CLIENT_WINDOW + 1; seq <= CLIENT_WINDOW + 5; seq++) {
+        struct writer args = writer_of(args_space, 100100);
+        struct writer ops = writer_of(ops_space, 100200);
+        struct wire_operation op = {.app = 1, .verb = 1};
+        struct wire_request q = {.client = s.group->clients[0].key, .seq = seq, .expiry_ms = s.wall_ms + 60000};
+        wire_list_add_bytes(&op.args, &args, bytes_of(big, 100000));
+        wire_list_add(&q.ops, &ops, &wire_record_operation, &op);
+        const struct digest statement = wire_record_signing_digest(&s.group->id, &wire_record_request, &q);
+        q.signature = fixture_signature(&q.client, &statement);
+        if (solo_receive_bytes(&s, UINT32_MAX, wire_encode_blob(&wire_record_request, &q)) == NULL) held++;
+    }
+    assert_int_equal(held, 2); /* 256 KiB of one client */
+    free(big);
+    free(args_space);
+    free(ops_space);
+    solo_close(&s);
+}
+
+static void test_settled_request_forwarded_gets_no_answer(void **state)
+{
+    struct solo s;
+    const struct core_settled settled = {.client = 0, .seq = 1};
+    (void)state;
+    solo_ready(&s, 1, 0);
+    assert_null(solo_request(&s, 0, 1));
+    (void)solo_all_persisted(&s);
+    assert_null(solo_executed(&s, 1, s.wall_ms, &settled, 1));
+    struct blob *q = fixture_request(s.group, 0, 1, s.wall_ms + 1000, "key", "value");
+    assert_string_equal(solo_receive_bytes(&s, 0, q), "a settled request was forwarded");
+    assert_int_equal(solo_count(&s, CORE_EFFECT_ANSWER), 0); /* its client asks whom it wants an answer of */
+    solo_close(&s);
+}
+
 static void test_request_below_window_is_too_old(void **state)
 {
     struct solo s;
@@ -613,6 +684,10 @@ int main(void)
         cmocka_unit_test(test_request_with_bad_signature_refused_by_verify),
         cmocka_unit_test(test_request_too_far_is_busy),
         cmocka_unit_test(test_request_one_window_ahead_is_held_and_proposed_later),
+        cmocka_unit_test(test_request_one_window_ahead_is_not_held_by_a_backup),
+        cmocka_unit_test(test_request_one_window_ahead_is_let_go_after_a_while),
+        cmocka_unit_test(test_requests_one_window_ahead_are_bounded_in_bytes),
+        cmocka_unit_test(test_settled_request_forwarded_gets_no_answer),
         cmocka_unit_test(test_request_below_window_is_too_old),
         cmocka_unit_test(test_request_settled_is_answered_from_the_ledger),
         cmocka_unit_test(test_request_held_already_ignored),

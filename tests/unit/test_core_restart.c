@@ -170,6 +170,7 @@ static void test_unclean_start_primary_proposes_nothing_up_to_h_plus_l(void **st
     solo_start(&s, &r.recovered);
     (void)solo_all_persisted(&s);
     assert_null(solo_request(&s, 0, 1));
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_pre_prepare), 0);
     (void)solo_tick(&s, 1000000);
     assert_int_equal(solo_sent(&s, WIRE_TYPE_pre_prepare), 0);
     solo_close(&s);
