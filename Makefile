@@ -157,7 +157,7 @@ UNIT_NAMES := $(UNIT_SOURCES:tests/unit/%.c=%)
 E2E_NAMES := $(filter-out lib,$(patsubst tests/e2e/%.sh,%,$(wildcard tests/e2e/*.sh)))
 FUZZ_NAMES := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 # what runs threads or real processes, and so also runs under ThreadSanitizer
-TSAN_NAMES := $(filter test_pool test_storage test_net test_hostile test_log test_client_submit test_client_reply,$(UNIT_NAMES))
+TSAN_NAMES := $(filter test_pool test_storage test_net test_hostile test_hostile_flood test_pbftd test_log test_client_submit test_client_reply,$(UNIT_NAMES))
 SUB = $(MAKE) --no-print-directory -j$(shell nproc)
 suite = $(foreach n,$(2),'$(1)_$(n)=$(3) build/$(1)/tests/unit/$(n)')
 SAN_ENV := UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1
@@ -192,7 +192,7 @@ tsan: deps-check
 	@bash tests/run.sh $(call suite,tsan,$(TSAN_NAMES),TSAN_OPTIONS=halt_on_error=1)
 valgrind: deps-check
 	@$(SUB) programs unit-programs
-	@bash tests/run.sh $(foreach n,$(filter-out test_hostile test_core_seeds,$(UNIT_NAMES)),'valgrind_$(n)=valgrind -q --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=99 build/release/tests/unit/$(n)')
+	@bash tests/run.sh $(foreach n,$(filter-out test_hostile test_hostile_flood test_hostile_member test_pbftd test_core_seeds test_core_cluster test_client_%,$(UNIT_NAMES)),'valgrind_$(n)=valgrind -q --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=99 build/release/tests/unit/$(n)')
 lint: deps-check
 	@bash tests/style/lint.sh
 trace: deps-check

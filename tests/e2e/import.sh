@@ -15,7 +15,7 @@ check "no line was entered twice" [ "$entries_before" -eq $((lines + 1)) ] # and
 
 # the backup 3 dies in the middle and comes back
 sed 's/$/ again/' "$home/in" >"$home/in2"
-pbft log append --lines "$home/in2" >"$home/append.log" 2>&1 &
+"$bin/pbft" log append --lines "$home/in2" >"$home/append.log" 2>&1 &
 append=$!
 at=$(sequence 0)
 check "the second import is under way" eventually 20 past 0 $((at + 20))
@@ -33,7 +33,7 @@ check "four exports are equal after a crash" exports_equal
 
 # the client dies in the middle; the same command goes on with the same sequence numbers
 sed 's/$/ and again/' "$home/in" | head -n 5000 >"$home/in3"
-pbft log append --lines "$home/in3" >"$home/append.log" 2>&1 &
+"$bin/pbft" log append --lines "$home/in3" >"$home/append.log" 2>&1 & # not the function: its process is to be killed
 append=$!
 at=$(sequence 0)
 check "the third import is under way" eventually 20 past 0 $((at + 10))
@@ -45,4 +45,5 @@ check "all files come back byte for byte" both_out
 check "every replica gets there again" eventually 20 all_equal
 check "four exports are equal after the client's death" exports_equal
 entries=$(grep -c ^entry "$home/export0")
+echo "# $entries entries, $(wc -l <"$home/both") lines"
 check "nothing was entered twice" [ "$entries" -eq $((1 + $(wc -l <"$home/both"))) ]

@@ -24,9 +24,9 @@ static int run_seeds(uint64_t first, uint64_t count)
         char hex[2 * DIGEST_BYTES + 1];
         faults_run(seed, &r, NULL);
         hex_encode(hex, r.trace_hash.bytes, DIGEST_BYTES);
-        (void)printf("%" PRIu64 " %s executed %" PRIu64 " crashes %" PRIu64 " stops %" PRIu64 " resent %" PRIu64 "%s%s\n",
-                     seed, hex, r.executed, r.crashes, r.stops, r.resent, r.failure[0] == '\0' ? "" : " FAILED ",
-                     r.failure);
+        (void)printf(
+            "%" PRIu64 " %s executed %" PRIu64 " crashes %" PRIu64 " stops %" PRIu64 " resent %" PRIu64 "%s%s\n", seed,
+            hex, r.executed, r.crashes, r.stops, r.resent, r.failure[0] == '\0' ? "" : " FAILED ", r.failure);
         if (r.failure[0] != '\0') code = 1;
     }
     return code;
@@ -80,6 +80,7 @@ int main(int argc, char **argv)
     if (argc >= 3 && strcmp(argv[1], "scenario") == 0) return run_scenarios(argc - 2, argv + 2);
     if (argc == 3 && strcmp(argv[1], "dump") == 0) return dump_seed(strtoull(argv[2], NULL, 10));
     if (argc == 3 && strcmp(argv[1], "trace") == 0) return print_trace(argv[2]);
-    (void)fprintf(stderr, "usage: trace_tool SEED... | seeds FIRST COUNT | dump SEED | scenario FILE... | trace FILE\n");
+    (void)fprintf(stderr,
+                  "usage: trace_tool SEED... | seeds FIRST COUNT | dump SEED | scenario FILE... | trace FILE\n");
     return 2;
 }

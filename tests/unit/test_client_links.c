@@ -49,8 +49,8 @@ static void check_disconnected_by(struct bytes frame, const char *reason)
     client_put(c, "key", "value", &kept);
     client_resend_never(c);
     CLIENT_UNTIL(c, fake_order_of(&fakes, 1) != NULL);
-    WITH_FAKES(fake_send_bytes(&replicas[LIAR], frame), fake_answer_truly(&replicas[LIAR], 1));
-    WITH_FAKES(replicas[LIAR].hook = mute); /* so that it is not taken for well again */
+    WITH_FAKES(fake_send_bytes(&replicas[LIAR], frame), fake_answer_truly(&replicas[LIAR], 1),
+               replicas[LIAR].hook = mute); /* so that it is not taken for well again */
     CLIENT_UNTIL(c, replicas[LIAR].closed_count == 1);
     check_status_reason(c, LIAR, reason);
     WITH_FAKES(fake_answer_truly(&replicas[1], 1));
@@ -65,7 +65,9 @@ static void check_disconnected_by(struct bytes frame, const char *reason)
 static void test_client_garbage_disconnected_others_suffice(void **state)
 {
     (void)state;
-    check_disconnected_by(bytes_of_text("\xff\x00garbage"), "malformed");
+    check_disconnected_by(bytes_of_text("\xff"
+                                        "garbage"),
+                          "malformed");
 }
 
 static void test_client_huge_frame_disconnected_others_suffice(void **state)

@@ -385,6 +385,25 @@ static void test_client_request_over_1_mib_too_large_nothing_sent(void **state)
     pbft_close(c);
 }
 
+static void test_client_request_of_1_mib_exactly_taken(void **state)
+{
+    (void)state;
+    char *value = calloc(1, REQUEST_BYTES_MAX);
+    struct pbft_client *c = client_open();
+    struct pbft_operation op = kv_put("k", "");
+    struct pbft_error e;
+    op.args[1] = (struct pbft_bytes){value, REQUEST_BYTES_MAX};
+    kept = (struct kept){0};
+    while ((e = pbft_submit(c, &op, 1, keep, &kept)).status == PBFT_TOO_LARGE)
+        op.args[1].len--;
+    assert_int_equal(e.status, PBFT_OK);
+    CLIENT_UNTIL(c, kept.calls > 0);
+    assert_int_equal(kept.answer.status, PBFT_OK);
+    assert_int_equal(fake_order_of(&fakes, 1)->request->len, REQUEST_BYTES_MAX);
+    free(value);
+    pbft_close(c);
+}
+
 static void test_client_largest_value_committed(void **state)
 {
     (void)state;
@@ -515,6 +534,7 @@ int main(void)
         TEST_OF(4, test_client_expiry_past_expired),
         TEST_OF(4, test_client_submit_bad_arguments_refused),
         TEST_OF(4, test_client_request_over_1_mib_too_large_nothing_sent),
+        TEST_OF(4, test_client_request_of_1_mib_exactly_taken),
         TEST_OF(4, test_client_largest_value_committed),
         TEST_OF(4, test_client_1000_operations_all_outcomes_given),
         TEST_OF(1, test_client_callback_submits_again_all_answered),

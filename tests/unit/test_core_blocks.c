@@ -196,7 +196,8 @@ static void test_block_makes_a_void_batch_good(void **state)
     request->data[request->len - 1] ^= 1;
     b.bytes = fixture_batch(b.time_ms, &request, 1, &b.digest);
     assert_non_null(solo_propose(&s, 1, &b, true));
-    assert_null(solo_block(&s, 2, 1, &b, NULL)); /* f + 1 correct members have checked it: then this verdict was wrong */
+    assert_null(
+        solo_block(&s, 2, 1, &b, NULL)); /* f + 1 correct members have checked it: then this verdict was wrong */
     assert_int_equal(solo_count(&s, CORE_EFFECT_EXECUTE), 1);
     blob_release(request);
     solo_batch_free(&b);
@@ -301,7 +302,7 @@ static void test_claims_of_one_peer_are_capped_and_do_not_stall(void **state)
     (void)state;
     solo_ready(&s, 4, 1);
     struct blob *proof = fixture_checkpoint(s.group, K, &header, &root, 0xd);
-    assert_null(solo_status(&s, 0, SEQ_MAX, NULL)); /* lies */
+    assert_null(solo_status(&s, 0, SEQ_MAX, NULL));                  /* lies */
     assert_int_equal(core_summary(s.core).highest_peer_executed, 0); /* one claim is none */
     (void)solo_tick(&s, 2 * SOLO_RESEND_US);
     const struct core_effect *e = fetch_of(&s, DATA_KIND_BLOCK);
@@ -341,8 +342,8 @@ static void test_proof_with_a_wrong_signature_counts_as_absent(void **state)
     solo_close(&s);
 }
 
-/* The window is full, and the others have gone on and collected the CHECKPOINTs of it: only a block brings the certificate.
- * Found by a backup that crashed with its window full: it never moved again. */
+/* The window is full, and the others have gone on and collected the CHECKPOINTs of it: only a block brings the
+ * certificate. Found by a backup that crashed with its window full: it never moved again. */
 static void test_full_window_fetches_the_certificate_that_moves_it(void **state)
 {
     struct solo s;

@@ -1,5 +1,5 @@
-/* test_core_checkpoint.c - CHECKPOINT votes, the stable checkpoint, the window (OSDI'99 section 4.3; design.md 7.3, 7.7).
- * One core driven by hand: replica 1 of N = 4, Q = 3, f + 1 = 2. */
+/* test_core_checkpoint.c - CHECKPOINT votes, the stable checkpoint, the window (OSDI'99 section 4.3;
+ * design.md 7.3, 7.7). One core driven by hand: replica 1 of N = 4, Q = 3, f + 1 = 2. */
 #include "tests/fixture/solo.h"
 
 #include <setjmp.h>
@@ -310,7 +310,8 @@ static void test_weak_quorum_for_another_state_is_no_divergence(void **state)
     struct solo s;
     const struct digest header = solo_header(K);
     const struct digest root = solo_root(77);
-    struct blob *proof = fixture_checkpoint(fixture_group(4, SOLO_CLIENTS), K, &header, &root, 0x9); /* two signatures */
+    struct blob *proof =
+        fixture_checkpoint(fixture_group(4, SOLO_CLIENTS), K, &header, &root, 0x9); /* two signatures */
     (void)state;
     run_to_checkpoint(&s);
     (void)solo_all_persisted(&s);

@@ -1,5 +1,5 @@
-/* test_core_cluster.c - whole groups: what a batch costs, every small N, catching up, lies from outside, and whether the
- * checker of the fixture sees what it must see. */
+/* test_core_cluster.c - whole groups: what a batch costs, every small N, catching up, lies from outside, and whether
+ * the checker of the fixture sees what it must see. */
 #include "tests/fixture/cluster.h"
 
 #include <inttypes.h>
@@ -31,7 +31,8 @@ static uint64_t protocol_resent(const struct cluster *c)
 
 /* ---- what a batch costs ---- */
 
-/* Fault-free: exactly 2N(N-1) messages a batch, N-1 PRE-PREPAREs, (N-1)^2 PREPAREs, N(N-1) COMMITs, none of them twice. */
+/* Fault-free: exactly 2N(N-1) messages a batch, N-1 PRE-PREPAREs, (N-1)^2 PREPAREs, N(N-1) COMMITs, none of them twice.
+ */
 static void batches_cost(uint32_t n, uint32_t requests, uint32_t in_flight, uint64_t jitter_us)
 {
     struct cluster_options o = cluster_defaults();
@@ -177,7 +178,8 @@ static void test_backup_crashed_for_more_than_2l_catches_up_by_blocks(void **sta
     far_behind(false);
 }
 
-/* A backup dies with its window full and nothing stable: without its own checkpoints from before it could never move again. */
+/* A backup dies with its window full and nothing stable: without its own checkpoints from before it could never move
+ * again. */
 static void test_crash_with_the_window_full_goes_on(void **state)
 {
     struct cluster_options o = cluster_defaults();

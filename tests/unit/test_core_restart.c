@@ -1,5 +1,5 @@
-/* test_core_restart.c - what a replica may do after a stop, clean and unclean, and what a clean stop keeps (design.md 7.1,
- * 7.2, 7.5). One core driven by hand: replica 1 of N = 4 unless a test says so. */
+/* test_core_restart.c - what a replica may do after a stop, clean and unclean, and what a clean stop keeps
+ * (design.md 7.1, 7.2, 7.5). One core driven by hand: replica 1 of N = 4 unless a test says so. */
 #include "tests/fixture/solo.h"
 
 #include <setjmp.h>
@@ -47,8 +47,7 @@ static void record_slot(struct record *r, const struct solo *s, uint64_t seq, ui
     r->recovered.slot_count = 1;
     if (members == 0) return;
     r->certificate = fixture_prepared(s->group, 0, seq, &r->batch.digest, members);
-    assert_null(
-        wire_decode_record(&wire_record_vote_certificate, blob_bytes(r->certificate), &r->slot.prepared));
+    assert_null(wire_decode_record(&wire_record_vote_certificate, blob_bytes(r->certificate), &r->slot.prepared));
 }
 
 static void record_free(struct record *r)
@@ -294,7 +293,8 @@ static void test_clean_start_keeps_its_votes(void **state)
     solo_close(&s);
 }
 
-/* All replicas were stopped while their PREPAREs were lost: someone must say them again, or the batch stays for ever. */
+/* All replicas were stopped while their PREPAREs were lost: someone must say them again, or the batch stays for ever.
+ */
 static void test_clean_start_sends_its_prepare_again_on_status(void **state)
 {
     struct solo s;
@@ -346,7 +346,8 @@ static void test_start_knows_its_own_checkpoints(void **state)
 {
     struct solo s;
     struct record r;
-    const struct core_recovered_checkpoint own[] = {{K, solo_header(K), solo_root(K)}, {L, solo_header(L), solo_root(L)}};
+    const struct core_recovered_checkpoint own[] = {{K, solo_header(K), solo_root(K)},
+                                                    {L, solo_header(L), solo_root(L)}};
     const struct digest header = solo_header(L);
     const struct digest root = solo_root(L);
     (void)state;
@@ -487,8 +488,8 @@ static void test_stop_while_abstaining_leaves_no_mark(void **state)
     solo_close(&s);
 }
 
-/* A faulty primary proposed one batch here and another one elsewhere, which was committed and came as a block. The vote for
- * the first stands, though its batch is gone: a record without it must not be called complete. */
+/* A faulty primary proposed one batch here and another one elsewhere, which was committed and came as a block. The vote
+ * for the first stands, though its batch is gone: a record without it must not be called complete. */
 static void test_stop_after_a_block_replaced_its_vote_leaves_no_mark(void **state)
 {
     struct solo s;

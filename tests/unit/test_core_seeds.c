@@ -1,5 +1,5 @@
-/* test_core_seeds.c - seeded runs with loss, duplicates, reordering, partitions, crashes and clean stops: every invariant
- * of cluster_check.c at every step, and liveness after the heal. More seeds: trace_tool seeds FIRST COUNT. */
+/* test_core_seeds.c - seeded runs with loss, duplicates, reordering, partitions, crashes and clean stops: every
+ * invariant of cluster_check.c at every step, and liveness after the heal. More seeds: trace_tool seeds FIRST COUNT. */
 #include "tests/fixture/faults.h"
 
 #include <setjmp.h>

@@ -1,5 +1,6 @@
 /* test_core_sync.c - anti-entropy: what a STATUS says and what it makes others send again, FETCH and DATA of batches
- * (rules 5, 8, 9, 15). Blocks are test_core_blocks.c's. One core driven by hand: replica 1 of N = 4 unless a test says so. */
+ * (rules 5, 8, 9, 15). Blocks are test_core_blocks.c's. One core driven by hand: replica 1 of N = 4 unless a test says
+ * so. */
 #include "tests/fixture/solo.h"
 
 #include <setjmp.h>
