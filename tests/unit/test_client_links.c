@@ -315,7 +315,7 @@ static void test_client_status_one_silent_given_up_at_deadline(void **state)
     (void)state;
     WITH_FAKES(replicas[1].hook = no_status);
     struct pbft_client *c = client_open_to_all();
-    assert_int_equal(pbft_status_wait(c, 300, status).status, PBFT_OK);
+    assert_int_equal(pbft_status_wait(c, 1000, status).status, PBFT_OK);
     assert_true(status[0].answered);
     assert_true(status[1].connected);
     assert_false(status[1].answered);
@@ -338,7 +338,7 @@ static void test_client_status_of_another_id_ignored(void **state)
     (void)state;
     WITH_FAKES(replicas[1].hook = status_of_another);
     struct pbft_client *c = client_open_to_all();
-    assert_int_equal(pbft_status_wait(c, 300, status).status, PBFT_OK);
+    assert_int_equal(pbft_status_wait(c, 1000, status).status, PBFT_OK);
     assert_false(status[1].answered);
     assert_true(status[2].answered);
     pbft_close(c);

@@ -273,7 +273,9 @@ static void test_client_whole_window_timed_out_goes_on_when_group_is_back(void *
     struct pbft_client *c = client_open_to_all();
     for (uint32_t i = 0; i < PBFT_WINDOW; i++)
         client_put(c, "key", "lost", &many[i]);
+    client_resend_never(c);
     assert_false(pbft_can_submit(c));
+    client_settle(c); /* they have heard all that was sent, and took none */
     client_deadline_now(c);
     CLIENT_UNTIL(c, pbft_in_flight(c) == 0);
     assert_int_equal(many[0].answer.status, PBFT_TIMEOUT);

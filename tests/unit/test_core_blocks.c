@@ -111,6 +111,32 @@ static void test_block_is_executed_and_the_next_are_asked_for(void **state)
     solo_close(&s);
 }
 
+/* A source ends its answer with the block that reaches its limit: what comes after it is asked for at once. */
+static void test_block_that_fills_an_answer_ends_it(void **state)
+{
+    struct solo s;
+    const struct digest header = solo_header(K);
+    const struct digest root = solo_root(K);
+    (void)state;
+    solo_ready(&s, 4, 1);
+    struct blob *proof = fixture_checkpoint(s.group, K, &header, &root, 0xd);
+    assert_null(solo_status(&s, 2, K, proof));
+    for (uint64_t n = 1; n <= 7; n++) { /* the seventh passes 4 MiB */
+        struct solo_batch b = {.time_ms = s.wall_ms};
+        struct blob *request = fixture_request_sized(s.group, 0, n, s.wall_ms + 1000, 620000);
+        b.bytes = fixture_batch(b.time_ms, &request, 1, &b.digest);
+        assert_null(solo_block(&s, 2, n, &b, NULL));
+        assert_null(fetch_of(&s, DATA_KIND_BLOCK));
+        assert_null(solo_executed(&s, n, b.time_ms, NULL, 0));
+        assert_int_equal(fetch_of(&s, DATA_KIND_BLOCK) != NULL, n == 7);
+        blob_release(request);
+        solo_batch_free(&b);
+    }
+    assert_int_equal(solo_message(fetch_of(&s, DATA_KIND_BLOCK)).fetch.seq, 8);
+    blob_release(proof);
+    solo_close(&s);
+}
+
 static void test_block_outside_the_window_ignored(void **state)
 {
     struct solo s;
@@ -404,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_blocks_fetched_when_votes_do_not_bring_them),
         cmocka_unit_test(test_blocks_that_a_peer_has_collected_fetched_at_once),
         cmocka_unit_test(test_block_is_executed_and_the_next_are_asked_for),
+        cmocka_unit_test(test_block_that_fills_an_answer_ends_it),
         cmocka_unit_test(test_block_outside_the_window_ignored),
         cmocka_unit_test(test_block_with_too_few_signatures_refused_by_verify),
         cmocka_unit_test(test_block_without_pre_prepare_is_not_prepared),

@@ -52,7 +52,10 @@ static void test_pre_prepare_without_batch_not_prepared(void **state)
 {
     struct solo s;
     (void)state;
-    solo_ready(&s, 4, 1);
+    solo_open(&s, 4, 1);
+    s.wall_ms = 1000; /* a clock by which even the time of no batch, 0, would do */
+    solo_start(&s, NULL);
+    (void)solo_all_persisted(&s);
     struct solo_batch b = solo_batch_make(&s, 1);
     assert_null(solo_propose(&s, 1, &b, false));
     assert_int_equal(s.effects->count, 0); /* rule 9 */

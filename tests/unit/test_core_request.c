@@ -107,25 +107,12 @@ static void test_requests_one_window_ahead_are_bounded_in_bytes(void **state)
     struct solo s;
     (void)state;
     solo_ready(&s, 4, 0);
-    uint8_t *big = mem_zero(1, 100000);
-    uint8_t *args_space = mem_alloc(100100);
-    uint8_t *ops_space = mem_alloc(100200);
     uint32_t held = 0;
-    for (uint64_t seq = CLIENT_WINDOW + 1; seq <= CLIENT_WINDOW + 5; seq++) {
-        struct writer args = writer_of(args_space, 100100);
-        struct writer ops = writer_of(ops_space, 100200);
-        struct wire_operation op = {.app = 1, .verb = 1};
-        struct wire_request q = {.client = s.group->clients[0].key, .seq = seq, .expiry_ms = s.wall_ms + 60000};
-        wire_list_add_bytes(&op.args, &args, bytes_of(big, 100000));
-        wire_list_add(&q.ops, &ops, &wire_record_operation, &op);
-        const struct digest statement = wire_record_signing_digest(&s.group->id, &wire_record_request, &q);
-        q.signature = fixture_signature(&q.client, &statement);
-        if (solo_receive_bytes(&s, UINT32_MAX, wire_encode_blob(&wire_record_request, &q)) == NULL) held++;
-    }
+    for (uint64_t seq = CLIENT_WINDOW + 1; seq <= CLIENT_WINDOW + 5; seq++)
+        if (solo_receive_bytes(&s, UINT32_MAX, fixture_request_sized(s.group, 0, seq, s.wall_ms + 60000, 100000)) ==
+            NULL)
+            held++;
     assert_int_equal(held, 2); /* 256 KiB of one client */
-    free(big);
-    free(args_space);
-    free(ops_space);
     solo_close(&s);
 }
 

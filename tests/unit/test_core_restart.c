@@ -388,6 +388,27 @@ static void test_start_sends_its_checkpoints_again_on_status(void **state)
     solo_close(&s);
 }
 
+/* A group of one has nobody to wait for. */
+static void test_start_group_of_one_makes_its_checkpoint_stable(void **state)
+{
+    struct solo s;
+    struct record r;
+    const struct core_recovered_checkpoint own = {K, solo_header(K), solo_root(K)};
+    (void)state;
+    record_make(&r, true);
+    r.recovered.executed = K;
+    r.recovered.checkpoints = &own;
+    r.recovered.checkpoint_count = 1;
+    solo_open(&s, 1, 0);
+    solo_start(&s, &r.recovered);
+    assert_null(solo_persist(&s, CORE_PERSIST_STABLE));
+    (void)solo_all_persisted(&s);
+    assert_non_null(solo_persist(&s, CORE_PERSIST_STABLE));
+    (void)solo_all_persisted(&s);
+    assert_int_equal(core_summary(s.core).low, K);
+    solo_close(&s);
+}
+
 /* ---- stopping ---- */
 
 static uint32_t persists(const struct solo *s, enum core_persist_kind kind)
@@ -528,6 +549,7 @@ int main(void)
         cmocka_unit_test(test_clean_start_primary_goes_on_after_its_last_proposal),
         cmocka_unit_test(test_start_knows_its_own_checkpoints),
         cmocka_unit_test(test_start_sends_its_checkpoints_again_on_status),
+        cmocka_unit_test(test_start_group_of_one_makes_its_checkpoint_stable),
         cmocka_unit_test(test_stop_before_start_keeps_nothing),
         cmocka_unit_test(test_stop_before_start_is_durable_keeps_the_mark),
         cmocka_unit_test(test_stop_twice_ignored),

@@ -267,23 +267,9 @@ static void propose_large(struct solo *s, uint64_t count)
     s->config.pipeline_max = 64;
     solo_start(s, NULL);
     (void)solo_all_persisted(s);
-    uint8_t *space = mem_alloc(REQUEST_BYTES_MAX);
-    uint8_t *list = mem_alloc(REQUEST_BYTES_MAX);
-    uint8_t *big = mem_zero(1, 600000);
-    for (uint64_t seq = 1; seq <= count; seq++) {
-        struct writer w = writer_of(space, REQUEST_BYTES_MAX);
-        struct writer args = writer_of(list, REQUEST_BYTES_MAX);
-        struct wire_operation op = {.app = 1, .verb = 1};
-        struct wire_request q = {.client = s->group->clients[0].key, .seq = seq, .expiry_ms = s->wall_ms + 100000};
-        wire_list_add_bytes(&op.args, &args, bytes_of(big, 600000));
-        wire_list_add(&q.ops, &w, &wire_record_operation, &op);
-        const struct digest statement = wire_record_signing_digest(&s->group->id, &wire_record_request, &q);
-        q.signature = fixture_signature(&q.client, &statement);
-        assert_null(solo_receive_bytes(s, UINT32_MAX, wire_encode_blob(&wire_record_request, &q)));
-    }
-    free(big);
-    free(list);
-    free(space);
+    for (uint64_t seq = 1; seq <= count; seq++)
+        assert_null(
+            solo_receive_bytes(s, UINT32_MAX, fixture_request_sized(s->group, 0, seq, s->wall_ms + 100000, 600000)));
     assert_int_equal(core_summary(s->core).under_way, count);
 }
 
