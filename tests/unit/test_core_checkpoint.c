@@ -268,6 +268,29 @@ static void test_other_state_proven_is_divergence(void **state)
     solo_close(&s);
 }
 
+static void test_diverged_is_in_trace_and_dump(void **state)
+{
+    struct solo s;
+    struct hasher with;
+    struct hasher without;
+    struct digest a;
+    struct digest b;
+    struct buffer dump = {0};
+    (void)state;
+    diverge(&s);
+    hasher_start(&with, DIGEST_DOMAIN_TRACE);
+    hasher_start(&without, DIGEST_DOMAIN_TRACE);
+    core_effect_trace(&with, solo_effect(&s, CORE_EFFECT_DIVERGED, 0));
+    hasher_finish(&with, &a);
+    hasher_finish(&without, &b);
+    assert_false(digest_equal(&a, &b));
+    core_dump(s.core, &dump);
+    buffer_append(&dump, "", 1);
+    assert_non_null(strstr((const char *)dump.data, " diverged"));
+    buffer_free(&dump);
+    solo_close(&s);
+}
+
 static void test_diverged_votes_no_more(void **state)
 {
     struct solo s;
@@ -338,6 +361,7 @@ int main(void)
         cmocka_unit_test(test_window_may_move_by_two_checkpoints_at_once),
         cmocka_unit_test(test_window_full_executes_no_further),
         cmocka_unit_test(test_other_state_proven_is_divergence),
+        cmocka_unit_test(test_diverged_is_in_trace_and_dump),
         cmocka_unit_test(test_diverged_votes_no_more),
         cmocka_unit_test(test_diverged_signs_no_checkpoint),
         cmocka_unit_test(test_weak_quorum_for_another_state_is_no_divergence),

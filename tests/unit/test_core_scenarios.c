@@ -116,6 +116,7 @@ int main(void)
         SCENARIO(batching_under_load),
         SCENARIO(checkpoint_moves_the_window),
         SCENARIO(clock_off),
+        SCENARIO(cut_for_longer_than_the_drift),
         SCENARIO(expired_requests),
         SCENARIO(far_behind),
         SCENARIO(far_behind_after_crash),
