@@ -9,7 +9,7 @@ check "a group of four comes up" pbft devnet up
 in_full() { pbft log append --lines "$home/in" && pbft log cat >"$home/out" && cmp "$home/in" "$home/out"; }
 check "$lines lines in, the same bytes out" in_full
 check "every replica gets there" eventually 20 all_equal
-check "four exports are equal" exports_equal
+check "four exports are equal" exports_become_equal
 entries_before=$(grep -c ^entry "$home/export0")
 check "no line was entered twice" [ "$entries_before" -eq $((lines + 1)) ] # and the transaction of devnet up
 
@@ -29,7 +29,7 @@ cat "$home/in" "$home/in2" >"$home/both"
 both_out() { pbft log cat >"$home/out" && cmp "$home/both" "$home/out"; }
 check "both files come back byte for byte" both_out
 check "backup 3 catches up" eventually 60 all_equal
-check "four exports are equal after a crash" exports_equal
+check "four exports are equal after a crash" exports_become_equal
 
 # the client dies in the middle; the same command goes on with the same sequence numbers
 sed 's/$/ and again/' "$home/in" | head -n 5000 >"$home/in3"
@@ -43,7 +43,7 @@ check "the same command goes on after kill -9 of the client" pbft log append --l
 cat "$home/in3" >>"$home/both"
 check "all files come back byte for byte" both_out
 check "every replica gets there again" eventually 20 all_equal
-check "four exports are equal after the client's death" exports_equal
+check "four exports are equal after the client's death" exports_become_equal
 entries=$(grep -c ^entry "$home/export0")
 echo "# $entries entries, $(wc -l <"$home/both") lines"
 check "nothing was entered twice" [ "$entries" -eq $((1 + $(wc -l <"$home/both"))) ]

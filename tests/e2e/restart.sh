@@ -24,7 +24,7 @@ for round in 1 2 3 4 5; do
     check "round $round: every start followed a clean stop" [ "$(cat "$PBFT_HOME"/run/r*.log | grep -c 'event=replica.recovered.*stop=unclean')" -eq 0 ]
 done
 check "every replica gets there" eventually 20 all_equal
-check "four exports are equal" exports_equal
+check "four exports are equal" exports_become_equal
 victim=$(pbft devnet kill primary)
 check "devnet kill primary prints the id it killed" [ "$victim" = 0 ]
 stalls() { exits_with 3 pbft put stalled yes 2>"$home/message" && grep -q 'primary is replica 0' "$home/message" && grep -q 'of 4 replicas answered' "$home/message"; }
