@@ -28,9 +28,7 @@ OPT_cov := -O0 --coverage
 OPT_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 LDOPT_asan := -fsanitize=address,undefined
 LDOPT_tsan := -fsanitize=thread
-LDOPT_clang0 := -O0
-OPT_clang2 := -O2
-OPT_cov := --coverage
+LDOPT_cov := --coverage
 LDOPT_fuzz := -fsanitize=fuzzer,address,undefined
 CFLAGS_ALL = $(BASE_CFLAGS) $(OPT_$(VARIANT)) $(EXTRA_CFLAGS)
 LDFLAGS_ALL = -pie -pthread $(LDOPT_$(VARIANT))
