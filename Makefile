@@ -200,7 +200,7 @@ fuzz: deps-check
 	@$(SUB) VARIANT=fuzz CC=clang $(FUZZ_NAMES:%=build/fuzz/tests/fuzz/%)
 	@bash tests/run.sh $(foreach n,$(FUZZ_NAMES),'$(n)=bash tests/fuzz/run.sh $(n) $(BUDGET)')
 coverage: deps-check
-	@$(SUB) VARIANT=cov unit-programs
+	@$(SUB) VARIANT=cov build/cov/pbftd unit-programs
 	@bash tests/tools/coverage.sh $(UNIT_NAMES)
 
 # ---- tools and fuzz targets ----
