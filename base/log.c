@@ -12,14 +12,20 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOG_LIMIT_SLOTS 128u
 #define LOG_FIELDS_MAX 15u
+#define LOG_LEVELS 4u
 
 struct log_limit {
-    const char *event;
+    const char *event; /* NULL: never used */
     uint64_t cause;
     uint64_t last_us;
     uint64_t held_back;
+};
+
+/* The causes that have spoken lately. Each level has its own, so that a flood of warnings hides no error. */
+struct log_limits {
+    uint64_t others; /* held back of causes that have no slot, or have lost it: told with the next line */
+    struct log_limit slots[LOG_LIMIT_CAUSES];
 };
 
 static _Atomic enum log_level log_level_now = LOG_LEVEL_INFO;
@@ -27,9 +33,9 @@ static enum log_format log_format_now = LOG_FORMAT_LOGFMT;
 static const char *log_identity_key;
 static uint64_t log_identity_value;
 static pthread_mutex_t log_limit_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct log_limit log_limits[LOG_LIMIT_SLOTS];
+static struct log_limits log_limits[LOG_LEVELS];
 
-static const char *const level_names[] = {"debug", "info", "warn", "error"};
+static const char *const level_names[LOG_LEVELS] = {"debug", "info", "warn", "error"};
 
 void log_set_level(enum log_level level)
 {
@@ -49,7 +55,7 @@ void log_set_identity(const char *key, uint64_t value)
 
 bool log_level_parse(const char *name, enum log_level *out)
 {
-    for (uint32_t i = 0; i < LOG_COUNT_(level_names); i++) {
+    for (uint32_t i = 0; i < LOG_LEVELS; i++) {
         if (strcmp(name, level_names[i]) == 0) {
             *out = (enum log_level)i;
             return true;
@@ -165,30 +171,65 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     (void)done; /* nowhere to report a log that cannot be written */
 }
 
+static bool log_limit_young(const struct log_limit *limit, uint64_t now_us)
+{
+    return limit->event != NULL && now_us - limit->last_us < LOG_LIMIT_SECONDS * 1000000ull;
+}
+
+/* The slot of this event and cause; else one that is free for it, never used rather than old; else NULL. A young slot
+ * is never given away: that bounds the lines, however many causes an outsider invents. */
+static struct log_limit *log_limit_find(struct log_limits *limits, const char *event, uint64_t cause, uint64_t now_us)
+{
+    struct log_limit *free_slot = NULL;
+    const uint64_t start = (uintptr_t)event / 8u + cause * 31u; /* where it stands unless that place was taken */
+    for (uint64_t i = 0; i < LOG_LIMIT_CAUSES; i++) {
+        struct log_limit *limit = &limits->slots[(start + i) % LOG_LIMIT_CAUSES];
+        if (limit->event == event && limit->cause == cause) return limit;
+        if (log_limit_young(limit, now_us)) continue;
+        if (free_slot == NULL || (free_slot->event != NULL && limit->event == NULL)) free_slot = limit;
+    }
+    return free_slot;
+}
+
+/* May this line be written? Then the counts of what was held back since go with it. */
+static bool log_limit_take(struct log_limits *limits, const char *event, uint64_t cause, uint64_t *held_back,
+                           uint64_t *others)
+{
+    const uint64_t now_us = clock_monotonic_us();
+    struct log_limit *limit = log_limit_find(limits, event, cause, now_us);
+    if (limit == NULL) {
+        limits->others++;
+        return false;
+    }
+    const bool same = limit->event == event && limit->cause == cause;
+    if (same && log_limit_young(limit, now_us)) {
+        limit->held_back++;
+        return false;
+    }
+    if (same)
+        *held_back = limit->held_back;
+    else
+        limits->others += limit->held_back;
+    *others = limits->others;
+    limits->others = 0;
+    *limit = (struct log_limit){.event = event, .cause = cause, .last_us = now_us, .held_back = 0};
+    return true;
+}
+
 void log_write_limited(enum log_level level, const char *event, uint64_t cause, const struct log_field *fields,
                        uint32_t field_count)
 {
     if (level < atomic_load_explicit(&log_level_now, memory_order_relaxed)) return;
-    const uint64_t now_us = clock_monotonic_us();
-    const uint32_t slot = (uint32_t)(((uintptr_t)event / 8u + cause * 31u) % LOG_LIMIT_SLOTS);
     uint64_t held_back = 0;
-    bool speak = true;
+    uint64_t others = 0;
     (void)pthread_mutex_lock(&log_limit_lock);
-    struct log_limit *limit = &log_limits[slot];
-    const bool young = limit->event != NULL && now_us - limit->last_us < LOG_LIMIT_SECONDS * 1000000ull;
-    if (young) {
-        /* also when another cause holds the slot: the bound on lines matters more than each cause */
-        if (limit->event == event && limit->cause == cause) limit->held_back++;
-        speak = false;
-    } else {
-        if (limit->event == event && limit->cause == cause) held_back = limit->held_back;
-        *limit = (struct log_limit){.event = event, .cause = cause, .last_us = now_us, .held_back = 0};
-    }
+    const bool speak = log_limit_take(&log_limits[level], event, cause, &held_back, &others);
     (void)pthread_mutex_unlock(&log_limit_lock);
     if (!speak) return;
-    struct log_field with_count[LOG_FIELDS_MAX + 1];
+    struct log_field with_count[LOG_FIELDS_MAX + 2];
     if (field_count > LOG_FIELDS_MAX) field_count = LOG_FIELDS_MAX;
     memcpy(with_count, fields, field_count * sizeof *fields);
     if (held_back > 0) with_count[field_count++] = LOG_U("held_back", held_back);
+    if (others > 0) with_count[field_count++] = LOG_U("others_held_back", others);
     log_write(level, event, with_count, field_count);
 }

@@ -2,7 +2,7 @@
  *
  * An event name is lower-case words with dots ("peer.connected") and never changes its meaning;
  * operators match on it. Fields follow in the order given. One write(2) per line, so lines of
- * several threads do not mix. What outsiders can cause goes through log_limited: one line per
+ * several threads do not mix. What outsiders can cause goes through log_write_limited: one line per
  * event and cause every LOG_LIMIT_SECONDS, with the count of those held back.
  */
 #ifndef PBFT_BASE_LOG_H
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #define LOG_LIMIT_SECONDS 10u
+#define LOG_LIMIT_CAUSES 128u /* events and causes of one level that may speak in that time */
 #define LOG_LINE_BYTES_MAX 2048u
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
@@ -47,7 +48,10 @@ bool log_format_parse(const char *name, enum log_format *out);
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields, uint32_t field_count);
 /* As log_write, at most once per (event, cause) every LOG_LIMIT_SECONDS; cause is any number that
- * tells apart what should be told apart (a peer id). */
+ * tells apart what should be told apart (a peer id), and event is one string literal. The line has a field "held_back":
+ * how many of its own cause were not written since the last. No cause hides another, as long as no more than
+ * LOG_LIMIT_CAUSES of one level speak in that time: past it new ones are held back too, and counted in
+ * "others_held_back" of the next line of that level. */
 void log_write_limited(enum log_level level, const char *event, uint64_t cause, const struct log_field *fields,
                        uint32_t field_count);
 

@@ -19,7 +19,6 @@
 
 #define CLIENT_DEFAULT "default"
 #define CLIENT_READER "reader"
-#define READ_ATTEMPTS 5u
 #define REAL_DIGITS 9
 
 /* ---- files ---- */
@@ -196,11 +195,12 @@ struct err cli_error(const struct pbft_error *e)
     case PBFT_OK: return err_none();
     case PBFT_WINDOW_FULL:
     case PBFT_TIMEOUT: return err_make(ERR_TIMEOUT, "%s", e->text);
-    case PBFT_CONFLICT:
-    case PBFT_TOO_OLD: return err_make(ERR_REFUSED, "%s; run the command again", e->text);
+    case PBFT_TOO_OLD: return err_make(ERR_TIMEOUT, "%s; look before you run the command again", e->text);
+    case PBFT_CONFLICT: return err_make(ERR_REFUSED, "%s; run the command again", e->text);
     case PBFT_REJECTED:
     case PBFT_BAD_CONFIG: return err_make(ERR_CONFIG, "%s", e->text);
     case PBFT_TOO_LARGE: return err_make(ERR_LIMIT, "%s; split the data", e->text);
+    case PBFT_IN_CALLBACK:
     case PBFT_BAD_ARGUMENT: return err_make(ERR_USAGE, "%s", e->text);
     }
     return err_make(ERR_CONFIG, "%s", e->text);
@@ -258,19 +258,12 @@ static struct err reader_open(struct cli_reader *r, const struct cli_globals *g)
     return import_record_detach(g, cli_client_name(g, CLI_ACCESS_READ), r->client);
 }
 
-/* A read that had to be ordered can meet another process with the same key; it changes nothing, so it is asked anew. */
 struct err cli_read(struct cli_reader *r, const struct cli_globals *g, const struct pbft_operation *op,
                     struct pbft_answer **out)
 {
-    struct pbft_error e = {.status = PBFT_CONFLICT};
     struct pbft_answer *a = NULL;
-    for (uint32_t k = 0; k < READ_ATTEMPTS && (e.status == PBFT_CONFLICT || e.status == PBFT_TOO_OLD); k++) {
-        pbft_answer_free(a);
-        a = NULL;
-        if (k > 0) cli_reader_close(r);
-        ERR_TRY(reader_open(r, g));
-        e = pbft_read_wait(r->client, op, &a);
-    }
+    ERR_TRY(reader_open(r, g));
+    const struct pbft_error e = pbft_read_wait(r->client, op, &a);
     if (e.status != PBFT_OK) {
         pbft_answer_free(a);
         return cli_error(&e);

@@ -6,9 +6,9 @@
  *   accepted      all lines below `lowest`, and lowest + 1 + k for each bit k of `above`
  *   in flight     other lines below `next`
  *
- * When a sequence turns out to be used up (CONFLICT: something else used this client; EXPIRED), sending stops, what is
- * in flight ends, and the import goes on from `lowest` with fresh sequences. Lines sent twice that way keep their one
- * place in the log. */
+ * When a sequence turns out to be used up (CONFLICT and TOO_OLD: something else used this client; EXPIRED), sending
+ * stops, what is in flight ends, and the import goes on from `lowest` with fresh sequences. Lines sent twice that way
+ * keep their one place in the log. */
 #include "client/cli_import.h"
 
 #include "base/check.h"
@@ -154,16 +154,15 @@ static void on_answer(void *context, const struct pbft_answer *a)
     struct import *m = line->import;
     switch (a->status) {
     case PBFT_OK: on_executed(m, line->number, a); return;
-    case PBFT_TOO_OLD: /* settled long ago: sent by an earlier run, and accepted then */
-        line_accepted(m, line->number);
-        return;
+    case PBFT_TOO_OLD: /* nobody knows whether this line was accepted under it */
     case PBFT_CONFLICT: m->stale = true; return;
     case PBFT_WINDOW_FULL:
     case PBFT_TIMEOUT:
     case PBFT_REJECTED:
     case PBFT_TOO_LARGE:
     case PBFT_BAD_CONFIG:
-    case PBFT_BAD_ARGUMENT: break;
+    case PBFT_BAD_ARGUMENT:
+    case PBFT_IN_CALLBACK: break;
     }
     struct pbft_error e = {.status = a->status};
     (void)snprintf(e.text, sizeof e.text, "%s", a->text);
@@ -226,12 +225,9 @@ static struct err rebase(struct import *m)
     return import_record_write(m->globals, m->client_name, &m->record);
 }
 
-/* Opens the client anew: the replicas say where its sequences stand now. */
-static struct err connect_client(struct import *m)
+/* Until the replicas have said where the client's sequences stand: at first, and after each refused one. */
+static struct err await_ready(const struct import *m)
 {
-    pbft_close(m->client);
-    m->client = NULL;
-    ERR_TRY(cli_client_open(m->globals, CLI_ACCESS_WRITE, TIMEOUT_MS_DEFAULT, &m->client));
     const struct pbft_error e =
         pbft_ready(m->client, m->globals->timeout_ms > 0 ? m->globals->timeout_ms : CLI_TIMEOUT_MS_DEFAULT);
     return cli_error(&e);
@@ -244,7 +240,7 @@ static struct err send_all(struct import *m, struct cli_progress *progress)
             if (++m->rebases > REBASES_MAX)
                 return err_make(ERR_REFUSED, "other processes keep using client \"%s\"; give the import one of its own",
                                 m->client_name);
-            ERR_TRY(connect_client(m));
+            ERR_TRY(await_ready(m));
             ERR_TRY(rebase(m));
         }
         send_some(m);
@@ -311,7 +307,8 @@ static void summary_print(const struct import *m, double seconds)
 static struct err import_lines(struct import *m, uint64_t lines, bool restart)
 {
     const struct sigaction catch = {.sa_handler = on_signal}; /* no SA_RESTART: waits end */
-    ERR_TRY(connect_client(m));
+    ERR_TRY(cli_client_open(m->globals, CLI_ACCESS_WRITE, TIMEOUT_MS_DEFAULT, &m->client));
+    ERR_TRY(await_ready(m));
     ERR_TRY(start_record(m, lines, restart));
     (void)sigaction(SIGINT, &catch, NULL);
     (void)sigaction(SIGTERM, &catch, NULL);

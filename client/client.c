@@ -114,7 +114,7 @@ struct pbft_error pbft_open(const struct pbft_options *options, struct pbft_clie
     c->journal_fd = -1;
     c->timeout_us = (options->timeout_ms == 0 ? CLIENT_TIMEOUT_MS_DEFAULT : options->timeout_ms) * 1000u;
     c->random = prng_of(clock_monotonic_us() ^ (uint64_t)getpid());
-    c->next_read = 1000;
+    c->window_question = ++c->next_read;
     const struct err e = open_parts(options, c);
     if (err_is(&e)) {
         pbft_close(c);
@@ -132,8 +132,11 @@ struct pbft_error pbft_open(const struct pbft_options *options, struct pbft_clie
 void pbft_close(struct pbft_client *c)
 {
     if (c == NULL) return;
-    for (uint32_t k = 0; k < PBFT_WINDOW; k++)
+    CHECK(!c->in_callback); /* pbft_poll still works with it */
+    for (uint32_t k = 0; k < PBFT_WINDOW; k++) {
         client_pending_free(c, &c->submits[k]);
+        client_pending_free(c, &c->refused[k]);
+    }
     for (uint32_t k = 0; k < CLIENT_READS_MAX; k++)
         client_pending_free(c, &c->reads[k]);
     net_free(c->net);
@@ -149,46 +152,33 @@ void pbft_close(struct pbft_client *c)
 void pbft_poll(struct pbft_client *c, uint64_t timeout_ms)
 {
     const uint64_t until = client_now_us() + timeout_ms * 1000u;
+    CHECK(!c->in_callback);
     c->called_back = false;
     do
         (void)ev_run(c->loop, timeout_ms == 0 ? EVRUN_NOWAIT : EVRUN_ONCE);
     while (!c->called_back && client_now_us() < until);
 }
 
-/* The (f+1)-th highest of what replicas say: at least one correct replica has it settled, and no liar can raise it. */
-static bool learn_sequence(struct pbft_client *c)
+/* What a call that waits gives in a callback. */
+static struct pbft_error refuse_in_callback(const char *call)
 {
-    uint64_t best = 0;
-    uint32_t known = 0;
-    for (uint32_t i = 0; i < c->quorum.replica_count; i++) {
-        uint32_t at_least = 0;
-        if (!c->links[i].window_known) continue;
-        known++;
-        for (uint32_t k = 0; k < c->quorum.replica_count; k++)
-            if (c->links[k].window_known && c->links[k].highest_settled >= c->links[i].highest_settled) at_least++;
-        if (at_least >= c->quorum.weak && c->links[i].highest_settled > best) best = c->links[i].highest_settled;
-    }
-    if (known < c->quorum.quorum) return false;
-    if (best > c->settled_seq) c->settled_seq = best;
-    /* a journal that is far ahead notes sequences whose transactions were lost: they cannot be jumped over */
-    if (c->journal_seq < best || c->journal_seq >= best + PBFT_WINDOW) c->journal_seq = best;
-    c->next_seq = c->journal_seq + 1;
-    return true;
+    return client_error(PBFT_IN_CALLBACK, "%s waits, which a callback of the same client may not", call);
 }
 
 struct pbft_error pbft_ready(struct pbft_client *c, uint64_t timeout_ms)
 {
     const uint64_t until = client_now_us() + timeout_ms * 1000u;
     char silence[300];
-    while (c->next_seq == 0 && !learn_sequence(c)) {
+    if (c->next_seq == 0 && c->in_callback) return refuse_in_callback("pbft_ready");
+    while (c->next_seq == 0) {
         const uint64_t now = client_now_us();
         if (now >= until) {
             client_describe_silence(c, silence, sizeof silence);
-            return client_error(PBFT_TIMEOUT,
-                                "%u of %u replicas answer, a quorum of %u is needed; the primary is replica %u of view %" PRIu64
-                                "; %s",
-                                client_connected(c), c->quorum.replica_count, c->quorum.quorum,
-                                quorum_primary(&c->quorum, c->view), c->view, silence);
+            return client_error(
+                PBFT_TIMEOUT,
+                "%u of %u replicas answer, a quorum of %u is needed; the primary is replica %u of view %" PRIu64 "; %s",
+                client_connected(c), c->quorum.replica_count, c->quorum.quorum, quorum_primary(&c->quorum, c->view),
+                c->view, silence);
         }
         (void)ev_run(c->loop, EVRUN_ONCE);
     }
@@ -198,56 +188,6 @@ struct pbft_error pbft_ready(struct pbft_client *c, uint64_t timeout_ms)
 uint32_t pbft_in_flight(const struct pbft_client *c)
 {
     return c->in_flight;
-}
-
-uint64_t pbft_next_sequence(const struct pbft_client *c)
-{
-    return c->next_seq;
-}
-
-uint64_t pbft_highest_settled(const struct pbft_client *c)
-{
-    uint64_t best = 0;
-    for (uint32_t i = 0; i < c->quorum.replica_count; i++) {
-        uint32_t at_least = 0;
-        for (uint32_t k = 0; k < c->quorum.replica_count; k++)
-            if (c->links[k].window_known && c->links[k].highest_settled >= c->links[i].highest_settled) at_least++;
-        if (c->links[i].window_known && at_least >= c->quorum.weak && c->links[i].highest_settled > best)
-            best = c->links[i].highest_settled;
-    }
-    return best;
-}
-
-/* True when seq may be in flight beside what is: highest sent minus lowest unanswered stays below the window. */
-static bool window_allows(const struct pbft_client *c, uint64_t seq)
-{
-    for (uint32_t k = 0; k < PBFT_WINDOW; k++) {
-        const struct pending *p = &c->submits[k];
-        if (p->kind == PENDING_FREE) continue;
-        if (p->seq == seq || (p->seq > seq ? p->seq - seq : seq - p->seq) >= PBFT_WINDOW) return false;
-    }
-    return true;
-}
-
-/* True when no replica would take the next sequence: the whole window below it was sent and given up. */
-static bool window_spent(const struct pbft_client *c)
-{
-    return c->next_seq > c->settled_seq + PBFT_WINDOW;
-}
-
-bool pbft_can_submit(const struct pbft_client *c)
-{
-    return c->next_seq == 0 || (window_spent(c) ? c->in_flight == 0 : window_allows(c, c->next_seq));
-}
-
-/* Where do the replicas stand now? pbft_ready waits for what they say. */
-static void forget_sequence(struct pbft_client *c)
-{
-    c->next_seq = 0;
-    for (uint32_t id = 0; id < c->quorum.replica_count; id++) {
-        c->links[id].window_known = false;
-        if (c->links[id].greeted) client_ask_window(&c->links[id]);
-    }
 }
 
 static struct pending *pending_new(struct pbft_client *c, struct pending *p, enum pending_kind kind, uint64_t seq,
@@ -283,35 +223,81 @@ static bool encode_operation(const struct pbft_operation *op, struct wire_operat
     return !w.overflow;
 }
 
-/* Builds and signs a REQUEST. NULL when it is over the limits. */
-static struct blob *build_request(const struct pbft_client *c, uint64_t seq, uint64_t expiry_ms,
-                                  const struct pbft_operation *ops, uint32_t op_count, struct digest *transaction)
+/* Encodes operations as the items of a list; false when they are over the limits. */
+static bool encode_operations(const struct pbft_operation *ops, uint32_t op_count, struct buffer *items)
 {
-    struct buffer items = {0};
     struct buffer args = {0};
-    struct blob *out = NULL;
-    struct wire_request m = {.epoch = c->epoch, .client = c->public, .seq = seq, .expiry_ms = expiry_ms};
     bool fits = true;
     for (uint32_t i = 0; i < op_count && fits; i++) {
         struct wire_operation op;
         fits = encode_operation(&ops[i], &op, &args);
         if (!fits) break;
         const size_t size = wire_record_size(&wire_record_operation, &op);
-        fits = items.len + size <= REQUEST_BYTES_MAX;
+        fits = items->len + size <= REQUEST_BYTES_MAX;
         if (!fits) break;
-        struct writer w = writer_of(buffer_reserve(&items, size), size);
+        struct writer w = writer_of(buffer_reserve(items, size), size);
         wire_encode_record(&wire_record_operation, &op, &w);
-        items.len += size;
+        items->len += size;
     }
-    m.ops = (struct wire_list){.items = bytes_of(items.data, items.len), .count = op_count};
-    if (fits && wire_record_size(&wire_record_request, &m) <= REQUEST_BYTES_MAX) {
-        *transaction = wire_record_signing_digest(&c->group->id, &wire_record_request, &m);
-        sign_digest(&c->key, transaction, &m.signature);
-        out = wire_encode_blob(&wire_record_request, &m);
-    }
-    buffer_free(&items);
     buffer_free(&args);
-    return out;
+    return fits;
+}
+
+/* Signs a REQUEST. NULL when it is over the limit. */
+static struct blob *sign_request(const struct pbft_client *c, uint64_t seq, uint64_t expiry_ms, struct wire_list ops,
+                                 struct digest *transaction)
+{
+    struct wire_request m = {.epoch = c->epoch, .client = c->public, .seq = seq, .expiry_ms = expiry_ms, .ops = ops};
+    if (wire_record_size(&wire_record_request, &m) > REQUEST_BYTES_MAX) return NULL;
+    *transaction = wire_record_signing_digest(&c->group->id, &wire_record_request, &m);
+    sign_digest(&c->key, transaction, &m.signature);
+    return wire_encode_blob(&wire_record_request, &m);
+}
+
+/* Notes the sequence of a transaction, and sends it. */
+static void launch(struct pbft_client *c, struct pending *p)
+{
+    p->backoff_us = CLIENT_RESEND_FIRST_US;
+    p->resend_us = client_now_us() + p->backoff_us;
+    p->sent_to_all = false;
+    if (p->seq > c->journal_seq) {
+        c->journal_seq = p->seq;
+        client_journal_note(c->journal_fd, p->seq);
+    }
+    if (c->next_seq != 0 && p->seq >= c->next_seq) c->next_seq = p->seq + 1;
+    if (!client_send(&c->links[quorum_primary(&c->quorum, c->view)], p->message)) {
+        for (uint32_t id = 0; id < c->quorum.replica_count; id++)
+            (void)client_send(&c->links[id], p->message);
+        p->sent_to_all = true;
+    }
+}
+
+bool client_order(struct pbft_client *c, struct pending *from)
+{
+    struct wire_message m;
+    struct digest transaction;
+    struct blob *query = NULL;
+    CHECK(wire_decode(blob_bytes(from->message), &m) == NULL);
+    if (from->kind == PENDING_READ) query = wire_encode_blob(&wire_record_operation, &m.query.operation);
+    const struct wire_list ops =
+        query == NULL ? m.request.ops : (struct wire_list){.items = blob_bytes(query), .count = 1};
+    struct blob *message = sign_request(c, c->next_seq, clock_wall_ms() + EXPIRY_MS, ops, &transaction);
+    blob_release(query);
+    if (message == NULL) return false;
+    struct pending *p = &c->submits[c->next_seq % PBFT_WINDOW];
+    CHECK(p->kind == PENDING_FREE);
+    *p = *from;
+    *from = (struct pending){.kind = PENDING_FREE};
+    client_votes_clear(c, p);
+    blob_release(p->message);
+    p->reads = p->reads || p->kind == PENDING_READ;
+    p->kind = PENDING_SUBMIT;
+    p->chosen = true;
+    p->seq = c->next_seq;
+    p->message = message;
+    p->transaction = transaction;
+    launch(c, p);
+    return true;
 }
 
 struct pbft_error pbft_submit_at(struct pbft_client *c, uint64_t client_seq, uint64_t expiry_ms,
@@ -320,9 +306,16 @@ struct pbft_error pbft_submit_at(struct pbft_client *c, uint64_t client_seq, uin
 {
     if (op_count == 0 || op_count > OPS_MAX || client_seq == 0 || client_seq > SEQ_MAX || expiry_ms > TIME_MS_MAX)
         return client_error(PBFT_BAD_ARGUMENT, "a transaction has 1 to %u operations and a sequence from 1", OPS_MAX);
-    if (!window_allows(c, client_seq)) return client_error(PBFT_WINDOW_FULL, "%u sequences are in flight", PBFT_WINDOW);
+    if (!client_window_allows(c, client_seq))
+        return client_error(PBFT_WINDOW_FULL, "%u sequences are in flight", PBFT_WINDOW);
     struct digest transaction;
-    struct blob *message = build_request(c, client_seq, expiry_ms, ops, op_count, &transaction);
+    struct buffer items = {0};
+    struct blob *message = NULL;
+    if (encode_operations(ops, op_count, &items)) {
+        const struct wire_list list = {.items = bytes_of(items.data, items.len), .count = op_count};
+        message = sign_request(c, client_seq, expiry_ms, list, &transaction);
+    }
+    buffer_free(&items);
     if (message == NULL)
         return client_error(PBFT_TOO_LARGE, "the transaction is over the limit of %u bytes (%u arguments each)",
                             REQUEST_BYTES_MAX, PBFT_ARGS_MAX);
@@ -331,45 +324,57 @@ struct pbft_error pbft_submit_at(struct pbft_client *c, uint64_t client_seq, uin
     p->message = message;
     p->transaction = transaction;
     p->op_count = op_count;
-    p->backoff_us = CLIENT_RESEND_FIRST_US;
-    p->resend_us = p->since_us + p->backoff_us;
-    if (client_seq > c->journal_seq) {
-        c->journal_seq = client_seq;
-        client_journal_note(c->journal_fd, client_seq);
-    }
-    if (c->next_seq != 0 && client_seq >= c->next_seq) c->next_seq = client_seq + 1;
-    if (!client_send(&c->links[quorum_primary(&c->quorum, c->view)], message)) {
-        for (uint32_t id = 0; id < c->quorum.replica_count; id++)
-            (void)client_send(&c->links[id], message);
-        p->sent_to_all = true;
-    }
+    launch(c, p);
     return client_ok();
+}
+
+static struct pbft_error window_full(void)
+{
+    return client_error(PBFT_WINDOW_FULL, "%u sequences are in flight, or the next one is being learned", PBFT_WINDOW);
 }
 
 struct pbft_error pbft_submit(struct pbft_client *c, const struct pbft_operation *ops, uint32_t op_count,
                               pbft_callback callback, void *context)
 {
-    if (!pbft_can_submit(c)) return client_error(PBFT_WINDOW_FULL, "%u sequences are in flight", PBFT_WINDOW);
-    if (window_spent(c)) forget_sequence(c);
-    const struct pbft_error e = pbft_ready(c, c->timeout_us / 1000u);
-    if (e.status != PBFT_OK) return e;
-    return pbft_submit_at(c, c->next_seq, clock_wall_ms() + EXPIRY_MS, ops, op_count, callback, context);
+    if (!pbft_can_submit(c)) return window_full();
+    if (c->next_seq == 0 || client_window_spent(c)) {
+        if (c->next_seq != 0) client_forget_sequence(c);
+        const struct pbft_error ready = pbft_ready(c, c->timeout_us / 1000u);
+        if (ready.status != PBFT_OK) return ready;
+        if (!pbft_can_submit(c)) return window_full(); /* callbacks ran meanwhile */
+    }
+    const uint64_t seq = c->next_seq;
+    const struct pbft_error e = pbft_submit_at(c, seq, clock_wall_ms() + EXPIRY_MS, ops, op_count, callback, context);
+    if (e.status == PBFT_OK) c->submits[seq % PBFT_WINDOW].chosen = true;
+    return e;
+}
+
+/* The next number whose slot is free, 0: all are taken. Reads end in any order. */
+static uint64_t read_number(const struct pbft_client *c)
+{
+    for (uint64_t number = c->next_read + 1; number <= c->next_read + CLIENT_READS_MAX; number++)
+        if (c->reads[number % CLIENT_READS_MAX].kind == PENDING_FREE) return number;
+    return 0;
 }
 
 struct pbft_error pbft_read(struct pbft_client *c, const struct pbft_operation *op, pbft_callback callback,
                             void *context)
 {
     struct buffer args = {0};
-    struct wire_query q = {.epoch = c->epoch, .number = ++c->next_read, .mode = QUERY_MODE_QUORUM};
-    const struct pbft_error e = pbft_ready(c, c->timeout_us / 1000u);
-    if (e.status != PBFT_OK) return e;
-    struct pending *p = &c->reads[q.number % CLIENT_READS_MAX];
-    if (p->kind != PENDING_FREE) return client_error(PBFT_WINDOW_FULL, "%u reads are in flight", CLIENT_READS_MAX);
+    struct wire_query q = {.epoch = c->epoch, .mode = QUERY_MODE_QUORUM};
+    if (!c->in_callback) { /* there it may not wait, and what is not connected yet is asked in the next round */
+        const struct pbft_error e = pbft_ready(c, c->timeout_us / 1000u);
+        if (e.status != PBFT_OK) return e;
+    }
+    q.number = read_number(c);
+    if (q.number == 0) return client_error(PBFT_WINDOW_FULL, "%u reads are in flight", CLIENT_READS_MAX);
     if (!encode_operation(op, &q.operation, &args) || wire_record_size(&wire_record_query, &q) > REQUEST_BYTES_MAX) {
         buffer_free(&args);
         return client_error(PBFT_TOO_LARGE, "the read is over the limit of %u bytes", REQUEST_BYTES_MAX);
     }
-    (void)pending_new(c, p, PENDING_READ, q.number, callback, context);
+    c->next_read = q.number;
+    struct pending *p =
+        pending_new(c, &c->reads[q.number % CLIENT_READS_MAX], PENDING_READ, q.number, callback, context);
     p->message = wire_encode_blob(&wire_record_query, &q);
     p->op_count = 1;
     p->rounds = 1;
@@ -421,7 +426,6 @@ void pbft_answer_free(struct pbft_answer *a)
 static struct pbft_error wait_for(struct pbft_client *c, struct pbft_error started, struct kept_answer *k,
                                   struct pbft_answer **out)
 {
-    *out = NULL;
     if (started.status != PBFT_OK) {
         free(k);
         return started;
@@ -435,12 +439,16 @@ static struct pbft_error wait_for(struct pbft_client *c, struct pbft_error start
 struct pbft_error pbft_submit_wait(struct pbft_client *c, const struct pbft_operation *ops, uint32_t op_count,
                                    struct pbft_answer **out)
 {
+    *out = NULL;
+    if (c->in_callback) return refuse_in_callback("pbft_submit_wait");
     struct kept_answer *k = mem_zero(1, sizeof *k);
     return wait_for(c, pbft_submit(c, ops, op_count, keep_answer, k), k, out);
 }
 
 struct pbft_error pbft_read_wait(struct pbft_client *c, const struct pbft_operation *op, struct pbft_answer **out)
 {
+    *out = NULL;
+    if (c->in_callback) return refuse_in_callback("pbft_read_wait");
     struct kept_answer *k = mem_zero(1, sizeof *k);
     return wait_for(c, pbft_read(c, op, keep_answer, k), k, out);
 }
@@ -461,6 +469,7 @@ struct pbft_error pbft_status_wait(struct pbft_client *c, uint64_t timeout_ms, s
 {
     const uint64_t until = client_now_us() + timeout_ms * 1000u;
     const uint32_t count = c->quorum.replica_count;
+    if (c->in_callback) return refuse_in_callback("pbft_status_wait");
     bool *asked = mem_zero(count, sizeof *asked);
     memset(out, 0, sizeof *out * count);
     c->status_round = ++c->next_read;
@@ -499,8 +508,8 @@ const char *pbft_condition_name(uint32_t condition)
 
 const char *pbft_status_name(enum pbft_status status)
 {
-    static const char *const names[] = {"ok",       "window-full", "timeout",   "conflict",    "too-old",
-                                        "rejected", "too-large",   "bad-config", "bad-argument"};
+    static const char *const names[] = {"ok",       "window-full", "timeout",    "conflict",     "too-old",
+                                        "rejected", "too-large",   "bad-config", "bad-argument", "in-callback"};
     return (uint32_t)status < sizeof names / sizeof names[0] ? names[status] : "unknown";
 }
 

@@ -27,13 +27,13 @@ struct replica_link {
     uint16_t port;
     struct net_connection *connection;
     bool greeted;
-    uint64_t view;       /* last it named */
+    uint64_t view; /* last it named */
     uint64_t backoff_us;
     uint64_t next_dial_us;
     bool window_known;
     uint64_t highest_settled; /* it says of this client */
-    char reason[128];    /* why it is not connected */
-    struct digest header; /* the last header whose signature by this replica was checked */
+    char reason[128];         /* why it is not connected */
+    struct digest header;     /* the last header whose signature by this replica was checked */
     bool header_known;
 };
 
@@ -50,7 +50,7 @@ enum pending_kind { PENDING_FREE, PENDING_SUBMIT, PENDING_READ };
 
 struct pending {
     enum pending_kind kind;
-    uint64_t seq;    /* client sequence, or read number */
+    uint64_t seq; /* client sequence, or read number */
     struct blob *message;
     struct digest transaction;
     uint32_t op_count;
@@ -58,12 +58,15 @@ struct pending {
     void *context;
     uint64_t since_us;
     uint64_t deadline_us;
-    uint64_t resend_us;  /* when next */
+    uint64_t resend_us; /* when next */
     uint64_t backoff_us;
-    uint32_t rounds;     /* reads */
+    uint32_t rounds; /* reads */
     bool sent_to_all;
-    struct vote *votes;  /* replica_count */
-    struct blob **bodies; /* the message behind each vote */
+    bool chosen;              /* the library gave it its sequence, and may give it another */
+    bool reads;               /* a read that is ordered: executed twice it does no harm */
+    enum pbft_status refusal; /* why it waits for another sequence */
+    struct vote *votes;       /* replica_count */
+    struct blob **bodies;     /* the message behind each vote */
 };
 
 struct pbft_client {
@@ -80,16 +83,19 @@ struct pbft_client {
     struct replica_link *links;
     struct prng random;
     int journal_fd;
-    uint64_t next_seq;       /* of pbft_submit; 0 until ready */
-    uint64_t journal_seq;    /* highest ever used, by the journal */
-    uint64_t settled_seq;    /* highest that f+1 replicas have shown to be settled */
+    uint64_t next_seq;        /* of pbft_submit; 0: to be learned */
+    uint64_t window_question; /* number of the query that asks for it; reads and status rounds have others */
+    uint64_t journal_seq;     /* highest ever used, by the journal */
+    uint64_t settled_seq;     /* highest that f+1 replicas have shown to be settled */
     uint64_t next_read;
     struct pending submits[PBFT_WINDOW]; /* by seq % PBFT_WINDOW */
+    struct pending refused[PBFT_WINDOW]; /* in any order; they wait for another sequence */
     struct pending reads[CLIENT_READS_MAX];
     uint32_t in_flight;
-    uint64_t view;           /* where the primary is believed to be */
-    bool called_back;        /* a callback ran in this poll */
-    uint64_t status_round;   /* number of the status query under way */
+    uint64_t view;         /* where the primary is believed to be */
+    bool called_back;      /* a callback ran in this poll */
+    bool in_callback;      /* one is running */
+    uint64_t status_round; /* number of the status query under way */
     struct pbft_replica_status *status_out;
     uint32_t status_missing;
 };
@@ -101,6 +107,22 @@ uint64_t client_now_us(void);
 uint32_t client_connected(const struct pbft_client *c);
 void client_describe_silence(const struct pbft_client *c, char *out, size_t size);
 bool client_send(struct replica_link *l, struct blob *bytes);
+/* Orders a read or a refused transaction under the next sequence, once client_sequence_usable says so; `from` is free
+ * then. False, and nothing is done: it would be too large. */
+MUST_USE bool client_order(struct pbft_client *c, struct pending *from);
+/* client_sequence.c */
+/* A proof was seen that this sequence is settled. */
+void client_settled(struct pbft_client *c, uint64_t seq);
+/* A replica has said where this client stands. */
+void client_learn_sequence(struct pbft_client *c);
+/* Asks all where it stands now; next_seq is 0 until Q have said. */
+void client_forget_sequence(struct pbft_client *c);
+/* True when seq may be in flight beside what is: highest sent minus lowest unanswered stays below the window. */
+bool client_window_allows(const struct pbft_client *c, uint64_t seq);
+/* True when no replica would take the next sequence: the whole window below it was sent and given up. */
+bool client_window_spent(const struct pbft_client *c);
+/* May the next sequence be used now? If not, sees to it that some time it may. */
+bool client_sequence_usable(struct pbft_client *c);
 /* client_links.c */
 extern const struct net_events client_net_events;
 void client_dial(struct pbft_client *c);
@@ -114,6 +136,9 @@ void client_timers(struct pbft_client *c);
 void client_primary_lost(struct pbft_client *c);
 void client_learn_view(struct pbft_client *c);
 void client_pending_free(struct pbft_client *c, struct pending *p);
+void client_votes_clear(struct pbft_client *c, struct pending *p);
+/* The refused transaction that was the first to have its sequence, NULL: none. */
+struct pending *client_refused_first(const struct pbft_client *c);
 /* client_journal.c */
 MUST_USE struct err client_journal_open(const char *path, int *fd, uint64_t *seq);
 void client_journal_note(int fd, uint64_t seq);

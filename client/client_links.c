@@ -6,7 +6,6 @@
 
 #define BACKOFF_FIRST_US 50000u
 #define BACKOFF_MOST_US 2000000u
-#define WINDOW_QUERY_NUMBER 1u /* reads and status rounds have higher numbers */
 
 static struct replica_link *link_of(const struct net_connection *c)
 {
@@ -51,7 +50,7 @@ void client_ask_local(struct replica_link *l, uint64_t number, enum system_verb 
 /* Where do this client's sequences stand? */
 void client_ask_window(struct replica_link *l)
 {
-    client_ask_local(l, WINDOW_QUERY_NUMBER, SYSTEM_VERB_CLIENT);
+    client_ask_local(l, l->client->window_question, SYSTEM_VERB_CLIENT);
 }
 
 static void take_hello(struct replica_link *l, const struct wire_message *m)
@@ -64,6 +63,8 @@ static void take_hello(struct replica_link *l, const struct wire_message *m)
         fault = "it speaks another version of the protocol";
     else if (!digest_equal(&m->hello.group, &c->group->id))
         fault = "it belongs to another group: compare the group files";
+    else if (m->hello.epoch != c->epoch)
+        fault = "it is in another epoch of the group: a newer group file is needed";
     if (fault != NULL) {
         net_close(l->connection, fault);
         return;
@@ -80,6 +81,13 @@ static void take_window(struct replica_link *l, const struct wire_result *m)
     if (wire_decode_record(&wire_record_client_status, m->value, &status) != NULL) return;
     l->window_known = true;
     l->highest_settled = status.highest_settled;
+    client_learn_sequence(l->client);
+}
+
+/* Said by this replica, of the group's epoch: anything else is no word of it, not even of its view. */
+static bool said_by(const struct replica_link *l, uint64_t sender, uint64_t epoch)
+{
+    return sender == l->id && epoch == l->client->epoch;
 }
 
 static void on_frame(void *context, struct net_connection *connection, struct blob *frame)
@@ -92,15 +100,15 @@ static void on_frame(void *context, struct net_connection *connection, struct bl
         net_close(connection, "it sent something malformed");
     } else if (!l->greeted) {
         take_hello(l, &m);
-    } else if (m.type == WIRE_TYPE_reply && m.reply.sender == l->id) {
+    } else if (m.type == WIRE_TYPE_reply && said_by(l, m.reply.sender, m.reply.epoch)) {
         l->view = m.reply.view;
         client_on_reply(l, frame, &m.reply);
-    } else if (m.type == WIRE_TYPE_busy && m.busy.sender == l->id) {
+    } else if (m.type == WIRE_TYPE_busy && said_by(l, m.busy.sender, m.busy.epoch)) {
         l->view = m.busy.view;
         client_on_busy(l, &m.busy);
-    } else if (m.type == WIRE_TYPE_result && m.result.sender == l->id) {
+    } else if (m.type == WIRE_TYPE_result && said_by(l, m.result.sender, m.result.epoch)) {
         l->view = m.result.view;
-        if (m.result.number == WINDOW_QUERY_NUMBER)
+        if (m.result.number == l->client->window_question)
             take_window(l, &m.result);
         else
             client_on_result(l, frame, &m.result);

@@ -12,11 +12,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+void client_votes_clear(struct pbft_client *c, struct pending *p)
+{
+    for (uint32_t id = 0; id < c->quorum.replica_count; id++) {
+        blob_release(p->bodies[id]);
+        p->bodies[id] = NULL;
+        p->votes[id] = (struct vote){.present = false};
+    }
+}
+
 void client_pending_free(struct pbft_client *c, struct pending *p)
 {
     if (p->kind == PENDING_FREE) return;
-    for (uint32_t id = 0; id < c->quorum.replica_count; id++)
-        blob_release(p->bodies[id]);
+    client_votes_clear(c, p);
     blob_release(p->message);
     free(p->votes);
     free(p->bodies);
@@ -44,7 +52,9 @@ static void finish(struct pbft_client *c, struct pending *p, const struct pbft_a
     struct pending taken = *p; /* the slot is free for the callback to use; what the answer borrows lives on */
     *p = (struct pending){.kind = PENDING_FREE};
     c->called_back = true;
+    c->in_callback = true;
     callback(context, answer);
+    c->in_callback = false;
     client_pending_free(c, &taken);
 }
 
@@ -150,7 +160,7 @@ static bool header_signed(struct replica_link *l, const struct wire_reply *m)
     const struct digest hash = header_hash(&m->header);
     if (l->header_known && digest_equal(&hash, &l->header)) return true;
     const struct digest statement = wire_record_signing_digest(&l->client->group->id, &wire_record_reply, m);
-    if (m->epoch != l->client->epoch || m->header.epoch != l->client->epoch) return false;
+    if (m->header.epoch != l->client->epoch) return false;
     if (!sign_verify(&l->client->member_keys[l->id], &statement, &m->signature)) return false;
     l->header = hash;
     l->header_known = true;
@@ -167,7 +177,7 @@ static void accept_reply(struct pbft_client *c, struct pending *p, uint32_t from
     CHECK(collect_results(p, &m.reply, &r, &what));
     struct pbft_answer *a = mem_zero(1, sizeof *a);
     fill_matched(c, p, &what, a);
-    if (p->seq > c->settled_seq) c->settled_seq = p->seq;
+    client_settled(c, p->seq);
     a->status = PBFT_OK;
     a->client_seq = p->seq;
     a->block = m.reply.header.seq;
@@ -236,9 +246,55 @@ static enum pbft_status busy_status(enum busy_reason reason)
 static const char *busy_text(enum pbft_status status)
 {
     if (status == PBFT_CONFLICT)
-        return "this client sequence was settled by another transaction: does another process use this client's key?";
-    if (status == PBFT_TOO_OLD) return "this client sequence was settled long ago; its answer is no longer kept";
+        return "this client sequence was settled by another transaction (does another process use this client's key?): "
+               "this one was not executed, and never will be";
+    if (status == PBFT_TOO_OLD)
+        return "this client sequence was settled long ago, perhaps by this transaction: whether it was executed is not "
+               "known";
     return "f+1 replicas refuse this transaction: it is malformed, of another group, or this client is not registered";
+}
+
+struct pending *client_refused_first(const struct pbft_client *c)
+{
+    const struct pending *first = NULL;
+    for (uint32_t k = 0; k < PBFT_WINDOW; k++) {
+        const struct pending *p = &c->refused[k];
+        if (p->kind != PENDING_FREE && (first == NULL || p->seq < first->seq)) first = p;
+    }
+    return (struct pending *)(uintptr_t)first;
+}
+
+/* Orders what was refused, as far as the window goes. */
+static void order_refused(struct pbft_client *c)
+{
+    struct pending *p;
+    while ((p = client_refused_first(c)) != NULL && client_sequence_usable(c))
+        if (!client_order(c, p)) finish_failed(c, p, p->refusal, busy_text(p->refusal));
+}
+
+/* Lets it wait for another sequence. There is room: 64 were submitted at most, and nothing new is while one waits. */
+static void set_aside(struct pbft_client *c, struct pending *p, enum pbft_status why)
+{
+    uint32_t k = 0;
+    while (k < PBFT_WINDOW && c->refused[k].kind != PENDING_FREE)
+        k++;
+    CHECK_OP(k, <, PBFT_WINDOW);
+    c->refused[k] = *p;
+    c->refused[k].refusal = why;
+    *p = (struct pending){.kind = PENDING_FREE};
+}
+
+/* f+1 replicas say that this sequence is used up. CONFLICT: the slot holds another transaction, so this one has not
+ * been executed and cannot be any more; its operations may go under another sequence. TOO_OLD proves no such thing: a
+ * copy sent before may have been executed, and its slot has left the window since. Only a read is worth the risk. */
+static void sequence_refused(struct pbft_client *c, struct pending *p, enum pbft_status status)
+{
+    client_settled(c, status == PBFT_TOO_OLD ? p->seq + PBFT_WINDOW : p->seq);
+    if (c->next_seq != 0) client_forget_sequence(c);
+    if (p->chosen && (status == PBFT_CONFLICT || p->reads))
+        set_aside(c, p, status);
+    else
+        finish_failed(c, p, status, busy_text(status));
 }
 
 void client_on_busy(struct replica_link *l, const struct wire_busy *m)
@@ -252,7 +308,6 @@ void client_on_busy(struct replica_link *l, const struct wire_busy *m)
     const enum busy_reason reason = (enum busy_reason)m->reason;
     p->votes[l->id].busy = reason;
     const enum pbft_status status = busy_status(reason);
-    if (reason == BUSY_TOO_FAR) return; /* a replica that is a little behind holds it; else it is sent again in time */
     if (status == PBFT_OK) return; /* sent again in its time: one replica's word must not hasten it */
     uint32_t same = 0;
     for (uint32_t id = 0; id < c->quorum.replica_count; id++)
@@ -261,8 +316,10 @@ void client_on_busy(struct replica_link *l, const struct wire_busy *m)
         if (!p->sent_to_all) p->resend_us = client_now_us(); /* ask the others too, at once */
         return;
     }
-    if (status != PBFT_REJECTED && p->seq > c->settled_seq) c->settled_seq = p->seq;
-    finish_failed(c, p, status, busy_text(status)); /* f + 1 say so */
+    if (status == PBFT_REJECTED) /* f + 1 say so */
+        finish_failed(c, p, status, busy_text(status));
+    else
+        sequence_refused(c, p, status);
 }
 
 /* ---- RESULT ---- */
@@ -367,31 +424,18 @@ static void resend_submit(struct pbft_client *c, struct pending *p, uint64_t now
     p->resend_us = now + p->backoff_us + prng_below(&c->random, p->backoff_us / 4 + 1);
 }
 
-/* Another round of a read, or the ordered path when rounds have not brought agreement (rule 23). */
+/* Another round of a read, or the ordered path when rounds have not brought agreement (rule 23). Until a sequence can
+ * be had for that, it is asked on. */
 static void resend_read(struct pbft_client *c, struct pending *p, uint64_t now)
 {
-    struct wire_message m;
-    if (p->rounds < CLIENT_READ_ROUNDS || !pbft_can_submit(c)) {
-        for (uint32_t id = 0; id < c->quorum.replica_count; id++)
-            p->votes[id].present = false;
-        p->rounds++;
-        p->resend_us = now + CLIENT_READ_ROUND_US;
-        send_to_all(c, p);
+    if (p->rounds >= CLIENT_READ_ROUNDS && client_refused_first(c) == NULL && client_sequence_usable(c)) {
+        if (!client_order(c, p)) finish_failed(c, p, PBFT_TOO_LARGE, "the read is too large to be ordered");
         return;
     }
-    struct pbft_operation op = {0};
-    CHECK(wire_decode(blob_bytes(p->message), &m) == NULL);
-    struct wire_iterator i = wire_list_start(m.query.operation.args);
-    struct bytes arg;
-    op.app = (uint16_t)m.query.operation.app;
-    op.verb = (uint16_t)m.query.operation.verb;
-    while (op.arg_count < PBFT_ARGS_MAX && wire_list_next_bytes(&i, &arg))
-        op.args[op.arg_count++] = (struct pbft_bytes){.data = arg.data, .len = arg.len};
-    const struct pbft_error e = pbft_submit(c, &op, 1, p->callback, p->context);
-    if (e.status == PBFT_OK)
-        client_pending_free(c, p);
-    else
-        finish_failed(c, p, e.status, e.text);
+    client_votes_clear(c, p);
+    p->rounds++;
+    p->resend_us = now + CLIENT_READ_ROUND_US;
+    send_to_all(c, p);
 }
 
 static void give_up(struct pbft_client *c, struct pending *p)
@@ -403,11 +447,12 @@ static void give_up(struct pbft_client *c, struct pending *p)
         if (p->votes[id].present || p->votes[id].busy != 0) answered++;
     client_describe_silence(c, silence, sizeof silence);
     const uint32_t needed = p->kind == PENDING_SUBMIT ? c->quorum.weak : c->quorum.quorum;
-    (void)snprintf(text, sizeof text,
-                   "no result in %.1f s: %u of %u replicas answered, %u equal answers are needed; the primary is replica %u "
-                   "of view %" PRIu64 "; %s",
-                   (double)(client_now_us() - p->since_us) / 1e6, answered, c->quorum.replica_count, needed,
-                   quorum_primary(&c->quorum, c->view), c->view, silence);
+    (void)snprintf(
+        text, sizeof text,
+        "no result in %.1f s: %u of %u replicas answered, %u equal answers are needed; the primary is replica %u "
+        "of view %" PRIu64 "; %s",
+        (double)(client_now_us() - p->since_us) / 1e6, answered, c->quorum.replica_count, needed,
+        quorum_primary(&c->quorum, c->view), c->view, silence);
     finish_failed(c, p, PBFT_TIMEOUT, text);
 }
 
@@ -422,6 +467,10 @@ void client_timers(struct pbft_client *c)
         else if (now >= p->resend_us)
             resend_submit(c, p, now);
     }
+    for (uint32_t k = 0; k < PBFT_WINDOW; k++) {
+        struct pending *p = &c->refused[k];
+        if (p->kind != PENDING_FREE && now >= p->deadline_us) finish_failed(c, p, p->refusal, busy_text(p->refusal));
+    }
     for (uint32_t k = 0; k < CLIENT_READS_MAX; k++) {
         struct pending *p = &c->reads[k];
         if (p->kind == PENDING_FREE) continue;
@@ -430,6 +479,7 @@ void client_timers(struct pbft_client *c)
         else if (now >= p->resend_us)
             resend_read(c, p, now);
     }
+    order_refused(c);
 }
 
 void client_primary_lost(struct pbft_client *c)

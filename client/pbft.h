@@ -1,14 +1,33 @@
 /* pbft.h - libpbft, the C client library of pbft.
  *
- * A client holds one connection to every replica of a group. It signs each transaction, sends it to the primary, sends it to
- * all when no answer comes or the connection to the primary breaks, and accepts a result once f+1 replicas gave
+ * A client holds one connection to every replica of a group. It signs each transaction, sends it to the primary, sends
+ * it to all when no answer comes or the connection to the primary breaks, and accepts a result once f+1 replicas gave
  * the same block header and the same result: at least one of them is correct. It survives any f replicas that lie, are
  * silent or slow.
  *
  * At most PBFT_WINDOW sequences are in flight: highest sent minus lowest unanswered stays below it.
  *
+ * Sequences: the group executes one transaction for each sequence of a client. pbft_submit takes the next one. What the
+ * replicas say of it can be out of date, and another process may use the same key; then f+1 replicas refuse it:
+ *
+ *   as PBFT_CONFLICT   The sequence belongs to another transaction: this one was not executed and never will be. So its
+ *                      operations are submitted again under a new sequence, until timeout_ms after pbft_submit; the
+ *                      caller sees PBFT_CONFLICT only if that ends before a new sequence could be used. Transactions in
+ *                      flight together may so be executed in another order than submitted.
+ *   as PBFT_TOO_OLD    The sequence was settled long ago, by another transaction or by a copy of this one: nobody knows
+ *                      any more. It is not submitted again, since that could execute it twice. The caller sees
+ *                      PBFT_TOO_OLD, has to find out what became of it (a read, say), and decides.
+ *
+ * After either the client learns from a quorum where its sequences stand, so that those that follow do better. Nothing
+ * is ever submitted again after PBFT_TIMEOUT, nor under another sequence when it was given one by pbft_submit_at.
+ * A read that had to be ordered changes nothing: it gets a new sequence after both.
+ *
  * Threads: a client and everything reached through it belongs to one thread at a time. Callbacks run inside pbft_poll
  * and the blocking calls.
+ *
+ * A callback may submit and read with its own client, but not wait for it: pbft_ready (unless the client is ready),
+ * pbft_submit_wait, pbft_read_wait and pbft_status_wait give PBFT_IN_CALLBACK there and do nothing; pbft_poll and
+ * pbft_close, which cannot say so, abort the process. pbft_submit gives PBFT_WINDOW_FULL where it would have to wait.
  *
  * Ownership: what a callback or result points to is borrowed and ends with the callback, or with pbft_answer_free for
  * the blocking calls. Bytes given to a call are copied.
@@ -33,14 +52,17 @@ extern "C" {
 /* How a call or a transaction ended. */
 enum pbft_status {
     PBFT_OK = 0,
-    PBFT_WINDOW_FULL,  /* 64 in flight: poll, then try again */
-    PBFT_TIMEOUT,      /* not enough matching answers in time; the transaction may still execute later */
-    PBFT_CONFLICT,     /* this client sequence was settled by another transaction (another process with this key?) */
-    PBFT_TOO_OLD,      /* this client sequence is below the window: settled long ago, its answer is no longer kept */
-    PBFT_REJECTED,     /* f+1 replicas refuse to take it: malformed, wrong group, unknown client */
-    PBFT_TOO_LARGE,    /* over PBFT_REQUEST_BYTES_MAX */
-    PBFT_BAD_CONFIG,   /* group file, key or journal cannot be used */
+    PBFT_WINDOW_FULL, /* 64 in flight, or the next sequence is not known yet: poll, then try again */
+    PBFT_TIMEOUT,     /* not enough matching answers in time; the transaction may still execute later */
+    PBFT_CONFLICT,    /* this client sequence was settled by another transaction (another process with this key?): this
+                         one was not executed and never will be */
+    PBFT_TOO_OLD,     /* this client sequence is below the window, settled long ago: whether this transaction was
+                         executed is not known */
+    PBFT_REJECTED,    /* f+1 replicas refuse to take it: malformed, wrong group, unknown client */
+    PBFT_TOO_LARGE,   /* over PBFT_REQUEST_BYTES_MAX */
+    PBFT_BAD_CONFIG,  /* group file, key or journal cannot be used */
     PBFT_BAD_ARGUMENT,
+    PBFT_IN_CALLBACK, /* a call that waits, made in a callback of the same client */
 };
 
 /* What became of an executed operation. */
@@ -82,12 +104,12 @@ struct pbft_answer {
     enum pbft_status status;
     enum pbft_outcome outcome; /* of the first operation; valid when status is PBFT_OK */
     struct pbft_bytes value;   /* its result */
-    uint64_t client_seq;
-    uint64_t block;      /* sequence of the block; for a read, the lowest state it was answered from */
-    uint64_t view;       /* reported by f+1 of the matching replicas, at least */
-    uint64_t index;      /* of the first entry in the ledger */
-    uint64_t time_ms;    /* of the block */
-    uint64_t elapsed_us; /* from submit to acceptance */
+    uint64_t client_seq;       /* the last it had */
+    uint64_t block;            /* sequence of the block; for a read, the lowest state it was answered from */
+    uint64_t view;             /* reported by f+1 of the matching replicas, at least */
+    uint64_t index;            /* of the first entry in the ledger */
+    uint64_t time_ms;          /* of the block */
+    uint64_t elapsed_us;       /* from submit to acceptance */
     uint32_t matched_count;
     uint32_t matched[PBFT_REPLICAS_MAX]; /* ids of the replicas that gave it, ascending */
     uint32_t op_count;                   /* operations in the transaction */
@@ -101,18 +123,19 @@ typedef void (*pbft_callback)(void *context, const struct pbft_answer *answer);
 
 /* Reads group and key, opens the journal, begins to connect. *out is NULL on failure. */
 struct pbft_error pbft_open(const struct pbft_options *options, struct pbft_client **out);
-/* Ends everything; callbacks of what is in flight are not called. NULL is allowed. */
+/* Ends everything; callbacks of what is in flight are not called. NULL is allowed; a call in a callback of c is not. */
 void pbft_close(struct pbft_client *c);
 
 /* Waits until a quorum of replicas is connected and has said where this client's sequences stand; submit and read do
  * it by themselves. PBFT_TIMEOUT says which replicas do not answer. */
 struct pbft_error pbft_ready(struct pbft_client *c, uint64_t timeout_ms);
 
-/* Submits one transaction of op_count (1 to 1,000) operations with the next client sequence. The callback is called once. */
+/* Submits one transaction of op_count (1 to 1,000) operations with the next client sequence, which it waits for when
+ * the client is not ready. The callback is called once. */
 struct pbft_error pbft_submit(struct pbft_client *c, const struct pbft_operation *ops, uint32_t op_count,
                               pbft_callback callback, void *context);
-/* The same with a given sequence and expiry (milliseconds since 1970), so that the very same transaction can be sent again
- * after a restart: same operations, sequence, expiry and key make the same transaction, which executes once. */
+/* The same with a given sequence and expiry (milliseconds since 1970), so that the very same transaction can be sent
+ * again after a restart: same operations, sequence, expiry and key make the same transaction, which executes once. */
 struct pbft_error pbft_submit_at(struct pbft_client *c, uint64_t client_seq, uint64_t expiry_ms,
                                  const struct pbft_operation *ops, uint32_t op_count, pbft_callback callback,
                                  void *context);
@@ -124,11 +147,12 @@ struct pbft_error pbft_read(struct pbft_client *c, const struct pbft_operation *
 uint32_t pbft_in_flight(const struct pbft_client *c);
 /* True when pbft_submit would not give PBFT_WINDOW_FULL. (pbft_submit_at has its own sequence, and says so itself.) */
 bool pbft_can_submit(const struct pbft_client *c);
-/* Highest client sequence that f+1 replicas know to be settled; valid after pbft_ready. */
+/* Highest client sequence that f+1 replicas are known to have settled; valid after pbft_ready. */
 uint64_t pbft_highest_settled(const struct pbft_client *c);
-/* The sequence that the next pbft_submit will use. */
+/* The sequence that the next pbft_submit will use; 0 while it is being learned (see pbft_ready). */
 uint64_t pbft_next_sequence(const struct pbft_client *c);
-/* Lets the client work for at most timeout_ms (0: only what is ready), returning early after any callback. */
+/* Lets the client work for at most timeout_ms (0: only what is ready), returning early after any callback. Not to be
+ * called in a callback of c. */
 void pbft_poll(struct pbft_client *c, uint64_t timeout_ms);
 
 /* Blocking forms; *out is freed with pbft_answer_free. The answer's status is also the return's. */

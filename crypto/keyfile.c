@@ -7,6 +7,7 @@
 #include "crypto/keyfile.h"
 
 #include "base/check.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -199,40 +200,6 @@ bool keyfile_spki_public(struct bytes spki, struct public_key *out)
     return true;
 }
 
-/* Makes the directory entry of path durable. */
-static struct err directory_sync(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    const size_t len = slash == NULL ? 0 : (size_t)(slash - path);
-    char *directory = mem_alloc(len + 2);
-    if (slash != NULL && len > 0)
-        memcpy(directory, path, len);
-    else
-        directory[0] = slash == NULL ? '.' : '/';
-    directory[len > 0 ? len : 1] = '\0';
-    const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const int failure = fd < 0 || fsync(fd) != 0 ? errno : 0;
-    if (fd >= 0) (void)close(fd);
-    struct err e = failure == 0 ? err_none() : err_system(failure, "cannot sync the directory %s", directory);
-    free(directory);
-    return e;
-}
-
-/* Writes all of text to fd and syncs it. Returns an errno value, 0 when done. */
-static int file_fill(int fd, const char *text, size_t len)
-{
-    /* A restrictive umask must not leave a key that its owner cannot read. */
-    if (fchmod(fd, S_IRUSR | S_IWUSR) != 0) return errno;
-    while (len > 0) {
-        const ssize_t done = write(fd, text, len);
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return errno;
-        text += done;
-        len -= (size_t)done;
-    }
-    return fsync(fd) != 0 ? errno : 0;
-}
-
 struct err keyfile_write_secret(const char *path, const struct secret_key *secret, bool development)
 {
     char text[KEYFILE_PEM_BYTES_MAX];
@@ -242,62 +209,40 @@ struct err keyfile_write_secret(const char *path, const struct secret_key *secre
         return err_make(ERR_CONFIG, "key file %s exists and is never overwritten: move it away first", path);
     if (fd < 0) return err_system(errno, "cannot create the key file %s", path);
     secret_pem(development ? KEYFILE_DEVELOPMENT_MARK "\n" : "", secret, text);
-    int failure = file_fill(fd, text, strlen(text));
+    int failure = file_fill(fd, bytes_of_text(text), S_IRUSR | S_IWUSR);
     secret_bytes_wipe(text, sizeof text);
     if (close(fd) != 0 && failure == 0) failure = errno;
-    struct err e = failure == 0 ? directory_sync(path) : err_system(failure, "cannot write the key file %s", path);
-    /* Half a key, or one that a power cut may take away, is worse than none. */
-    if (err_is(&e)) (void)unlink(path);
-    return e;
+    if (failure == 0) failure = file_directory_sync(path);
+    if (failure == 0) return err_none();
+    (void)unlink(path); /* half a key, or one that a power cut may take away, is worse than none */
+    return err_system(failure, "cannot write the key file %s", path);
 }
 
 /* The checks of a file that holds a secret. */
-static struct err mode_check(const char *path, const struct stat *status)
+static struct err mode_check(const char *path, const struct file_text *file)
 {
-    const unsigned mode = (unsigned)status->st_mode & 07777u;
-    if ((mode & (S_IRWXG | S_IRWXO)) == 0) return err_none();
-    return err_make(ERR_CONFIG, "key file %s has mode %04o; others can read it: run chmod 600 %s", path, mode, path);
+    if ((file->mode & (S_IRWXG | S_IRWXO)) == 0) return err_none();
+    return err_make(ERR_CONFIG, "key file %s has mode %04o; others can read it: run chmod 600 %s", path, file->mode,
+                    path);
 }
 
-/* Opens a key file and reads all of it; *len <= KEYFILE_BYTES_MAX. The caller wipes text, also after a failure. */
-static struct err file_read(const char *path, uint8_t text[KEYFILE_BYTES_MAX + 1], size_t *len, struct stat *status)
+/* Reads all of a key file. The caller wipes text, also after a failure. */
+static struct err text_read(const char *path, uint8_t text[KEYFILE_BYTES_MAX + 1], struct file_text *file)
 {
-    struct err e = err_none();
-    size_t have = 0;
-    /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0 && errno == ENOENT)
+    switch (file_load(path, text, KEYFILE_BYTES_MAX, file)) {
+    case FILE_FAULT_NONE: return err_none();
+    case FILE_FAULT_NOT_REGULAR:
+        return err_make(ERR_CONFIG, "key file %s is not a regular file: give the path of the key itself", path);
+    case FILE_FAULT_TOO_LONG:
+        return err_make(ERR_CONFIG, "key file %s is longer than %u bytes: it is not a key file", path,
+                        KEYFILE_BYTES_MAX);
+    case FILE_FAULT_SYSTEM: break;
+    }
+    if (file->error_number == ENOENT)
         return err_make(ERR_CONFIG, "key file %s does not exist: correct the path, or create the key", path);
-    if (fd < 0 && errno == EACCES)
+    if (file->error_number == EACCES)
         return err_make(ERR_CONFIG, "key file %s may not be read by this user: run as its owner, or chown it", path);
-    if (fd < 0) return err_system(errno, "cannot open the key file %s", path);
-    if (fstat(fd, status) != 0) {
-        e = err_system(errno, "cannot examine the key file %s", path);
-        goto out;
-    }
-    if (!S_ISREG(status->st_mode)) {
-        e = err_make(ERR_CONFIG, "key file %s is not a regular file: give the path of the key itself", path);
-        goto out;
-    }
-    /* One byte more than allowed is asked for, so that a longer file is seen to be longer. */
-    while (have <= KEYFILE_BYTES_MAX) {
-        const ssize_t got = read(fd, text + have, KEYFILE_BYTES_MAX + 1 - have);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) {
-            e = err_system(errno, "cannot read the key file %s", path);
-            goto out;
-        }
-        if (got == 0) break;
-        have += (size_t)got;
-    }
-    if (have > KEYFILE_BYTES_MAX) {
-        e = err_make(ERR_CONFIG, "key file %s is longer than %u bytes: it is not a key file", path, KEYFILE_BYTES_MAX);
-        goto out;
-    }
-    *len = have;
-out:
-    (void)close(fd);
-    return e;
+    return err_system(file->error_number, "cannot read the key file %s", path);
 }
 
 /* A failure to understand a key file's text, with the path in front. */
@@ -309,13 +254,12 @@ static struct err text_failed(const struct err *inner, const char *path)
 struct err keyfile_read_secret(const char *path, struct secret_key *out, bool *development)
 {
     uint8_t text[KEYFILE_BYTES_MAX + 1];
-    size_t len = 0;
-    struct stat status;
-    struct err e = file_read(path, text, &len, &status);
+    struct file_text file;
+    struct err e = text_read(path, text, &file);
     if (err_is(&e)) goto out;
-    e = mode_check(path, &status);
+    e = mode_check(path, &file);
     if (err_is(&e)) goto out;
-    e = keyfile_parse_secret(bytes_of(text, len), out, development);
+    e = keyfile_parse_secret(bytes_of(text, file.len), out, development);
     if (err_is(&e)) e = text_failed(&e, path);
 out:
     secret_bytes_wipe(text, sizeof text);
@@ -336,21 +280,20 @@ static struct err parse_public_half(struct bytes text, struct public_key *out)
 struct err keyfile_read_public(const char *path, struct public_key *out)
 {
     uint8_t text[KEYFILE_BYTES_MAX + 1];
-    size_t len = 0;
-    struct stat status;
+    struct file_text file;
     struct pem pem;
-    struct err e = file_read(path, text, &len, &status);
+    struct err e = text_read(path, text, &file);
     if (err_is(&e)) goto out;
-    e = pem_read(bytes_of(text, len), &pem);
+    e = pem_read(bytes_of(text, file.len), &pem);
     if (err_is(&e)) {
         e = text_failed(&e, path);
         goto out;
     }
     /* A secret key that others can read is reported even when only its public half is wanted. */
-    if (pem.label == PEM_LABEL_SECRET) e = mode_check(path, &status);
+    if (pem.label == PEM_LABEL_SECRET) e = mode_check(path, &file);
     if (err_is(&e)) goto out;
-    e = pem.label == PEM_LABEL_SECRET ? parse_public_half(bytes_of(text, len), out)
-                                      : keyfile_parse_public(bytes_of(text, len), out);
+    e = pem.label == PEM_LABEL_SECRET ? parse_public_half(bytes_of(text, file.len), out)
+                                      : keyfile_parse_public(bytes_of(text, file.len), out);
     if (err_is(&e)) e = text_failed(&e, path);
 out:
     secret_bytes_wipe(text, sizeof text);

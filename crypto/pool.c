@@ -1,7 +1,8 @@
 /* pool.c - worker threads with a bounded number of jobs, and the memory of good signatures.
  *
- * Pool: one lock over two lists (waiting, done). A job is in one list or in a worker's hands; it
- * counts as inside from submit until take_done, so memory is bounded by what the caller allows.
+ * Pool: one lock over all lists. A job is in its lane, in a worker's hands, or in the list of those done; it counts as
+ * inside from submit until take_done, so memory is bounded by what the caller allows. A lane is in its class's queue
+ * exactly while it holds jobs: the next job is found without looking at lanes that have none.
  *
  * Cache: a table of buckets of VERIFY_CACHE_WAYS tags. A tag is a hash of (key, digest, signature):
  * to be taken for a good signature, another one would have to collide with SHA-256. The buckets are
@@ -41,13 +42,27 @@ struct job_list {
     struct verify_job *tail;
 };
 
+/* What one submitter has waiting. */
+struct lane {
+    struct job_list jobs;
+    struct lane *next; /* in turns */
+};
+
+struct lane_class {
+    struct lane *lanes;
+    uint32_t lane_count;
+    struct lane *turn_first; /* the queue of lanes that hold jobs: whose turn it is, */
+    struct lane *turn_last;  /* and who waits longest for one */
+    uint32_t inside;
+    uint32_t jobs_max;
+};
+
 struct verify_pool {
     pthread_mutex_t lock;
     pthread_cond_t wake; /* a job waits, or stopping */
-    struct job_list waiting;
+    struct lane_class classes[VERIFY_CLASS_COUNT];
+    uint32_t class_next; /* whose turn it is, if it has something waiting */
     struct job_list done;
-    atomic_uint inside; /* changed under lock; atomic so that it can be read without */
-    uint32_t jobs_max;
     bool stopping;
     void (*notify)(void *context);
     void *context;
@@ -157,12 +172,6 @@ bool verify_cache_check(struct verify_cache *c, struct verify_item *item)
     return item->valid;
 }
 
-bool verify_cache_has(struct verify_cache *c, const struct verify_item *item)
-{
-    const struct digest tag = item_tag(item);
-    return cache_has(c, &tag);
-}
-
 struct verify_counts verify_cache_counts(const struct verify_cache *c)
 {
     return (struct verify_counts){.verified = atomic_load_explicit(&c->verified, memory_order_relaxed),
@@ -190,13 +199,54 @@ static struct verify_job *list_take(struct job_list *list)
     return job;
 }
 
+static void turn_put(struct lane_class *c, struct lane *lane)
+{
+    lane->next = NULL;
+    if (c->turn_last == NULL)
+        c->turn_first = lane;
+    else
+        c->turn_last->next = lane;
+    c->turn_last = lane;
+}
+
+static void lane_put(struct lane_class *c, struct lane *lane, struct verify_job *job)
+{
+    const bool waits = lane->jobs.head != NULL;
+    list_put(&lane->jobs, job);
+    if (!waits) turn_put(c, lane);
+}
+
+/* One job of the lane whose turn it is; if it has more, they wait until all others had theirs. */
+static struct verify_job *class_take(struct lane_class *c)
+{
+    struct lane *lane = c->turn_first;
+    if (lane == NULL) return NULL;
+    c->turn_first = lane->next;
+    if (c->turn_first == NULL) c->turn_last = NULL;
+    struct verify_job *job = list_take(&lane->jobs);
+    if (lane->jobs.head != NULL) turn_put(c, lane);
+    return job;
+}
+
+/* The next job of all, or NULL. */
+static struct verify_job *waiting_take(struct verify_pool *p)
+{
+    for (uint32_t k = 0; k < VERIFY_CLASS_COUNT; k++) {
+        struct verify_job *job = class_take(&p->classes[(p->class_next + k) % VERIFY_CLASS_COUNT]);
+        if (job == NULL) continue;
+        p->class_next = (job->submitter + 1) % VERIFY_CLASS_COUNT;
+        return job;
+    }
+    return NULL;
+}
+
 /* Waits for the next job; NULL when the pool stops, even if jobs wait. */
 static struct verify_job *worker_next(struct verify_pool *p)
 {
+    struct verify_job *job = NULL;
     lock_take(&p->lock);
-    while (!p->stopping && p->waiting.head == NULL)
+    while (!p->stopping && (job = waiting_take(p)) == NULL)
         CHECK(pthread_cond_wait(&p->wake, &p->lock) == 0);
-    struct verify_job *job = p->stopping ? NULL : list_take(&p->waiting);
     lock_drop(&p->lock);
     return job;
 }
@@ -230,22 +280,30 @@ static void pool_free(struct verify_pool *p)
 {
     CHECK(pthread_cond_destroy(&p->wake) == 0);
     CHECK(pthread_mutex_destroy(&p->lock) == 0);
+    for (uint32_t i = 0; i < VERIFY_CLASS_COUNT; i++)
+        free(p->classes[i].lanes);
     free(p);
 }
 
-struct err verify_pool_start(uint32_t threads, uint32_t jobs_max, void (*notify)(void *context), void *context,
-                             struct verify_pool **out)
+struct err verify_pool_start(const struct verify_pool_config *config, struct verify_pool **out)
 {
+    const uint32_t threads = config->threads;
     if (threads == 0 || threads > VERIFY_THREADS_MAX)
         return err_make(ERR_CONFIG, "%u verification threads asked for: choose 1 to %u", threads, VERIFY_THREADS_MAX);
-    if (jobs_max == 0) return err_make(ERR_CONFIG, "a verification pool that takes no jobs: choose at least 1");
+    for (uint32_t i = 0; i < VERIFY_CLASS_COUNT; i++)
+        if (config->classes[i].jobs_max == 0)
+            return err_make(ERR_CONFIG, "a verification pool that takes no jobs: choose at least 1");
     struct verify_pool *p = mem_zero(1, sizeof *p);
     CHECK(pthread_mutex_init(&p->lock, NULL) == 0);
     CHECK(pthread_cond_init(&p->wake, NULL) == 0);
-    atomic_init(&p->inside, 0);
-    p->jobs_max = jobs_max;
-    p->notify = notify;
-    p->context = context;
+    for (uint32_t i = 0; i < VERIFY_CLASS_COUNT; i++) {
+        struct lane_class *c = &p->classes[i];
+        c->lane_count = config->classes[i].lanes;
+        c->lanes = mem_zero(c->lane_count + 1u, sizeof *c->lanes); /* a group may have no clients */
+        c->jobs_max = config->classes[i].jobs_max;
+    }
+    p->notify = config->notify;
+    p->context = config->context;
     for (; p->thread_count < threads; p->thread_count++) {
         const int failure = pthread_create(&p->threads[p->thread_count], NULL, worker_main, p);
         if (failure != 0) {
@@ -260,13 +318,16 @@ struct err verify_pool_start(uint32_t threads, uint32_t jobs_max, void (*notify)
     return err_none();
 }
 
-bool verify_pool_submit(struct verify_pool *p, struct verify_job *job)
+bool verify_pool_submit(struct verify_pool *p, enum verify_class submitter, uint32_t lane, struct verify_job *job)
 {
+    struct lane_class *c = &p->classes[submitter];
+    CHECK_OP(lane, <, c->lane_count);
     lock_take(&p->lock);
-    const bool room = atomic_load(&p->inside) < p->jobs_max;
+    const bool room = c->inside < c->jobs_max;
     if (room) {
-        atomic_fetch_add(&p->inside, 1);
-        list_put(&p->waiting, job);
+        c->inside++;
+        job->submitter = submitter;
+        lane_put(c, &c->lanes[lane], job);
         CHECK(pthread_cond_signal(&p->wake) == 0);
     }
     lock_drop(&p->lock);
@@ -277,21 +338,16 @@ struct verify_job *verify_pool_take_done(struct verify_pool *p)
 {
     lock_take(&p->lock);
     struct verify_job *job = list_take(&p->done);
-    if (job != NULL) atomic_fetch_sub(&p->inside, 1);
+    if (job != NULL) p->classes[job->submitter].inside--;
     lock_drop(&p->lock);
     return job;
-}
-
-uint32_t verify_pool_inside(const struct verify_pool *p)
-{
-    return atomic_load(&p->inside);
 }
 
 void verify_pool_stop(struct verify_pool *p, void (*drop)(struct verify_job *job))
 {
     struct verify_job *job;
     workers_end(p);
-    while ((job = list_take(&p->waiting)) != NULL)
+    while ((job = waiting_take(p)) != NULL)
         drop(job);
     while ((job = list_take(&p->done)) != NULL)
         drop(job);

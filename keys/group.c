@@ -18,6 +18,8 @@
 #define PORT_MAX 65535u
 #define PORT_DIGITS_MAX 5u
 
+_Static_assert(CLIENTS_MAX <= UINT16_MAX, "a client's index fits in client_order");
+
 /* Where in the group file something is: "members[2].signing_key". */
 struct place {
     char text[64];
@@ -153,9 +155,37 @@ static struct err group_check(const struct group *g, uint32_t member_count_min)
     return keys_check(g);
 }
 
+/* The first place in the order whose key is not below this one. */
+static uint32_t client_place(const struct group *g, const struct public_key *key)
+{
+    uint32_t low = 0;
+    uint32_t high = g->client_order_count;
+    while (low < high) {
+        const uint32_t middle = (low + high) / 2;
+        if (memcmp(g->clients[g->client_order[middle]].key.bytes, key->bytes, PUBLIC_KEY_BYTES) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void order_clients(struct group *g)
+{
+    memset(g->client_order, 0, sizeof g->client_order);
+    g->client_order_count = 0;
+    for (uint32_t i = 0; i < g->client_count; i++) {
+        uint16_t *place = &g->client_order[client_place(g, &g->clients[i].key)];
+        memmove(place + 1, place, (size_t)(&g->client_order[g->client_order_count] - place) * sizeof *place);
+        *place = (uint16_t)i;
+        g->client_order_count++;
+    }
+}
+
 static struct err seal(struct group *g, uint32_t member_count_min)
 {
     ERR_TRY(group_check(g, member_count_min));
+    order_clients(g);
     char *canonical = group_draft_canonical(g);
     g->id = digest_of(DIGEST_DOMAIN_GROUP, bytes_of_text(canonical));
     g->configuration = digest_of(DIGEST_DOMAIN_CONFIGURATION, bytes_of_text(canonical));
@@ -182,9 +212,10 @@ int group_member_by_transport_key(const struct group *g, const struct public_key
 
 int group_client_by_key(const struct group *g, const struct public_key *key)
 {
-    for (uint32_t i = 0; i < g->client_count; i++)
-        if (public_key_equal(&g->clients[i].key, key)) return (int)i;
-    return -1;
+    const uint32_t place = client_place(g, key);
+    if (place == g->client_order_count) return -1;
+    const uint16_t index = g->client_order[place];
+    return public_key_equal(&g->clients[index].key, key) ? (int)index : -1;
 }
 
 int group_client_by_name(const struct group *g, const char *name)

@@ -57,8 +57,10 @@ struct group {
     struct group_member members[REPLICAS_MAX];
     uint32_t client_count; /* 0 to CLIENTS_MAX */
     struct group_client clients[CLIENTS_MAX];
-    struct digest id;            /* computed */
-    struct digest configuration; /* computed */
+    uint16_t client_order[CLIENTS_MAX]; /* computed: the clients' indexes, their keys ascending */
+    uint32_t client_order_count;        /* computed */
+    struct digest id;                   /* computed */
+    struct digest configuration;        /* computed */
 };
 
 /* Reads and checks a group file; ids and digests are computed. *out is one allocation, freed with group_free.
@@ -67,7 +69,7 @@ struct group {
 MUST_USE struct err group_read(const char *path, struct group **out);
 /* The same from memory (fuzzed); `name` stands for the path in errors. */
 MUST_USE struct err group_parse(const char *name, struct bytes text, struct group **out);
-/* Checks a group built in memory by the same rules, and computes id and configuration. Errors: ERR_CONFIG, naming the
+/* Checks a group built in memory by the same rules, and computes what is marked so. Errors: ERR_CONFIG, naming the
  * place; g is as it was. */
 MUST_USE struct err group_seal(struct group *g);
 /* Writes it as an indented text, atomically: temporary file beside it, sync, rename. g has passed group_seal. A file
@@ -77,7 +79,8 @@ MUST_USE struct err group_write(const char *path, const struct group *g);
 struct group *group_new(void);
 void group_free(struct group *g);
 
-/* Index of a key, or -1. */
+/* Index of a key, or -1. The clients are those of the last group_seal; each request is looked up, so that takes
+ * log2(CLIENTS_MAX) comparisons. */
 int group_member_by_transport_key(const struct group *g, const struct public_key *key);
 int group_client_by_key(const struct group *g, const struct public_key *key);
 int group_client_by_name(const struct group *g, const char *name);

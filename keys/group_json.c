@@ -6,17 +6,17 @@
 #include "keys/group_draft.h"
 
 #include "base/check.h"
+#include "base/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define KEY_DIGITS (2u * PUBLIC_KEY_BYTES)
 #define SHOWN_BYTES_MAX 100u
+#define MODE_OF_NEW 0644u /* readable by all: it holds no secret */
 
 enum completeness { COMPLETENESS_DRAFT, COMPLETENESS_WHOLE };
 
@@ -233,52 +233,41 @@ struct err group_draft_parse(const char *name, struct bytes text, struct group *
     return parse(name, text, COMPLETENESS_DRAFT, out);
 }
 
-/* Reads fd to its end, at most FILE_BYTES_MAX + 1 bytes: one more than allowed shows that it is too long. */
-static struct err descriptor_read(int fd, const char *path, struct buffer *text)
+static struct err read_failed(const char *path, enum file_fault fault, int error_number)
 {
-    while (text->len <= FILE_BYTES_MAX) {
-        const size_t left = FILE_BYTES_MAX + 1 - text->len;
-        const size_t wanted = left < 65536 ? left : 65536;
-        const ssize_t got = read(fd, buffer_reserve(text, wanted), wanted);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return err_system(errno, "group file %s: cannot read it", path);
-        if (got == 0) break;
-        text->len += (size_t)got;
+    switch (fault) {
+    case FILE_FAULT_NONE: return err_none();
+    case FILE_FAULT_NOT_REGULAR:
+        return err_make(ERR_CONFIG, "group file %s: not a regular file: give the path of the file itself", path);
+    case FILE_FAULT_TOO_LONG:
+        return err_make(ERR_CONFIG, "group file %s: longer than %u bytes: it is no group file", path, FILE_BYTES_MAX);
+    case FILE_FAULT_SYSTEM: break;
     }
-    return err_none();
-}
-
-static struct err file_read(const char *path, enum completeness completeness, struct group **out)
-{
-    struct buffer text = {0};
-    struct stat status;
-    struct err e;
-    /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0 && errno == ENOENT)
+    if (error_number == ENOENT)
         return err_make(ERR_CONFIG, "group file %s: does not exist: correct the path, or make it with pbft group new",
                         path);
-    if (fd < 0) return err_system(errno, "group file %s: cannot open it", path);
-    if (fstat(fd, &status) != 0)
-        e = err_system(errno, "group file %s: cannot examine it", path);
-    else if (!S_ISREG(status.st_mode))
-        e = err_make(ERR_CONFIG, "group file %s: not a regular file: give the path of the file itself", path);
-    else
-        e = descriptor_read(fd, path, &text);
-    (void)close(fd);
-    if (!err_is(&e)) e = parse(path, bytes_of(text.data, text.len), completeness, out);
-    buffer_free(&text);
+    return err_system(error_number, "group file %s: cannot read it", path);
+}
+
+static struct err draft_or_whole_read(const char *path, enum completeness completeness, struct group **out)
+{
+    uint8_t *text = mem_alloc(FILE_BYTES_MAX + 1u); /* what the file does not fill costs no memory */
+    struct file_text file;
+    const enum file_fault fault = file_load(path, text, FILE_BYTES_MAX, &file);
+    struct err e = read_failed(path, fault, file.error_number);
+    if (!err_is(&e)) e = parse(path, bytes_of(text, file.len), completeness, out);
+    free(text);
     return e;
 }
 
 struct err group_read(const char *path, struct group **out)
 {
-    return file_read(path, COMPLETENESS_WHOLE, out);
+    return draft_or_whole_read(path, COMPLETENESS_WHOLE, out);
 }
 
 struct err group_draft_read(const char *path, struct group **out)
 {
-    return file_read(path, COMPLETENESS_DRAFT, out);
+    return draft_or_whole_read(path, COMPLETENESS_DRAFT, out);
 }
 
 static json_t *key_json(const struct public_key *key)
@@ -331,62 +320,13 @@ char *group_draft_canonical(const struct group *g)
     return json_text(group_draft_json(g, false), JSON_SORT_KEYS | JSON_COMPACT);
 }
 
-/* Fills a new file, readable by all: it holds no secret. Returns an errno, 0 when all is on disk. */
-static int descriptor_fill(int fd, const char *text, size_t len, mode_t mode)
+static struct err write_text(const char *path, const struct group *g, unsigned mode, enum file_place place)
 {
-    if (fchmod(fd, mode) != 0) return errno;
-    while (len > 0) {
-        const ssize_t done = write(fd, text, len);
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return errno;
-        text += done;
-        len -= (size_t)done;
-    }
-    return fsync(fd) != 0 ? errno : 0;
-}
-
-/* Makes the new name in path's directory durable. Returns an errno. */
-static int directory_sync(const char *path)
-{
-    struct buffer directory = {0};
-    int failure = 0;
-    const char *slash = strrchr(path, '/');
-    const size_t len = slash == NULL ? 0 : (size_t)(slash - path);
-    buffer_printf(&directory, "%.*s", slash == path ? 1 : (int)len, slash == NULL ? "" : path);
-    const int fd = open(slash == NULL ? "." : (const char *)directory.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0) failure = errno;
-    if (fd >= 0) (void)close(fd);
-    buffer_free(&directory);
-    return failure;
-}
-
-/* Gives the temporary file its name. Returns an errno; EEXIST when the name is taken and must not be replaced. */
-static int name_take(const char *temporary, const char *path, bool replace)
-{
-    if (replace) return rename(temporary, path) != 0 ? errno : 0;
-    /* link, unlike rename, never replaces. */
-    if (link(temporary, path) != 0) return errno;
-    return unlink(temporary) != 0 ? errno : 0;
-}
-
-static struct err file_write(const char *path, const struct group *g, bool replace)
-{
-    struct buffer temporary = {0};
     struct buffer text = {0};
-    struct stat status;
-    const mode_t mode = replace && stat(path, &status) == 0 ? status.st_mode & 0777u : 0644u;
     char *json = json_text(group_draft_json(g, true), JSON_INDENT(2));
     buffer_printf(&text, "%s\n", json);
     free(json);
-    buffer_printf(&temporary, "%s.XXXXXX", path);
-    char *temporary_path = (char *)temporary.data;
-    const int fd = mkostemp(temporary_path, O_CLOEXEC);
-    int failure = fd < 0 ? errno : descriptor_fill(fd, (const char *)text.data, text.len, mode);
-    if (fd >= 0 && close(fd) != 0 && failure == 0) failure = errno;
-    if (failure == 0) failure = name_take(temporary_path, path, replace);
-    if (fd >= 0 && failure != 0) (void)unlink(temporary_path);
-    if (failure == 0) failure = directory_sync(path);
-    buffer_free(&temporary);
+    const int failure = file_put(path, bytes_of(text.data, text.len), mode, place);
     buffer_free(&text);
     if (failure == EEXIST)
         return err_make(ERR_CONFIG, "group file %s: exists already: choose another path, or move it away first", path);
@@ -395,10 +335,12 @@ static struct err file_write(const char *path, const struct group *g, bool repla
 
 struct err group_write(const char *path, const struct group *g)
 {
-    return file_write(path, g, true);
+    struct stat status;
+    const unsigned mode = stat(path, &status) == 0 ? (unsigned)status.st_mode & 0777u : MODE_OF_NEW;
+    return write_text(path, g, mode, FILE_PLACE_REPLACE);
 }
 
 struct err group_draft_create(const char *path, const struct group *g)
 {
-    return file_write(path, g, false);
+    return write_text(path, g, MODE_OF_NEW, FILE_PLACE_NEW);
 }

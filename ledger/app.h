@@ -1,8 +1,8 @@
 /* app.h - what an application is: pure functions over its part of the replicated state.
  *
  * An application has no clock, no randomness, no I/O: execute must give the same result from the same state,
- * context and operation on every replica. It keeps all its data in the state that the ledger gives it; digest, snapshot,
- * transfer and proofs are written once, below it. Each application has its own key space.
+ * context and operation on every replica. It keeps all its data in the state that the ledger gives it; digest,
+ * snapshot, transfer and proofs are written once, below it. Each application has its own key space.
  */
 #ifndef PBFT_LEDGER_APP_H
 #define PBFT_LEDGER_APP_H
@@ -52,7 +52,8 @@ struct app {
     void (*query)(struct app_state *s, const struct wire_operation *op, struct app_result *result);
     bool (*writes)(const struct wire_operation *op);
     /* What a checked operation is charged for its result before it runs, in bytes: 0 when the result is always a few
-     * bytes, else at least what it may give (a page), so that a block cannot be filled with work that is refused after. */
+     * bytes, else at least what it may give (a page), so that a block cannot be filled with work that is refused after.
+     */
     uint32_t (*cost)(const struct wire_operation *op);
 };
 
@@ -69,11 +70,13 @@ enum app_kv_verb { APP_KV_PUT = 1, APP_KV_GET = 2, APP_KV_DELETE = 3, APP_KV_CAS
 /* app_log: opaque records under rising indexes.
  *   APPEND record -> index as 8 bytes
  *   APPEND_LINE file line count record -> index: line `line` (8 bytes) of the `count` (8 bytes) lines of the file with
- *     digest `file` (32 bytes). The first line of a file to arrive reserves the indexes for all of them, for that client;
- *     a line that is there already keeps its first record, and NEGATIVE is answered if the other differs.
+ *     digest `file` (32 bytes). The first line of a file to arrive reserves the indexes for all of them, for that
+ *     client; a line that is there already keeps its first record, and NEGATIVE is answered if the other differs.
+ *     REFUSED when the client would have more than APP_LOG_LINES_MAX reserved indexes without a record: it has files
+ *     to finish first.
  *   READ from (8 bytes) -> page, items in index order; a key is the byte r and the 8-byte index */
 enum app_log_verb { APP_LOG_APPEND = 1, APP_LOG_APPEND_LINE = 2, APP_LOG_READ = 3 };
-#define APP_LOG_LINES_MAX (1ull << 40)
+#define APP_LOG_LINES_MAX (1ull << 32) /* of a file, and of all that a client has begun and not finished */
 #define APP_PAGE_BYTES_MAX (256u * 1024u)
 #define APP_PAGE_ITEMS_MAX 16384u
 

@@ -3,8 +3,10 @@
  *   'n'                              next free index, 8 bytes
  *   'r' index(8)                     a record
  *   'f' client(32) file digest(32)   first index(8), line count(8)
+ *   'e' client(32)                   how many indexes that client has reserved and not filled, 8 bytes; absent: none
  *
- * Lines of a file may execute in any order and land in line order: the file reserves its indexes at once. */
+ * Lines of a file may execute in any order and land in line order: the file reserves its indexes at once. What a client
+ * has reserved and not filled is bounded, so that the index space is used up by records alone. */
 #include "ledger/app.h"
 
 #include "base/check.h"
@@ -13,6 +15,9 @@
 
 #define RECORD_KEY_BYTES 9u
 #define FILE_KEY_BYTES 65u
+#define EMPTY_KEY_BYTES 33u
+
+_Static_assert((uint64_t)CLIENTS_MAX *APP_LOG_LINES_MAX <= SEQ_MAX / 64, "what all clients leave empty hardly counts");
 
 static const char *log_check(const struct wire_operation *op)
 {
@@ -39,17 +44,35 @@ static uint32_t log_cost(const struct wire_operation *op)
     return op->verb == APP_LOG_READ ? APP_PAGE_BYTES_MAX : 0;
 }
 
-static uint64_t next_index(struct app_state *s)
+/* A number of 8 bytes; 0 when it is not there. */
+static uint64_t get_number(struct app_state *s, struct bytes key)
 {
     struct bytes value;
-    return app_get(s, bytes_of("n", 1), &value) && value.len == 8 ? be64_get(value.data) : 0;
+    return app_get(s, key, &value) && value.len == 8 ? be64_get(value.data) : 0;
+}
+
+static void put_number(struct app_state *s, struct bytes key, uint64_t number)
+{
+    uint8_t raw[8];
+    be64_put(raw, number);
+    app_put(s, key, bytes_of(raw, sizeof raw));
+}
+
+static uint64_t next_index(struct app_state *s)
+{
+    return get_number(s, bytes_of("n", 1));
 }
 
 static void reserve(struct app_state *s, uint64_t next)
 {
-    uint8_t raw[8];
-    be64_put(raw, next);
-    app_put(s, bytes_of("n", 1), bytes_of(raw, sizeof raw));
+    put_number(s, bytes_of("n", 1), next);
+}
+
+static struct bytes empty_key(uint8_t space[EMPTY_KEY_BYTES], const struct public_key *client)
+{
+    space[0] = 'e';
+    memcpy(space + 1, client->bytes, PUBLIC_KEY_BYTES);
+    return bytes_of(space, EMPTY_KEY_BYTES);
 }
 
 static struct bytes record_key(uint8_t space[RECORD_KEY_BYTES], uint64_t index)
@@ -67,34 +90,58 @@ static void answer_index(struct app_result *result, enum outcome outcome, uint64
     result->outcome = outcome;
 }
 
+/* The first index of a file, reserving its indexes when it is new; false when that is refused. */
+static bool file_place(struct app_state *s, const struct public_key *client, struct bytes file, uint64_t count,
+                       uint64_t *first)
+{
+    uint8_t file_space[FILE_KEY_BYTES];
+    uint8_t empty_space[EMPTY_KEY_BYTES];
+    uint8_t range[16];
+    struct bytes value;
+    file_space[0] = 'f';
+    memcpy(file_space + 1, client->bytes, PUBLIC_KEY_BYTES);
+    memcpy(file_space + 1 + PUBLIC_KEY_BYTES, file.data, DIGEST_BYTES);
+    const struct bytes file_key = bytes_of(file_space, sizeof file_space);
+    if (app_get(s, file_key, &value) && value.len == sizeof range) {
+        *first = be64_get(value.data);
+        return be64_get(value.data + 8) == count; /* the same digest with another line count is not the same file */
+    }
+    const struct bytes empty = empty_key(empty_space, client);
+    const uint64_t left = get_number(s, empty);
+    const uint64_t next = next_index(s);
+    if (left > APP_LOG_LINES_MAX - count) return false; /* let it finish the files it has begun */
+    if (next > SEQ_MAX - count) return false;
+    be64_put(range, next);
+    be64_put(range + 8, count);
+    app_put(s, file_key, bytes_of(range, sizeof range));
+    put_number(s, empty, left + count);
+    reserve(s, next + count);
+    *first = next;
+    return true;
+}
+
+/* One of the client's reserved indexes has its record now. */
+static void index_filled(struct app_state *s, const struct public_key *client)
+{
+    uint8_t space[EMPTY_KEY_BYTES];
+    const struct bytes key = empty_key(space, client);
+    const uint64_t left = get_number(s, key);
+    if (left > 1)
+        put_number(s, key, left - 1);
+    else
+        app_delete(s, key);
+}
+
 static void append_line(struct app_state *s, const struct app_context *context, const struct bytes args[4],
                         struct app_result *result)
 {
-    uint8_t file_key[FILE_KEY_BYTES];
-    uint8_t range[16];
     uint8_t key[RECORD_KEY_BYTES];
     struct bytes value;
+    uint64_t first;
     const uint64_t line = be64_get(args[1].data);
-    const uint64_t count = be64_get(args[2].data);
-    file_key[0] = 'f';
-    memcpy(file_key + 1, context->client.bytes, PUBLIC_KEY_BYTES);
-    memcpy(file_key + 1 + PUBLIC_KEY_BYTES, args[0].data, DIGEST_BYTES);
-    uint64_t first = next_index(s);
-    if (app_get(s, bytes_of(file_key, sizeof file_key), &value) && value.len == sizeof range) {
-        first = be64_get(value.data);
-        if (be64_get(value.data + 8) != count) {
-            result->outcome = OUTCOME_REFUSED; /* the same digest with another line count is not the same file */
-            return;
-        }
-    } else {
-        if (first > SEQ_MAX - count) {
-            result->outcome = OUTCOME_REFUSED;
-            return;
-        }
-        be64_put(range, first);
-        be64_put(range + 8, count);
-        app_put(s, bytes_of(file_key, sizeof file_key), bytes_of(range, sizeof range));
-        reserve(s, first + count);
+    if (!file_place(s, &context->client, args[0], be64_get(args[2].data), &first)) {
+        result->outcome = OUTCOME_REFUSED;
+        return;
     }
     const struct bytes at = record_key(key, first + line);
     if (app_get(s, at, &value)) {
@@ -102,6 +149,7 @@ static void append_line(struct app_state *s, const struct app_context *context, 
         return;
     }
     app_put(s, at, args[3]);
+    index_filled(s, &context->client);
     answer_index(result, OUTCOME_OK, first + line);
 }
 

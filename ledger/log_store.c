@@ -236,30 +236,43 @@ struct err log_get_checkpoint(struct kv_store *s, uint64_t seq, struct wire_chec
                       &wire_record_checkpoint_certificate, out, raw);
 }
 
-/* *seq: where the record's own sequence is; it must be that of its key, which is where a walk goes on. */
-static struct err next_record(struct kv_store *s, uint32_t table, uint64_t from, const char *what,
-                              const struct wire_record *record, void *out, const uint64_t *seq)
+/* The first record of a table with a key >= from. */
+static struct err next_record(struct kv_store *s, uint32_t table, uint64_t from, const char *what, uint64_t *seq,
+                              struct bytes *value)
 {
     struct seq_key space;
     struct bytes key;
-    struct bytes value;
-    switch (kv_store_seek(s, table, seq_key(&space, from), &key, &value)) {
+    switch (kv_store_seek(s, table, seq_key(&space, from), &key, value)) {
     case KV_FAILED: return kv_store_fault(s);
     case KV_ABSENT: return err_make(ERR_NOT_FOUND, "no further %s", what);
     case KV_FOUND: break;
     }
-    const char *fault = wire_decode_record(record, value, out);
-    if (fault == NULL && (key.len != 8 || be64_get(key.data) != *seq)) fault = "it is of another sequence than its key";
-    return fault == NULL ? err_none() : err_make(ERR_CORRUPT, "a stored %s is damaged: %s", what, fault);
+    if (key.len != 8 || be64_get(key.data) < from) /* a walk must get on */
+        return err_make(ERR_CORRUPT, "the table of each stored %s is damaged: a key in it is no sequence", what);
+    *seq = be64_get(key.data);
+    return err_none();
 }
 
-struct err log_next_prepared(struct kv_store *s, uint64_t from, struct wire_vote_certificate *out)
+static const char *const wrong_key = "it is of another sequence than its key";
+
+struct err log_next_prepared(struct kv_store *s, uint64_t from, struct log_place *at, struct wire_vote_certificate *out)
 {
-    return next_record(s, LOG_TABLE_CERTIFICATES, from, "prepared certificate", &wire_record_vote_certificate, out,
-                       &out->seq);
+    struct wire_vote_certificate record;
+    struct bytes value;
+    ERR_TRY(next_record(s, LOG_TABLE_CERTIFICATES, from, "prepared certificate", &at->seq, &value));
+    at->fault = wire_decode_record(&wire_record_vote_certificate, value, &record);
+    if (at->fault == NULL && record.seq != at->seq) at->fault = wrong_key;
+    if (at->fault == NULL) *out = record;
+    return err_none();
 }
 
-struct err log_next_vote(struct kv_store *s, uint64_t from, struct wire_stored_vote *out)
+struct err log_next_vote(struct kv_store *s, uint64_t from, struct log_place *at, struct wire_stored_vote *out)
 {
-    return next_record(s, LOG_TABLE_VOTES, from, "vote", &wire_record_stored_vote, out, &out->seq);
+    struct wire_stored_vote record;
+    struct bytes value;
+    ERR_TRY(next_record(s, LOG_TABLE_VOTES, from, "vote", &at->seq, &value));
+    at->fault = wire_decode_record(&wire_record_stored_vote, value, &record);
+    if (at->fault == NULL && record.seq != at->seq) at->fault = wrong_key;
+    if (at->fault == NULL) *out = record;
+    return err_none();
 }

@@ -44,9 +44,8 @@ void log_put_prepared(struct kv_batch *b, uint64_t seq, const struct digest *dig
                       struct bytes batch);
 void log_put_vote(struct kv_batch *b, uint64_t seq, const struct digest *digest, struct bytes record,
                   struct bytes batch);
-/* A block and, unless batch.data is NULL because it is there already, its batch. committed: encoded vote_certificate. */
-void log_put_block(struct kv_batch *b, const struct executed_block *block, struct bytes committed,
-                   struct bytes batch);
+/* A block and its batch, unless batch.data is NULL because it is there already. committed: encoded vote_certificate. */
+void log_put_block(struct kv_batch *b, const struct executed_block *block, struct bytes committed, struct bytes batch);
 /* The checkpoint at seq is stable: keeps the certificate, and drops prepared certificates, votes and batches of no
  * block at or below seq. The blocks up to seq must be in this batch's past (design.md 7.7). */
 MUST_USE struct err log_put_stable(struct kv_store *s, struct kv_batch *b, uint64_t seq, struct bytes record);
@@ -57,7 +56,7 @@ MUST_USE struct err log_put_stable(struct kv_store *s, struct kv_batch *b, uint6
 MUST_USE struct err log_get_identity(struct kv_store *s, struct wire_store_identity *out);
 MUST_USE struct err log_get_view(struct kv_store *s, uint64_t *out);
 bool log_is_clean(struct kv_store *s);
-/* A certificate of seq 0 when there is none yet. */
+/* A certificate of seq 0, of no epoch, when there is none yet. */
 MUST_USE struct err log_get_stable(struct kv_store *s, struct wire_checkpoint_certificate *out);
 /* Highest block; 0 when there is none. */
 MUST_USE struct err log_last_block(struct kv_store *s, uint64_t *out);
@@ -66,8 +65,16 @@ MUST_USE struct err log_get_block(struct kv_store *s, uint64_t seq, struct wire_
 MUST_USE struct err log_get_batch(struct kv_store *s, uint64_t seq, const struct digest *digest, struct bytes *out);
 MUST_USE struct err log_get_checkpoint(struct kv_store *s, uint64_t seq, struct wire_checkpoint_certificate *out,
                                        struct bytes *raw);
-/* The first prepared certificate, or vote, with sequence >= from. ERR_NOT_FOUND at the end. */
-MUST_USE struct err log_next_prepared(struct kv_store *s, uint64_t from, struct wire_vote_certificate *out);
-MUST_USE struct err log_next_vote(struct kv_store *s, uint64_t from, struct wire_stored_vote *out);
+/* Where a walk over certificates or votes is. */
+struct log_place {
+    uint64_t seq;      /* of the key */
+    const char *fault; /* NULL, or why the record is damaged (a static sentence) and was not given */
+};
+/* The first prepared certificate, or vote, with a key >= from: a damaged one is an answer too, so that a walk can go on
+ * behind it. ERR_NOT_FOUND at the end; ERR_CORRUPT when a key is no sequence: the table itself is damaged. */
+MUST_USE struct err log_next_prepared(struct kv_store *s, uint64_t from, struct log_place *at,
+                                      struct wire_vote_certificate *out);
+MUST_USE struct err log_next_vote(struct kv_store *s, uint64_t from, struct log_place *at,
+                                  struct wire_stored_vote *out);
 
 #endif

@@ -6,6 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REPLY_HEAD_BYTES_MAX 1024u /* a REPLY without its entries */
+#define ENTRY_HEAD_BYTES_MAX 96u   /* an entry without its result: two digests and small numbers */
+#define PROVEN_HEAD_BYTES_MAX 16u  /* a proven entry without entry and path: its index, and the heads of lists */
+#define PATH_NODE_BYTES 34u        /* a digest, encoded */
+_Static_assert(REPLY_HEAD_BYTES_MAX + BLOCK_RESULT_BYTES_MAX +
+                       OPS_MAX * (PROVEN_HEAD_BYTES_MAX + ENTRY_HEAD_BYTES_MAX + PATH_NODE_BYTES * MERKLE_PATH_MAX) <=
+                   FRAME_BYTES_MAX,
+               "the answer to one transaction fits a frame");
+
 struct err reply_open(struct reply_source *s, const struct reply_signer *signer, const struct wire_header *header,
                       struct wire_list entries)
 {
@@ -50,7 +59,7 @@ void reply_close(struct reply_source *s)
 static void add_entry(const struct reply_source *s, uint32_t index, struct wire_list *list, struct buffer *out)
 {
     struct digest path[MERKLE_PATH_MAX];
-    uint8_t space[MERKLE_PATH_MAX * 34u];
+    uint8_t space[MERKLE_PATH_MAX * PATH_NODE_BYTES];
     struct writer nodes = writer_of(space, sizeof space);
     struct wire_proven_entry item = {.index = index};
     CHECK(wire_decode_record(&wire_record_entry, s->entries[index], &item.entry) == NULL);
@@ -63,6 +72,20 @@ static void add_entry(const struct reply_source *s, uint32_t index, struct wire_
     wire_encode_record(&wire_record_proven_entry, &item, &w);
     out->len += w.len;
     list->count++;
+}
+
+uint32_t reply_fitting(const struct reply_source *s, const struct reply_range *ranges, uint32_t range_count)
+{
+    const size_t proof = PROVEN_HEAD_BYTES_MAX + PATH_NODE_BYTES * (size_t)(s->levels.level_count - 1);
+    size_t bytes = REPLY_HEAD_BYTES_MAX;
+    for (uint32_t r = 0; r < range_count; r++) {
+        CHECK_OP(ranges[r].first, <=, s->count);
+        CHECK_OP(ranges[r].count, <=, s->count - ranges[r].first);
+        for (uint32_t k = 0; k < ranges[r].count; k++)
+            bytes += proof + s->entries[ranges[r].first + k].len;
+        if (r > 0 && bytes > FRAME_BYTES_MAX) return r;
+    }
+    return range_count;
 }
 
 struct blob *reply_message(const struct reply_source *s, uint64_t view, const struct reply_range *ranges,

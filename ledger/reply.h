@@ -1,5 +1,6 @@
 /* reply.h - REPLY messages: a block header signed once, and for each client its entries with their paths in the block's
- * entry tree. All of a client's entries of a block travel in one message. */
+ * entry tree. A client's entries of a block travel in one message, or in as few as frames allow; those of one
+ * transaction are never apart, for a client believes a transaction's answer from one message. */
 #ifndef PBFT_LEDGER_REPLY_H
 #define PBFT_LEDGER_REPLY_H
 
@@ -34,6 +35,9 @@ struct reply_range {
     uint32_t first; /* entry in the block */
     uint32_t count;
 };
+/* How many of these ranges, from the first on, one REPLY takes so that it fits a frame: at least one, for the entries
+ * of one transaction always fit. Ranges are within the block (CHECKed), range_count is at least 1. */
+uint32_t reply_fitting(const struct reply_source *s, const struct reply_range *ranges, uint32_t range_count);
 /* A REPLY with these entries; one reference, the caller's. NULL when a range is outside the block. */
 struct blob *reply_message(const struct reply_source *s, uint64_t view, const struct reply_range *ranges,
                            uint32_t range_count);

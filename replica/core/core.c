@@ -136,6 +136,7 @@ void core_slot_move(struct core *c, struct core_slot *s, enum core_slot_state to
     CHECK((allowed[s->state] >> to & 1u) != 0);
     s->state = to;
     s->changed_us = c->now_us;
+    c->changed = true;
 }
 
 /* ---- start and stop ---- */
@@ -311,6 +312,7 @@ const char *core_step(struct core *c, const struct core_event *event, struct cor
     case CORE_EVENT_DRAIN: c->draining = true; break;
     case CORE_EVENT_STOP: ignored = on_stop(c); break;
     }
+    if (ignored == NULL && core_brings_on(event)) c->changed = true;
     if (c->started && !c->diverged) core_advance(c);
     check_invariants(c);
     c->effects = NULL;

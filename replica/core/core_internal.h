@@ -101,6 +101,7 @@ struct core_peer {
     uint64_t executed; /* claimed */
     uint64_t stable;   /* proven */
     uint64_t heard_us;
+    uint64_t said;         /* how many marks stood in the maps of its last STATUS */
     uint64_t repaired_us;  /* last repair after its STATUS */
     uint64_t served_us;    /* batches sent to it: since when, and bytes */
     uint64_t served_bytes;
@@ -149,7 +150,10 @@ struct core {
     uint64_t rate_per_second;
     struct core_peer *peers;
     uint64_t status_us; /* last STATUS sent */
+    uint64_t status_wait_us; /* to the next one while something waits: doubles until something has changed */
+    bool changed; /* something came on here or at a peer since the last tick */
     uint64_t sweep_us;  /* last look over custody */
+    uint64_t forward_next; /* where the next look goes on forwarding: client * CORE_CLIENT_REQUESTS + place */
     uint64_t executed_us; /* last progress of `executed` */
     uint64_t behind_seq;  /* the next sequence here when a peer was first heard to have executed it ... */
     uint64_t behind_us;   /* ... and when that was */
@@ -212,6 +216,7 @@ const char *core_on_status(struct core *c, const struct msg_verified *m, uint32_
 const char *core_on_fetch(struct core *c, const struct wire_fetch *m, uint32_t from);
 const char *core_on_data(struct core *c, struct msg_verified *m, uint32_t from);
 void core_sync_tick(struct core *c);
+bool core_brings_on(const struct core_event *event);
 void core_fetch_blocks(struct core *c);
 uint64_t core_peers_executed(const struct core *c);
 

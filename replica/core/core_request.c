@@ -1,7 +1,7 @@
 /* core_request.c - custody of requests, fairness between clients, building batches.
  *
- * A replica that holds a request keeps it until (client, seq) is settled (rule 25). A backup forwards what clients give it to
- * the primary, again and again. The primary serves clients in turn, one request each. */
+ * A replica that holds a request keeps it until (client, seq) is settled (rule 25). A backup forwards what clients give
+ * it to the primary, again and again. The primary serves clients in turn, one request each. */
 #include "replica/core/core_internal.h"
 
 #define CUSTODY_LEAST 2048u /* requests taken before any rate is known */
@@ -128,8 +128,8 @@ static void forward(struct core *c, struct core_request *r)
     r->forwarded_us = c->now_us;
 }
 
-/* May a request above its client's window be held until the window has moved? Only the primary can use it, and it takes a
- * small share: nothing says that the window will ever move. */
+/* May a request above its client's window be held until the window has moved? Only the primary can use it, and it takes
+ * a small share: nothing says that the window will ever move. */
 static bool may_park(const struct core *c, const struct core_client *owner, uint64_t seq, size_t bytes)
 {
     return core_is_primary(c) && seq <= owner->window.highest_settled + CORE_CLIENT_REQUESTS &&
@@ -160,15 +160,15 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
     }
     if (window_settled(&owner->window, q->seq)) {
         if (from_member) return "a settled request was forwarded"; /* its client asks whom it wants an answer of */
-        struct core_effect *e = core_emit(c, CORE_EFFECT_ANSWER); /* the ledger knows whether it was this one */
+        struct core_effect *e = core_emit(c, CORE_EFFECT_ANSWER);  /* the ledger knows whether it was this one */
         e->answer.client = client;
         e->answer.seq = q->seq;
         e->answer.transaction = m->id;
         return NULL;
     }
     if (r->state != CORE_REQUEST_EMPTY) return "a request with this client sequence is in custody already";
-    if (c->draining || c->custody_count >= custody_limit(c) ||
-        c->custody_bytes + m->blob->len > CUSTODY_BYTES_MAX || owner->bytes + m->blob->len > CLIENT_BYTES_MAX) {
+    if (c->draining || c->custody_count >= custody_limit(c) || c->custody_bytes + m->blob->len > CUSTODY_BYTES_MAX ||
+        owner->bytes + m->blob->len > CLIENT_BYTES_MAX) {
         if (!from_member) send_busy(c, client, q->seq, &m->id, c->draining ? BUSY_NOT_READY : BUSY_OVERLOAD);
         return "custody is full";
     }
@@ -209,22 +209,46 @@ void core_settle(struct core *c, uint32_t client, uint64_t seq)
     if (core_is_primary(c)) offer(c, client); /* the window may have moved up to what is held */
 }
 
-static void sweep_client(struct core *c, uint32_t client, size_t *forward_bytes)
+/* Lets go of what is settled or has run out. */
+static void sweep_client(struct core *c, uint32_t client)
 {
     struct core_client *owner = &c->clients[client];
+    if (owner->bytes == 0) return;
     for (uint32_t k = 0; k < CORE_CLIENT_REQUESTS; k++) {
         struct core_request *r = &owner->requests[k];
         if (r->state == CORE_REQUEST_EMPTY) continue;
         /* held until settled, or past expiry + drift by the own clock */
         if (window_settled(&owner->window, r->seq) || parked_too_long(c, owner, r) ||
-            (r->state == CORE_REQUEST_HELD && c->wall_ms > r->expiry_ms + c->config.drift_ms)) {
+            (r->state == CORE_REQUEST_HELD && c->wall_ms > r->expiry_ms + c->config.drift_ms))
             request_drop(c, client, r);
-        } else if (!core_is_primary(c) && c->now_us - r->forwarded_us >= c->config.resend_us * 4 &&
-                   *forward_bytes < FORWARD_BYTES_MAX) {
-            *forward_bytes += r->bytes->len;
-            forward(c, r);
-        }
     }
+}
+
+/* Forwards again what the primary has left unanswered, so many bytes in one look. The next look begins where this one
+ * ended: who comes late in the order of clients has its turn too. */
+static void forward_again(struct core *c)
+{
+    const uint64_t places = (uint64_t)c->config.client_count * CORE_CLIENT_REQUESTS;
+    size_t bytes = 0;
+    uint64_t i = 0;
+    while (i < places) {
+        const uint64_t place = (c->forward_next + i) % places;
+        struct core_client *owner = &c->clients[place / CORE_CLIENT_REQUESTS];
+        struct core_request *r = &owner->requests[place % CORE_CLIENT_REQUESTS];
+        if (owner->bytes == 0) {
+            i += CORE_CLIENT_REQUESTS - place % CORE_CLIENT_REQUESTS;
+            continue;
+        }
+        i++;
+        if (r->state == CORE_REQUEST_EMPTY || c->now_us - r->forwarded_us < c->config.resend_us * 4) continue;
+        if (bytes >= FORWARD_BYTES_MAX) {
+            c->forward_next = place;
+            return;
+        }
+        bytes += r->bytes->len;
+        forward(c, r);
+    }
+    c->forward_next = 0;
 }
 
 void core_custody_tick(struct core *c)
@@ -237,9 +261,9 @@ void core_custody_tick(struct core *c)
     }
     if (c->custody_count == 0 || c->now_us - c->sweep_us < SWEEP_US) return;
     c->sweep_us = c->now_us;
-    size_t forward_bytes = 0;
     for (uint32_t client = 0; client < c->config.client_count; client++)
-        sweep_client(c, client, &forward_bytes);
+        sweep_client(c, client);
+    if (!core_is_primary(c)) forward_again(c);
 }
 
 /* ---- batches ---- */
@@ -257,8 +281,7 @@ static void plan_batch(struct core *c, struct batch_plan *plan)
     plan->count = 0;
     plan->ops = 0;
     plan->items_bytes = 0;
-    while (c->ring_count > 0 && plan->count < c->config.batch_requests_max &&
-           plan->items_bytes < BATCH_BYTES_TARGET) {
+    while (c->ring_count > 0 && plan->count < c->config.batch_requests_max && plan->items_bytes < BATCH_BYTES_TARGET) {
         const uint32_t client = ring_pop(c);
         struct core_client *owner = &c->clients[client];
         struct core_request *r = client_next(owner);
@@ -293,11 +316,8 @@ static bool propose_batch(struct core *c, struct core_slot *s, uint64_t previous
     struct blob *bytes = wire_encode_blob(&wire_record_batch, &batch);
     blob_release(items);
     const struct digest digest = batch_digest(time_ms, c->leaf_space, plan.count);
-    struct wire_pre_prepare m = {.epoch = c->config.group.epoch,
-                                 .sender = c->config.self,
-                                 .view = c->view,
-                                 .seq = s->seq,
-                                 .digest = digest};
+    struct wire_pre_prepare m = {
+        .epoch = c->config.group.epoch, .sender = c->config.self, .view = c->view, .seq = s->seq, .digest = digest};
     const struct digest statement = wire_record_signing_digest(&c->config.group.id, &wire_record_pre_prepare, &m);
     c->config.sign(c->config.sign_context, &statement, &m.signature);
     core_accept_proposal(c, s, &digest, &m.signature, bytes, time_ms);

@@ -1,13 +1,14 @@
-/* core_sync.c - anti-entropy: STATUS says what a replica has, and drives every re-send; FETCH and DATA bring batches and
- * blocks. Nothing received here is believed without its certificate (rules 5, 26). */
+/* core_sync.c - anti-entropy: STATUS says what a replica has, and drives every re-send; FETCH and DATA bring batches
+ * and blocks. Nothing received here is believed without its certificate (rules 5, 26). */
 #include "replica/core/core_internal.h"
 
 #include <string.h>
 
-#define RESEND_SLOTS_MAX 24u    /* slots repaired for one STATUS */
+#define RESEND_SLOTS_MAX 24u /* slots repaired for one STATUS */
 #define RESEND_BYTES_MAX (4u * 1024u * 1024u)
-#define FETCH_BATCHES_MAX 16u   /* batches asked for in one interval */
-#define FETCH_PATIENCE 4u       /* resend intervals before another source is asked */
+#define FETCH_BATCHES_MAX 16u /* batches asked for in one interval */
+#define RESEND_WAITS_MAX 8u   /* resend intervals between two STATUS of a group that is stalled */
+#define FETCH_PATIENCE 4u     /* resend intervals before another source is asked */
 
 /* ---- STATUS out ---- */
 
@@ -47,13 +48,51 @@ static void send_status(struct core *c, uint32_t to, uint64_t flags)
     core_send(c, to, &wire_record_status, &m, 0, false);
 }
 
+/* The longest wait of a group that is stalled. Two heartbeats at most: three without a STATUS are taken for silence. */
+static uint64_t status_wait_max(const struct core *c)
+{
+    const uint64_t most = RESEND_WAITS_MAX * c->config.resend_us;
+    if (most < c->config.heartbeat_us) return c->config.heartbeat_us;
+    return most < 2 * c->config.heartbeat_us ? most : 2 * c->config.heartbeat_us;
+}
+
+/* Is it time to say what is here? With the heartbeat when nothing waits. Otherwise after resend_us, and while that
+ * brings nothing on, after twice as long each time. Who is behind asks without a pause: the others can help. */
+static bool status_due(struct core *c)
+{
+    const bool behind = core_peers_executed(c) > c->executed;
+    const bool waiting = behind || c->under_way > 0 || c->handed > c->executed || c->custody_count > 0 ||
+                         c->next_token > c->durable_token;
+    if (c->changed || behind || !waiting) c->status_wait_us = c->config.resend_us;
+    c->changed = false;
+    if (c->now_us - c->status_us < (waiting ? c->status_wait_us : c->config.heartbeat_us)) return false;
+    c->status_us = c->now_us;
+    const uint64_t most = status_wait_max(c);
+    if (waiting && c->status_wait_us < most)
+        c->status_wait_us = c->status_wait_us < most / 2 ? c->status_wait_us * 2 : most;
+    return true;
+}
+
+/* Has an event that was not ignored changed something that others may wait for? What clients ask, what peers lack and
+ * what they claim change nothing by themselves. */
+bool core_brings_on(const struct core_event *event)
+{
+    switch (event->type) {
+    case CORE_EVENT_START:
+    case CORE_EVENT_PERSISTED:
+    case CORE_EVENT_EXECUTED: return true;
+    case CORE_EVENT_TICK:
+    case CORE_EVENT_DRAIN:
+    case CORE_EVENT_STOP: return false;
+    case CORE_EVENT_MESSAGE: break;
+    }
+    const enum wire_type type = event->message.verified->msg.type;
+    return type != WIRE_TYPE_request && type != WIRE_TYPE_status && type != WIRE_TYPE_fetch;
+}
+
 void core_sync_tick(struct core *c)
 {
-    const bool waiting = c->under_way > 0 || c->handed > c->executed || c->custody_count > 0 ||
-                         core_peers_executed(c) > c->executed || c->next_token > c->durable_token;
-    const uint64_t interval = waiting ? c->config.resend_us : c->config.heartbeat_us;
-    if (c->now_us - c->status_us < interval) return;
-    c->status_us = c->now_us;
+    if (!status_due(c)) return;
     send_status(c, CORE_TO_ALL, 0);
     /* proposals whose batch did not come with them */
     uint32_t asked = 0;
@@ -106,8 +145,7 @@ static size_t repair_slot(struct core *c, const struct core_slot *s, const struc
         core_send_vote(c, s, WIRE_TYPE_pre_prepare, to, 0, true);
         bytes += s->batch->len;
     }
-    if (!map_has(m->prepared, bit) && !core_is_primary(c) && s->prepare_sent &&
-        s->prepares[c->config.self].present) {
+    if (!map_has(m->prepared, bit) && !core_is_primary(c) && s->prepare_sent && s->prepares[c->config.self].present) {
         core_send_vote(c, s, WIRE_TYPE_prepare, to, 0, true);
         bytes += 256;
     }
@@ -143,17 +181,39 @@ static void repair_checkpoints(struct core *c, const struct wire_status *m, uint
     }
 }
 
+static uint64_t map_count(struct bytes map)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < map.len; i++)
+        count += (uint64_t)__builtin_popcount(map.data[i]);
+    return count;
+}
+
+/* Keeps what a peer says of itself. True when that is news: it has come on, or is heard again after a silence. */
+static bool take_claims(struct core *c, struct core_peer *peer, const struct msg_verified *m)
+{
+    const struct wire_status *status = &m->msg.status;
+    const uint64_t said = map_count(status->pre_prepared) + map_count(status->prepared) + map_count(status->committed);
+    const bool silent = !peer->heard || c->now_us - peer->heard_us > 2 * status_wait_max(c);
+    const bool proven = m->checkpoint_good && status->stable.seq > peer->stable;
+    const bool news =
+        silent || proven || peer->view != status->view || peer->executed != status->executed || peer->said != said;
+    peer->heard = true;
+    peer->heard_us = c->now_us;
+    peer->view = status->view;
+    peer->executed = status->executed;
+    peer->said = said;
+    if (proven) peer->stable = status->stable.seq;
+    return news;
+}
+
 const char *core_on_status(struct core *c, const struct msg_verified *m, uint32_t from)
 {
     const struct wire_status *status = &m->msg.status;
     if (status->sender != from) return "a STATUS that names another sender than its channel";
     if (from == c->config.self) return "own STATUS";
     struct core_peer *peer = &c->peers[from];
-    peer->heard = true;
-    peer->heard_us = c->now_us;
-    peer->view = status->view;
-    peer->executed = status->executed;
-    if (m->checkpoint_good && status->stable.seq > peer->stable) peer->stable = status->stable.seq;
+    if (take_claims(c, peer, m)) c->changed = true;
     if (m->checkpoint_good) core_offer_stable(c, &status->stable);
     const bool due = peer->repaired_us == 0 || c->now_us - peer->repaired_us >= c->config.resend_us / 2;
     if (due && status->view == c->view && status->executed + WINDOW_BATCHES > c->low) {
@@ -196,8 +256,8 @@ static void ask_for_blocks(struct core *c, uint32_t peer, uint64_t seq, uint64_t
     core_send(c, peer, &wire_record_fetch, &m, 0, false);
 }
 
-/* The window is full, and the others have collected the CHECKPOINTs that would move it: their certificates come with the
- * blocks of those sequences. A peer holds at least one of two in a row. */
+/* The window is full, and the others have collected the CHECKPOINTs that would move it: their certificates come with
+ * the blocks of those sequences. A peer holds at least one of two in a row. */
 static void fetch_checkpoint(struct core *c)
 {
     const uint32_t count = c->config.group.quorum.replica_count;
@@ -219,7 +279,7 @@ void core_fetch_blocks(struct core *c)
 {
     const uint64_t next = c->handed + 1;
     if (c->fetch_peer != UINT32_MAX && c->executed < c->fetch_until) return; /* an answer is on its way */
-    if (c->stable_token != 0) return; /* first a stable checkpoint */
+    if (c->stable_token != 0) return;                                        /* first a stable checkpoint */
     if (next > c->low + WINDOW_BATCHES) {
         fetch_checkpoint(c);
         return;

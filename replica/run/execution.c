@@ -7,11 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* REPLYs of one block to one client: what its queue takes at once beside what waits there already. Past that the client
+ * would be taken for one that does not read; it asks again for the rest. */
+#define CLIENT_REPLIES_BYTES_MAX (CLIENT_QUEUE_BYTES_MAX - FRAME_BYTES_MAX / 2u)
+_Static_assert(CLIENT_REPLIES_BYTES_MAX >= FRAME_BYTES_MAX, "the first REPLY of a block always goes out");
+
 struct execution {
     struct worker *worker;
     struct executor *executor;
     const struct reply_signer *signer;
-    uint64_t fold_wanted; /* highest stable checkpoint not folded yet, for a full disk to be tried again */
+    uint64_t fold_wanted;    /* highest stable checkpoint not folded yet, for a full disk to be tried again */
     struct worker_job *held; /* BATCH jobs, oldest first; more than one for a moment only, or while the disk is full */
     struct worker_job **held_end;
 };
@@ -46,7 +51,29 @@ static int compare_clients(const void *a, const void *b)
     return (*x)->first < (*y)->first ? -1 : (*x)->first > (*y)->first ? 1 : 0;
 }
 
-/* One REPLY for each client with new entries in the block. */
+/* The REPLYs with a client's entries: several messages under the one signature when a frame does not hold them all. */
+static void reply_to_client(const struct reply_source *source, struct execution_job *j, uint32_t client,
+                            const struct reply_range *ranges, uint32_t count)
+{
+    size_t sum = 0;
+    for (uint32_t at = 0; at < count;) {
+        const uint32_t taken = reply_fitting(source, ranges + at, count - at);
+        struct blob *bytes = reply_message(source, j->view, ranges + at, taken);
+        CHECK(bytes != NULL);
+        CHECK_OP(bytes->len, <=, FRAME_BYTES_MAX);
+        sum += bytes->len;
+        if (sum > CLIENT_REPLIES_BYTES_MAX) {
+            LOG_LIMITED(LOG_LEVEL_WARN, "execution.replies-left", client, LOG_U("client", client), LOG_U("seq", j->seq),
+                        LOG_U("transactions", count - at), LOG_S("action", "none: the client asks again for them"));
+            blob_release(bytes);
+            return;
+        }
+        j->replies[j->reply_count++] = (struct execution_reply){.client = client, .bytes = bytes};
+        at += taken;
+    }
+}
+
+/* For each client with new entries in the block. */
 static void make_replies(struct execution *x, struct execution_job *j)
 {
     const struct executed_block *b = j->block;
@@ -58,7 +85,7 @@ static void make_replies(struct execution *x, struct execution_job *j)
     for (uint32_t i = 0; i < b->request_count; i++)
         if (b->requests[i].verdict == WINDOW_NEW) order[count++] = &b->requests[i];
     qsort(order, count, sizeof *order, compare_clients);
-    j->replies = mem_zero(count + 1u, sizeof *j->replies);
+    j->replies = mem_zero(count + 1u, sizeof *j->replies); /* at most one for each request */
     struct err e = reply_open(&source, x->signer, &b->header, executed_block_entries(b));
     if (err_is(&e)) end_process(&e); /* our own block contradicts itself */
     for (uint32_t i = 0; i < count;) {
@@ -66,12 +93,7 @@ static void make_replies(struct execution *x, struct execution_job *j)
         const uint32_t client = order[i]->client;
         for (; i < count && order[i]->client == client; i++)
             ranges[n++] = (struct reply_range){.first = order[i]->first, .count = order[i]->count};
-        struct blob *bytes = reply_message(&source, j->view, ranges, n);
-        CHECK(bytes != NULL);
-        if (bytes->len <= FRAME_BYTES_MAX)
-            j->replies[j->reply_count++] = (struct execution_reply){.client = client, .bytes = bytes};
-        else
-            blob_release(bytes);
+        reply_to_client(&source, j, client, ranges, n);
     }
     reply_close(&source);
     free(order);
@@ -164,8 +186,8 @@ static void execution_run(void *context, struct worker_job *chain, uint32_t *wai
     if (x->fold_wanted != 0) *wait_ms = 1000;
 }
 
-struct err execution_start(struct executor *executor, const struct reply_signer *signer,
-                           void (*notify)(void *context), void *context, struct execution **out)
+struct err execution_start(struct executor *executor, const struct reply_signer *signer, void (*notify)(void *context),
+                           void *context, struct execution **out)
 {
     struct execution *x = mem_zero(1, sizeof *x);
     x->executor = executor;

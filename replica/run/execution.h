@@ -14,7 +14,7 @@ enum execution_kind {
     EXECUTION_FIND,  /* client, seq, transaction -> verdict, slot */
 };
 
-/* What one client gets for one block. */
+/* What one client gets for one block; several when one frame does not hold it all. */
 struct execution_reply {
     uint32_t client;
     struct blob *bytes;
@@ -29,11 +29,11 @@ struct execution_job {
     struct digest digest;
     struct blob *batch;
     struct blob *certificate;
-    bool batch_persisted; /* as in the effect */
+    bool batch_persisted;         /* as in the effect */
     struct executed_block *block; /* out; the caller passes it on to storage */
     struct core_settled *settled; /* out */
     uint32_t settled_count;
-    struct execution_reply *replies; /* out */
+    struct execution_reply *replies; /* out: by client, entries in order */
     uint32_t reply_count;
     /* QUERY */
     struct blob *query;

@@ -24,6 +24,7 @@ void node_step(struct node *n, const struct core_event *event)
     if (ignored != NULL && event->type == CORE_EVENT_MESSAGE)
         LOG_LIMITED(LOG_LEVEL_DEBUG, "core.ignored", (uint64_t)(uintptr_t)ignored,
                     LOG_S("type", wire_type_name(event->message.verified->msg.type)), LOG_S("reason", ignored));
+    node_note_fetches(n, n->effects);
     node_perform(n, n->effects);
 }
 
@@ -146,17 +147,11 @@ static void sign_with_key(void *context, const struct digest *digest, struct sig
     sign_digest(context, digest, out);
 }
 
-static bool check_with_cache(void *context, struct verify_item *item)
-{
-    return verify_cache_check(context, item);
-}
-
 static struct err start_core(struct node *n)
 {
     struct recovery r;
-    const struct signature_checker checker = {.check = check_with_cache, .context = n->cache};
     ERR_TRY(executor_open(n->data.state, n->identity.group, &n->executor));
-    ERR_TRY(recovery_run(&n->data, n->executor, &n->wire, checker, &r));
+    ERR_TRY(recovery_run(&n->data, n->executor, &n->wire, node_checker(n), &r));
     const struct core_config config = {.group = n->wire,
                                        .self = n->config.id,
                                        .client_count = n->identity.group->client_count,
@@ -178,12 +173,14 @@ static struct err start_core(struct node *n)
     struct err e = storage_start(n->data.log, &n->signer, node_wake, n, &n->storage);
     if (!err_is(&e)) e = execution_start(n->executor, &n->signer, node_wake, n, &n->execution);
     if (!err_is(&e)) {
-        LOG(LOG_LEVEL_INFO, "replica.recovered", LOG_U("view", r.recovered.view), LOG_U("executed", r.recovered.executed),
-            LOG_U("stable", r.recovered.stable.seq), LOG_U("blocks_executed_again", r.blocks_executed),
-            LOG_U("slots", r.recovered.slot_count), LOG_S("stop", r.recovered.clean ? "clean" : "unclean"));
+        LOG(LOG_LEVEL_INFO, "replica.recovered", LOG_U("view", r.recovered.view),
+            LOG_U("executed", r.recovered.executed), LOG_U("stable", r.recovered.stable.seq),
+            LOG_U("blocks_executed_again", r.blocks_executed), LOG_U("slots", r.recovered.slot_count),
+            LOG_S("stop", r.recovered.clean ? "clean" : "unclean"));
         if (!r.recovered.clean)
             LOG(LOG_LEVEL_WARN, "replica.abstains", LOG_U("until", r.recovered.stable.seq + WINDOW_BATCHES),
-                LOG_S("reason", "after an unclean stop it may have voted and forgotten; it prepares nothing up to there"));
+                LOG_S("reason",
+                      "after an unclean stop it may have voted and forgotten; it prepares nothing up to there"));
         node_tick(n);
         const struct core_event event = {.type = CORE_EVENT_START, .recovered = &r.recovered};
         node_step(n, &event);
@@ -229,6 +226,25 @@ static struct err start_net(struct node *n)
     return node_read_addresses(n, g);
 }
 
+/* A lane for each member and each client. A member's own limit is the only one that its messages meet: the room is for
+ * all that the members may have inside together. */
+static struct err start_pool(struct node *n)
+{
+    const struct group *g = n->identity.group;
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    const struct verify_pool_config config = {
+        .threads = n->config.verify_threads > 0 ? (uint32_t)n->config.verify_threads
+                   : cores < 1                  ? 1
+                   : cores > 64                 ? 64
+                                                : (uint32_t)cores,
+        .classes = {[VERIFY_CLASS_MEMBER] = {.lanes = g->member_count,
+                                             .jobs_max = g->member_count * NODE_PEER_INSIDE_MAX},
+                    [VERIFY_CLASS_CLIENT] = {.lanes = g->client_count, .jobs_max = NODE_CLIENT_JOBS_MAX}},
+        .notify = node_wake,
+        .context = n};
+    return verify_pool_start(&config, &n->pool);
+}
+
 /* One descriptor for each connection, and some for files. */
 static void raise_file_limit(void)
 {
@@ -261,16 +277,11 @@ struct err node_start(const struct config *config, const char *config_path, stru
     n->signer = (struct reply_signer){
         .group = g->id, .self = config->id, .sign = sign_with_key, .context = &n->identity.signing};
     n->loop = ev_default_loop(0);
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    const uint32_t threads = config->verify_threads > 0 ? (uint32_t)config->verify_threads
-                             : cores < 1                ? 1
-                             : cores > 64               ? 64
-                                                        : (uint32_t)cores;
     struct err e = n->loop == NULL ? err_make(ERR_IO, "libev cannot start") : err_none();
     if (!err_is(&e)) start_watchers(n);
     n->cache = verify_cache_new(WINDOW_BATCHES * (2 * g->member_count + 2));
     if (!err_is(&e)) e = data_dir_open(config->data_path, g, config->id, &n->data);
-    if (!err_is(&e)) e = verify_pool_start(threads, NODE_JOBS_MAX, node_wake, n, &n->pool);
+    if (!err_is(&e)) e = start_pool(n);
     if (!err_is(&e)) e = start_net(n);
     if (!err_is(&e)) e = start_core(n);
     if (err_is(&e)) {
@@ -289,19 +300,11 @@ struct err node_run(struct node *n)
     return err_none();
 }
 
-static void drop_inbound(struct verify_job *job)
-{
-    struct inbound *i = (struct inbound *)(void *)job;
-    blob_release(i->frame);
-    msg_verified_release(&i->verified);
-    free(i);
-}
-
 void node_free(struct node *n)
 {
     if (n == NULL) return;
     net_free(n->net);
-    if (n->pool != NULL) verify_pool_stop(n->pool, drop_inbound);
+    if (n->pool != NULL) verify_pool_stop(n->pool, node_drop_inbound);
     execution_free(n->execution);
     if (n->storage != NULL) storage_stop(n->storage);
     storage_free(n->storage);

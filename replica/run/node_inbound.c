@@ -1,7 +1,8 @@
 /* node_inbound.c - frames on their way in: who may send what, verification in the pool, reads.
  *
  * Limits before work: each member and client may have so much being worked on, messages and bytes; past that a member's
- * messages are dropped (anti-entropy brings them again) and a client hears BUSY. */
+ * messages are dropped (anti-entropy brings them again) and a client hears BUSY. What the core would ignore whatever
+ * its signatures say is dropped before any is checked, and is no fault: a correct member may be late. */
 #include "replica/run/node_internal.h"
 
 #include "base/check.h"
@@ -9,19 +10,95 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(WIRE_TYPE_MAX < 24, "a message's type is one byte, after the one of its array");
+
 static bool check_with_cache(void *context, struct verify_item *item)
 {
     return verify_cache_check(context, item);
 }
 
+struct signature_checker node_checker(struct node *n)
+{
+    return (struct signature_checker){.check = check_with_cache, .context = n->cache};
+}
+
+/* ---- before any signature ---- */
+
+/* What a frame says it is, before it is decoded. */
+static uint32_t frame_type(struct bytes frame)
+{
+    return frame.len < 2 ? 0 : frame.data[1];
+}
+
+static void log_ignored(uint32_t member, const char *reason)
+{
+    LOG_LIMITED(LOG_LEVEL_DEBUG, "inbound.ignored", node_cause(reason, member), LOG_U("peer", member),
+                LOG_S("reason", reason));
+}
+
+void node_note_fetches(struct node *n, const struct core_effects *effects)
+{
+    for (uint32_t i = 0; i < effects->count; i++) {
+        const struct core_effect *e = &effects->items[i];
+        struct wire_message m;
+        if (e->type != CORE_EFFECT_SEND || e->send.type != WIRE_TYPE_fetch) continue;
+        CHECK(wire_decode(blob_bytes(e->send.bytes), &m) == NULL); /* our own */
+        for (uint32_t id = 0; id < n->wire.quorum.replica_count; id++) {
+            struct peer *p = &n->peers[id];
+            if (e->send.to != CORE_TO_ALL && e->send.to != id) continue;
+            /* what never came stays owed, for it may be on its way: hence a maximum */
+            const uint64_t owed = p->data_owed + m.fetch.count;
+            p->data_owed = owed < NODE_DATA_OWED_MAX ? (uint32_t)owed : NODE_DATA_OWED_MAX;
+        }
+    }
+}
+
+static const char *ignores_proposal(const struct core_summary *s, const struct wire_pre_prepare *m)
+{
+    if (m->view < s->view) return "PRE-PREPARE of a view that is over";
+    if (m->view > s->view) return NULL; /* the core may be about to enter it, with another window */
+    return m->seq <= s->low || m->seq > s->high ? "PRE-PREPARE outside the window" : NULL;
+}
+
+/* Both types that can hold a thousand signatures hold them inside one byte string: decoding passes over it. */
+const char *node_ignores(struct node *n, uint32_t member, struct bytes frame)
+{
+    struct wire_message m;
+    const uint32_t type = frame_type(frame);
+    if (type != WIRE_TYPE_pre_prepare && type != WIRE_TYPE_data) return NULL;
+    if (wire_decode(frame, &m) != NULL) return NULL; /* invalid: that is its sender's fault, and counted */
+    if (m.type == WIRE_TYPE_pre_prepare) {
+        const struct core_summary s = core_summary(n->core);
+        return ignores_proposal(&s, &m.pre_prepare);
+    }
+    if (n->peers[member].data_owed == 0) return "DATA that was not asked for";
+    n->peers[member].data_owed--;
+    return NULL;
+}
+
+/* Finds whose request a member forwards; on a worker, for decoding takes as long as the request has operations. */
+static const char *find_client(struct inbound *i)
+{
+    struct wire_message m;
+    if (i->client != UINT32_MAX || frame_type(blob_bytes(i->frame)) != WIRE_TYPE_request) return NULL;
+    if (wire_decode(blob_bytes(i->frame), &m) != NULL) return NULL;
+    const int client = group_client_by_key(i->node->identity.group, &m.request.client);
+    if (client < 0) return "request of an unknown client";
+    i->client = (uint32_t)client;
+    return NULL;
+}
+
+/* ---- verification ---- */
+
 /* On a worker thread. */
 static void verify(struct verify_job *job)
 {
     struct inbound *i = (struct inbound *)(void *)job;
-    const struct signature_checker checker = {.check = check_with_cache, .context = i->node->cache};
+    i->ignored = find_client(i);
+    if (i->ignored != NULL) return;
     struct blob *frame = i->frame;
     i->frame = NULL;
-    i->fault = msg_verify(&i->node->wire, checker, frame, &i->verified);
+    i->fault = msg_verify(&i->node->wire, node_checker(i->node), frame, &i->verified);
 }
 
 static bool has_room(const struct session *s, size_t bytes)
@@ -29,8 +106,7 @@ static bool has_room(const struct session *s, size_t bytes)
     const struct account *a = s->account;
     const bool client = s->kind == SESSION_CLIENT;
     const size_t bytes_max = client ? NODE_CLIENT_INSIDE_BYTES_MAX : NODE_PEER_INSIDE_BYTES_MAX;
-    return a->inside < (client ? NODE_CLIENT_INSIDE_MAX : NODE_PEER_INSIDE_MAX) &&
-           bytes <= bytes_max - a->inside_bytes;
+    return a->inside < (client ? NODE_CLIENT_INSIDE_MAX : NODE_PEER_INSIDE_MAX) && bytes <= bytes_max - a->inside_bytes;
 }
 
 static void enter(struct session *s, size_t bytes)
@@ -49,21 +125,25 @@ static void leave(struct session *s, size_t bytes)
     session_release(s);
 }
 
-static void submit(struct session *s, struct blob *frame)
+/* Takes over the frame, unless the pool has no room. */
+static bool submit(struct session *s, struct blob *frame)
 {
-    const size_t bytes = frame->len;
+    const bool client = s->kind == SESSION_CLIENT;
     struct inbound *i = mem_zero(1, sizeof *i);
     i->job.run = verify;
     i->node = s->node;
     i->session = s;
     i->frame = frame;
-    if (!verify_pool_submit(s->node->pool, &i->job)) {
-        LOG_LIMITED(LOG_LEVEL_WARN, "verify.full", 0, LOG_U("jobs", NODE_JOBS_MAX));
-        blob_release(frame);
+    i->bytes = frame->len;
+    i->client = s->client;
+    if (!verify_pool_submit(s->node->pool, client ? VERIFY_CLASS_CLIENT : VERIFY_CLASS_MEMBER,
+                            client ? s->client : s->member, &i->job)) {
+        LOG_LIMITED(LOG_LEVEL_WARN, "verify.full", client, LOG_S("class", client ? "clients" : "members"));
         free(i);
-        return;
+        return false;
     }
-    enter(s, bytes);
+    enter(s, i->bytes);
+    return true;
 }
 
 static void send_busy(struct session *s, uint64_t seq, const struct digest *transaction, enum busy_reason reason)
@@ -195,14 +275,13 @@ static void inbound_client(struct session *s, struct blob *frame)
     if (fault == NULL && m.type != WIRE_TYPE_request) fault = "a client sent something that is no request or query";
     if (fault == NULL && !public_key_equal(&m.request.client, net_peer_key(s->connection)))
         fault = "a client sent a request of another client";
-    if (fault == NULL && !has_room(s, frame->len)) {
+    if (fault == NULL) {
+        if (has_room(s, frame->len) && submit(s, frame)) {
+            s->node->received[WIRE_TYPE_request]++;
+            return;
+        }
         send_busy(s, m.request.seq, NULL, BUSY_OVERLOAD);
         blob_release(frame);
-        return;
-    }
-    if (fault == NULL) {
-        s->node->received[m.type]++;
-        submit(s, frame);
         return;
     }
     send_busy(s, 0, NULL, BUSY_INVALID);
@@ -222,13 +301,19 @@ void node_inbound(struct session *s, struct blob *frame)
         blob_release(frame);
         return;
     }
-    submit(s, frame);
+    const char *ignored = node_ignores(s->node, s->member, blob_bytes(frame));
+    if (ignored != NULL) log_ignored(s->member, ignored);
+    if (ignored != NULL || !submit(s, frame)) blob_release(frame);
 }
 
 static void deliver(struct node *n, struct inbound *i)
 {
     struct session *s = i->session;
     struct msg_verified *m = &i->verified;
+    if (i->ignored != NULL) {
+        log_ignored(s->member, i->ignored);
+        return;
+    }
     if (i->fault != NULL) {
         if (s->kind == SESSION_CLIENT) {
             const uint64_t seq = m->msg.raw.len > 0 ? m->msg.request.seq : 0;
@@ -241,12 +326,16 @@ static void deliver(struct node *n, struct inbound *i)
     struct core_event event = {.type = CORE_EVENT_MESSAGE};
     event.message.verified = m;
     event.message.from = s->kind == SESSION_REPLICA ? s->member : UINT32_MAX;
-    event.message.client = UINT32_MAX;
-    if (m->msg.type == WIRE_TYPE_request) {
-        const int client = group_client_by_key(n->identity.group, &m->msg.request.client);
-        if (client >= 0) event.message.client = (uint32_t)client;
-    }
+    event.message.client = i->client;
     node_step(n, &event);
+}
+
+void node_drop_inbound(struct verify_job *job)
+{
+    struct inbound *i = (struct inbound *)(void *)job;
+    blob_release(i->frame);
+    msg_verified_release(&i->verified);
+    free(i);
 }
 
 void node_take_verified(struct node *n)
@@ -254,10 +343,8 @@ void node_take_verified(struct node *n)
     struct verify_job *job;
     while ((job = verify_pool_take_done(n->pool)) != NULL) {
         struct inbound *i = (struct inbound *)(void *)job;
-        struct session *s = i->session;
         deliver(n, i);
-        leave(s, i->verified.blob->len);
-        msg_verified_release(&i->verified);
-        free(i);
+        leave(i->session, i->bytes);
+        node_drop_inbound(job);
     }
 }

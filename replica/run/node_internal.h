@@ -17,16 +17,19 @@
 #define NODE_CLIENT_INSIDE_MAX 160u /* messages of one client being worked on */
 #define NODE_CLIENT_INSIDE_BYTES_MAX (8u * 1024u * 1024u)
 #define NODE_CLIENT_CONNECTIONS_MAX 16u /* of one client */
-#define NODE_CLIENTS_CONNECTED_MAX (CONNECTIONS_MAX - 2u * REPLICAS_MAX) /* of all; there is always room for members */
+/* of all clients; there is always room for members */
+#define NODE_CLIENTS_CONNECTED_MAX (CONNECTIONS_MAX - 2u * REPLICAS_MAX)
 #define NODE_PEER_INSIDE_MAX 2048u
 #define NODE_PEER_INSIDE_BYTES_MAX (32u * 1024u * 1024u)
 #define NODE_PEER_CONNECTIONS_MAX 4u
-#define NODE_JOBS_MAX 32768u
-#define NODE_QUERIES_MAX 1024u        /* reads that wait for execution */
-#define NODE_QUERIES_RUNNING_MAX 16u  /* reads given to the execution thread: each may come back with a whole result */
+#define NODE_CLIENT_JOBS_MAX 32768u  /* messages of all clients being worked on */
+#define NODE_DATA_OWED_MAX 64u       /* DATA of one member that may still come for what was asked of it */
+#define NODE_QUERIES_MAX 1024u       /* reads that wait for execution */
+#define NODE_QUERIES_RUNNING_MAX 16u /* reads given to the execution thread: each may come back with a whole result */
 
 _Static_assert(NODE_CLIENT_INSIDE_BYTES_MAX > CLIENT_FRAME_BYTES_MAX, "one frame of a client can be worked on");
 _Static_assert(NODE_PEER_INSIDE_BYTES_MAX > FRAME_BYTES_MAX, "one frame of a member can be worked on");
+_Static_assert(NODE_DATA_OWED_MAX >= 2u * CORE_FETCH_BLOCKS_MAX, "two answers of blocks can be on their way");
 
 struct node;
 
@@ -56,9 +59,10 @@ struct session {
 };
 
 struct peer {
-    struct session *session; /* greeted, or NULL */
+    struct session *session;         /* greeted, or NULL */
     struct net_connection *dialling; /* ours, not yet greeted */
-    bool serving; /* blocks are being read for it */
+    bool serving;                    /* blocks are being read for it */
+    uint32_t data_owed;              /* DATA it may still send: answers to our FETCHes that have not come */
     double next_dial;
     double backoff;
     char host[NET_HOST_BYTES_MAX]; /* numeric; empty when the name did not resolve */
@@ -70,9 +74,12 @@ struct inbound {
     struct verify_job job;
     struct node *node;
     struct session *session;
-    struct blob *frame;
+    struct blob *frame; /* until it is verified */
+    size_t bytes;       /* its length */
+    uint32_t client;    /* REQUEST: its client's number; else UINT32_MAX */
     struct msg_verified verified;
-    const char *fault;
+    const char *fault;   /* invalid: its sender is to blame */
+    const char *ignored; /* not worth verifying: a correct sender may have sent it */
 };
 
 struct waiting_query {
@@ -113,7 +120,7 @@ struct node {
     uint64_t durable_token;
     struct peer peers[REPLICAS_MAX];
     struct account members[REPLICAS_MAX];
-    struct account *clients; /* by number */
+    struct account *clients;    /* by number */
     uint32_t clients_connected; /* connections of clients, greeted or not */
     struct session *sessions;
     uint64_t next_session;
@@ -159,6 +166,13 @@ MUST_USE struct err node_read_addresses(struct node *n, const struct group *g);
 /* node_inbound.c: verification, dispatch, queries */
 void node_inbound(struct session *s, struct blob *frame);
 void node_take_verified(struct node *n);
+struct signature_checker node_checker(struct node *n);
+void node_drop_inbound(struct verify_job *job);
+/* Takes note of the FETCHes among these effects: their answers may come. */
+void node_note_fetches(struct node *n, const struct core_effects *effects);
+/* Why the core would ignore this frame of a member, told without a look at any signature; NULL when it may matter.
+ * Constant time. DATA that is let through is one of those that the member owed. */
+const char *node_ignores(struct node *n, uint32_t member, struct bytes frame);
 void node_run_queries(struct node *n);
 void node_query_done(struct node *n, struct execution_job *j);
 /* node_status.c */

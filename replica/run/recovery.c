@@ -1,67 +1,149 @@
-/* recovery.c - reading back what a replica promised. */
+/* recovery.c - reading back what a replica promised.
+ *
+ * Damage to what others can give again or prove (blocks, their batches, the state, checkpoints) refuses the start: the
+ * replica has nothing to build on. A damaged record of the replica's own votes, which nobody else has, does not: it is
+ * left out, and the start is then as after an unclean stop, for the replica may have cast a vote it no longer knows. */
 #include "replica/run/recovery.h"
 
 #include "base/check.h"
+#include "base/log.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
+/* What is read, and how it is checked. */
+struct source {
+    struct data_dir *dir;
+    const struct wire_group *group;
+    struct signature_checker checker;
+};
+
 /* A stored batch, which must be the one of its digest and fit to be executed: LMDB has no checksums. *time_ms may be
  * NULL. */
-static struct err read_batch(struct data_dir *d, const struct wire_group *g, uint64_t seq, const struct digest *digest,
-                             struct bytes *raw, uint64_t *time_ms)
+static struct err read_batch(const struct source *in, uint64_t seq, const struct digest *digest, struct bytes *raw,
+                             uint64_t *time_ms)
 {
     const struct signature_checker none = {0}; /* they were checked before the vote */
     struct batch_view view = {.valid = false};
-    ERR_TRY(log_get_batch(d->log, seq, digest, raw));
-    const char *fault = batch_open(g, none, *raw, &view);
+    ERR_TRY(log_get_batch(in->dir->log, seq, digest, raw));
+    const char *fault = batch_open(in->group, none, *raw, &view);
     if (fault == NULL) fault = view.fault;
     if (fault == NULL && !digest_equal(&view.digest, digest)) fault = "it has another digest";
-    if (fault != NULL) return err_make(ERR_CORRUPT, "the stored batch of sequence %" PRIu64 " is damaged: %s", seq, fault);
+    if (fault != NULL)
+        return err_make(ERR_CORRUPT, "the stored batch of sequence %" PRIu64 " is damaged: %s", seq, fault);
     if (time_ms != NULL) *time_ms = view.batch.time_ms;
     return err_none();
 }
 
+/* Rule 20. What is of another epoch than the group's is neither damaged nor usable. */
+static struct err check_epoch(const struct source *in, const char *what, uint64_t seq, uint64_t epoch)
+{
+    if (epoch == in->group->epoch) return err_none();
+    return err_make(ERR_CORRUPT,
+                    "the stored %s %" PRIu64 " is of epoch %" PRIu64 ", but the group is in epoch %" PRIu64
+                    ": group file and data directory do not belong together",
+                    what, seq, epoch, in->group->epoch);
+}
+
+/* What Q members signed at a checkpoint must be what this replica has there. One that never was stable by itself has no
+ * certificate: it is below one that has, and a fault shows there. */
+static struct err check_checkpoint(const struct source *in, const struct recovery *r, uint64_t seq,
+                                   const struct digest *header, const struct digest *root)
+{
+    struct wire_checkpoint_certificate proven = r->recovered.stable;
+    struct bytes raw;
+    if (seq != proven.seq) {
+        const struct err e = log_get_checkpoint(in->dir->log, seq, &proven, &raw);
+        if (e.code == ERR_NOT_FOUND) return err_none();
+        if (err_is(&e)) return err_wrap(e, "checkpoint %" PRIu64, seq);
+        const char *fault = certificate_check_checkpoint(in->group, in->checker, &proven);
+        if (fault == NULL && proven.seq != seq) fault = "it is of another sequence than its key";
+        if (fault != NULL)
+            return err_make(ERR_CORRUPT, "the stored certificate of checkpoint %" PRIu64 " proves nothing: %s", seq,
+                            fault);
+    }
+    if (!digest_equal(&proven.header_hash, header))
+        return err_make(ERR_CORRUPT,
+                        "this replica's block %" PRIu64 " is not the one that a quorum signed as checkpoint: its data "
+                        "directory is damaged; give it a copy from a correct replica, or a new directory",
+                        seq);
+    if (!digest_equal(&proven.state_root, root))
+        return err_make(ERR_CORRUPT,
+                        "this replica's state at checkpoint %" PRIu64
+                        " has another root than a quorum signed: the state "
+                        "is damaged; give the replica a copy from a correct one, or a new directory",
+                        seq);
+    return err_none();
+}
+
+/* The state as it is stored claims to be at a checkpoint: that must be a proven one, at or below the stable one. */
+static struct err check_base(const struct source *in, const struct executor *e, const struct recovery *r)
+{
+    const uint64_t base = executor_base(e);
+    if (base > r->recovered.stable.seq)
+        return err_make(ERR_CORRUPT,
+                        "the state stands at checkpoint %" PRIu64 ", above the last stable one, %" PRIu64
+                        ": log and state do not belong together",
+                        base, r->recovered.stable.seq);
+    if (base == 0) return err_none(); /* where all begin; no certificate says more */
+    const struct wire_header header = executor_header(e);
+    const struct digest hash = header_hash(&header);
+    const struct digest root = executor_base_root(e);
+    return check_checkpoint(in, r, base, &hash, &root);
+}
+
+/* A block that came out of executing again, against the stored one and what is proven of it. */
+static struct err check_block(const struct source *in, const struct executed_block *block,
+                              const struct wire_header *stored, struct recovery *r)
+{
+    const uint64_t seq = stored->seq;
+    if (wire_compare_record(&wire_record_header, &block->header, stored) != 0)
+        return err_make(ERR_CORRUPT,
+                        "block %" PRIu64 " executed again gives another header than the stored one: the state or the "
+                        "block is damaged",
+                        seq);
+    if (!block->checkpoint) return err_none();
+    ERR_TRY(check_checkpoint(in, r, seq, &block->header_hash, &block->state_root));
+    if (seq > r->recovered.stable.seq && r->recovered.checkpoint_count < WINDOW_BATCHES / CHECKPOINT_INTERVAL)
+        r->checkpoints[r->recovered.checkpoint_count++] = (struct core_recovered_checkpoint){
+            .seq = seq, .header_hash = block->header_hash, .state_root = block->state_root};
+    return err_none();
+}
+
 /* Executes the stored blocks above the base again, and checks that the same headers come out. */
-static struct err rebuild(struct data_dir *d, struct executor *e, const struct wire_group *g, uint64_t last,
-                          struct recovery *r)
+static struct err rebuild(const struct source *in, struct executor *e, uint64_t last, struct recovery *r)
 {
     for (uint64_t seq = executor_executed(e) + 1; seq <= last; seq++) {
         struct wire_stored_block stored;
         struct executed_block *block;
         struct bytes batch;
-        ERR_TRY(log_get_block(d->log, seq, &stored));
-        ERR_TRY(read_batch(d, g, seq, &stored.header.batch_digest, &batch, NULL));
+        ERR_TRY(log_get_block(in->dir->log, seq, &stored));
+        ERR_TRY(check_epoch(in, "block", seq, stored.header.epoch));
+        ERR_TRY(read_batch(in, seq, &stored.header.batch_digest, &batch, NULL));
         ERR_TRY(executor_execute(e, seq, batch, &stored.header.batch_digest, &block));
-        const bool same = wire_compare_record(&wire_record_header, &block->header, &stored.header) == 0;
-        if (block->checkpoint && seq > r->recovered.stable.seq &&
-            r->recovered.checkpoint_count < WINDOW_BATCHES / CHECKPOINT_INTERVAL)
-            r->checkpoints[r->recovered.checkpoint_count++] = (struct core_recovered_checkpoint){
-                .seq = seq, .header_hash = block->header_hash, .state_root = block->state_root};
+        const struct err fault = check_block(in, block, &stored.header, r);
         executed_block_free(block);
-        if (!same)
-            return err_make(ERR_CORRUPT,
-                            "block %" PRIu64 " executed again gives another header than the stored one: the state or the "
-                            "block is damaged",
-                            seq);
+        if (err_is(&fault)) return fault;
         r->blocks_executed++;
     }
     return err_none();
 }
 
-static struct err recover_stable(struct data_dir *d, const struct wire_group *g, struct signature_checker checker,
-                                 struct recovery *r)
+static struct err recover_stable(const struct source *in, struct recovery *r)
 {
     struct wire_checkpoint_certificate stored;
-    ERR_TRY(log_get_stable(d->log, &stored));
-    const char *fault = certificate_check_checkpoint(g, checker, &stored);
+    ERR_TRY(log_get_stable(in->dir->log, &stored));
+    if (stored.seq == 0) stored.epoch = in->group->epoch; /* the beginning, which every epoch takes as proven */
+    ERR_TRY(check_epoch(in, "stable checkpoint", stored.seq, stored.epoch));
+    const char *fault = certificate_check_checkpoint(in->group, in->checker, &stored);
     if (fault != NULL)
         return err_make(ERR_CORRUPT, "the stored stable checkpoint %" PRIu64 " proves nothing: %s", stored.seq, fault);
     r->stable = wire_encode_blob(&wire_record_checkpoint_certificate, &stored);
-    CHECK(wire_decode_record(&wire_record_checkpoint_certificate, blob_bytes(r->stable), &r->recovered.stable) ==
-          NULL);
+    CHECK(wire_decode_record(&wire_record_checkpoint_certificate, blob_bytes(r->stable), &r->recovered.stable) == NULL);
     return err_none();
 }
+
+/* ---- votes and certificates ---- */
 
 static struct core_recovered_slot *slot_at(struct recovery *r, uint64_t seq)
 {
@@ -71,15 +153,6 @@ static struct core_recovered_slot *slot_at(struct recovery *r, uint64_t seq)
     struct core_recovered_slot *s = &r->slots[r->recovered.slot_count++];
     s->seq = seq;
     return s;
-}
-
-static struct err attach_batch(struct data_dir *d, const struct wire_group *g, struct core_recovered_slot *s)
-{
-    struct bytes raw;
-    if (s->batch != NULL) return err_none();
-    ERR_TRY(read_batch(d, g, s->seq, &s->digest, &raw, &s->time_ms));
-    s->batch = blob_copy(raw);
-    return err_none();
 }
 
 static bool in_window(const struct recovery *r, uint64_t seq)
@@ -99,54 +172,102 @@ static bool proposal_good(const struct wire_group *g, struct signature_checker c
     return checker.check(checker.context, &item);
 }
 
-static struct err recover_votes(struct data_dir *d, const struct wire_group *g, struct signature_checker checker,
-                                struct recovery *r)
+/* design.md 7.6: a vote record that fails its check. False when not the record is to blame but the store. */
+static bool drop_damaged(const struct source *in, struct recovery *r, const char *what, uint64_t seq,
+                         const struct err *e)
 {
-    struct wire_stored_vote vote;
-    uint64_t at = 0;
-    for (;;) {
-        struct err e = log_next_vote(d->log, at, &vote);
-        if (e.code == ERR_NOT_FOUND) return err_none();
-        if (err_is(&e)) return e;
-        at = vote.seq + 1;
-        if (!in_window(r, vote.seq) || vote.view != r->recovered.view) continue;
-        if (!proposal_good(g, checker, &vote))
-            return err_make(ERR_CORRUPT, "the stored vote of sequence %" PRIu64 " is for no PRE-PREPARE of its primary",
-                            vote.seq);
-        struct core_recovered_slot *s = slot_at(r, vote.seq);
-        s->digest = vote.digest;
-        s->proposal = vote.signature;
-        ERR_TRY(attach_batch(d, g, s));
-    }
+    const struct err store = kv_store_fault(in->dir->log);
+    if (err_is(&store)) return false;
+    LOG(LOG_LEVEL_ERROR, "recovery.damaged-vote", LOG_S("record", what), LOG_U("seq", seq), LOG_S("error", e->text),
+        LOG_S("action", "this replica goes on without the record and abstains as after an unclean stop; check its disk "
+                        "and memory, and replace them if this happens again"));
+    r->damaged_votes = true;
+    return true;
 }
 
-static struct err recover_certificates(struct data_dir *d, const struct wire_group *g,
-                                       struct signature_checker checker, struct recovery *r)
+static struct err take_certificate(const struct source *in, const struct wire_vote_certificate *stored,
+                                   struct recovery *r)
+{
+    struct bytes batch;
+    uint64_t time_ms = 0;
+    const char *fault = certificate_check_prepared(in->group, in->checker, stored);
+    if (fault != NULL) return err_make(ERR_CORRUPT, "the prepared certificate proves nothing: %s", fault);
+    /* only now: a damaged view would pass for another one */
+    if (!in_window(r, stored->seq) || stored->view != r->recovered.view) return err_none();
+    ERR_TRY(read_batch(in, stored->seq, &stored->digest, &batch, &time_ms));
+    struct core_recovered_slot *s = slot_at(r, stored->seq);
+    const uint64_t k = stored->seq % WINDOW_BATCHES;
+    s->digest = stored->digest;
+    s->batch = blob_copy(batch);
+    s->time_ms = time_ms;
+    r->certificates[k] = wire_encode_blob(&wire_record_vote_certificate, stored);
+    CHECK(wire_decode_record(&wire_record_vote_certificate, blob_bytes(r->certificates[k]), &s->prepared) == NULL);
+    s->certificate = true;
+    return err_none();
+}
+
+static struct err recover_certificates(const struct source *in, struct recovery *r)
 {
     struct wire_vote_certificate stored;
-    uint64_t at = 0;
-    for (;;) {
-        struct err e = log_next_prepared(d->log, at, &stored);
+    struct log_place at = {.seq = 0};
+    for (uint64_t from = 0; at.seq < SEQ_MAX; from = at.seq + 1) { /* a damaged key may be any number */
+        struct err e = log_next_prepared(in->dir->log, from, &at, &stored);
         if (e.code == ERR_NOT_FOUND) return err_none();
         if (err_is(&e)) return e;
-        at = stored.seq + 1;
-        if (!in_window(r, stored.seq) || stored.view != r->recovered.view) continue;
-        const char *fault = certificate_check_prepared(g, checker, &stored);
-        if (fault != NULL)
-            return err_make(ERR_CORRUPT, "the stored prepared certificate of sequence %" PRIu64 " proves nothing: %s",
-                            stored.seq, fault);
-        struct core_recovered_slot *s = slot_at(r, stored.seq);
-        const uint64_t k = stored.seq % WINDOW_BATCHES;
-        if (s->batch != NULL && !digest_equal(&s->digest, &stored.digest))
-            return err_make(ERR_CORRUPT, "the stored vote and certificate of sequence %" PRIu64 " contradict each other",
-                            stored.seq);
-        s->digest = stored.digest;
-        blob_release(r->certificates[k]);
-        r->certificates[k] = wire_encode_blob(&wire_record_vote_certificate, &stored);
-        CHECK(wire_decode_record(&wire_record_vote_certificate, blob_bytes(r->certificates[k]), &s->prepared) == NULL);
-        s->certificate = true;
-        ERR_TRY(attach_batch(d, g, s));
+        e = at.fault == NULL ? take_certificate(in, &stored, r) : err_make(ERR_CORRUPT, "%s", at.fault);
+        if (err_is(&e) && !drop_damaged(in, r, "prepared certificate", at.seq, &e)) return e;
     }
+    return err_none();
+}
+
+static struct err take_vote(const struct source *in, const struct wire_stored_vote *stored, struct recovery *r)
+{
+    struct bytes batch;
+    uint64_t time_ms = 0;
+    if (!proposal_good(in->group, in->checker, stored))
+        return err_make(ERR_CORRUPT, "the vote is for no PRE-PREPARE of its primary");
+    if (!in_window(r, stored->seq) || stored->view != r->recovered.view) return err_none();
+    ERR_TRY(read_batch(in, stored->seq, &stored->digest, &batch, &time_ms));
+    struct core_recovered_slot *s = slot_at(r, stored->seq);
+    if (s->certificate && !digest_equal(&s->digest, &stored->digest)) /* rule 12 */
+        return err_make(ERR_CORRUPT, "vote and prepared certificate contradict each other");
+    s->proposal = stored->signature;
+    if (s->batch != NULL) return err_none();
+    s->digest = stored->digest;
+    s->batch = blob_copy(batch);
+    s->time_ms = time_ms;
+    return err_none();
+}
+
+/* The votes of a clean stop, all or none: with one of them damaged the stop counts as unclean. The slots of
+ * certificates are there already. */
+static struct err recover_votes(const struct source *in, struct recovery *r)
+{
+    const uint32_t certificates = r->recovered.slot_count;
+    struct wire_stored_vote stored;
+    struct log_place at = {.seq = 0};
+    for (uint64_t from = 0; !r->damaged_votes; from = at.seq + 1) {
+        struct err e = log_next_vote(in->dir->log, from, &at, &stored);
+        if (e.code == ERR_NOT_FOUND) return err_none();
+        if (err_is(&e)) return e;
+        e = at.fault == NULL ? take_vote(in, &stored, r) : err_make(ERR_CORRUPT, "%s", at.fault);
+        if (err_is(&e) && !drop_damaged(in, r, "vote", at.seq, &e)) return e;
+    }
+    while (r->recovered.slot_count > certificates) { /* one is damaged */
+        struct core_recovered_slot *s = &r->slots[--r->recovered.slot_count];
+        blob_release(s->batch);
+        *s = (struct core_recovered_slot){0};
+    }
+    return err_none();
+}
+
+/* Certificates first: with one of them damaged the votes do not count. */
+static struct err recover_promises(const struct source *in, struct recovery *r)
+{
+    ERR_TRY(recover_certificates(in, r));
+    if (r->recovered.clean) ERR_TRY(recover_votes(in, r));
+    if (r->damaged_votes) r->recovered.clean = false; /* design.md 7.5 */
+    return err_none();
 }
 
 static void recover_windows(struct executor *e, struct recovery *r)
@@ -166,6 +287,7 @@ static void recover_windows(struct executor *e, struct recovery *r)
 struct err recovery_run(struct data_dir *d, struct executor *e, const struct wire_group *g,
                         struct signature_checker checker, struct recovery *out)
 {
+    const struct source in = {.dir = d, .group = g, .checker = checker};
     uint64_t last = 0;
     *out = (struct recovery){0};
     out->slots = mem_zero(WINDOW_BATCHES, sizeof *out->slots);
@@ -173,17 +295,17 @@ struct err recovery_run(struct data_dir *d, struct executor *e, const struct wir
     struct core_recovered *r = &out->recovered;
     struct err error = log_get_view(d->log, &r->view);
     r->clean = log_is_clean(d->log);
-    if (!err_is(&error)) error = recover_stable(d, g, checker, out);
+    if (!err_is(&error)) error = recover_stable(&in, out);
     if (!err_is(&error)) error = log_last_block(d->log, &last);
     if (!err_is(&error) && (last < executor_executed(e) || last < r->stable.seq))
         error = err_make(ERR_CORRUPT,
                          "the blocks end at %" PRIu64 ", but the state stands at %" PRIu64
                          " and the stable checkpoint at %" PRIu64,
                          last, executor_executed(e), r->stable.seq);
-    if (!err_is(&error)) error = rebuild(d, e, g, last, out);
+    if (!err_is(&error)) error = check_base(&in, e, out);
+    if (!err_is(&error)) error = rebuild(&in, e, last, out);
     if (!err_is(&error) && r->stable.seq > executor_base(e)) error = executor_fold(e, r->stable.seq);
-    if (!err_is(&error) && r->clean) error = recover_votes(d, g, checker, out);
-    if (!err_is(&error)) error = recover_certificates(d, g, checker, out);
+    if (!err_is(&error)) error = recover_promises(&in, out);
     if (error.code == ERR_NOT_FOUND) error.code = ERR_CORRUPT; /* what should be here is not */
     if (err_is(&error)) {
         recovery_free(out);

@@ -1,5 +1,5 @@
-/* recovery.h - from a data directory to what the core starts with: the state is rebuilt by executing the blocks above its
- * base, and every certificate read from disk is verified before it is used. */
+/* recovery.h - from a data directory to what the core starts with: the state is rebuilt by executing the blocks above
+ * its base and compared with what a quorum signed, and every certificate read from disk is verified before use. */
 #ifndef PBFT_REPLICA_RUN_RECOVERY_H
 #define PBFT_REPLICA_RUN_RECOVERY_H
 
@@ -14,9 +14,10 @@ struct recovery {
     struct blob *stable;        /* encoded; recovered.stable borrows from it */
     struct blob **certificates; /* encoded; the slots borrow from them */
     uint64_t blocks_executed;   /* again, to rebuild the overlay */
+    bool damaged_votes; /* a vote or certificate was damaged, and said so in the log: recovered.clean is false */
 };
 
-/* Errors: ERR_CORRUPT, naming the record; ERR_IO. */
+/* Errors: ERR_CORRUPT, naming the record: blocks, state or checkpoints are damaged or contradict each other; ERR_IO. */
 MUST_USE struct err recovery_run(struct data_dir *d, struct executor *e, const struct wire_group *g,
                                  struct signature_checker checker, struct recovery *out);
 void recovery_free(struct recovery *r);

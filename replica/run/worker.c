@@ -12,7 +12,6 @@
 struct chain {
     struct worker_job *first;
     struct worker_job *last;
-    uint32_t count;
 };
 
 struct worker {
@@ -37,7 +36,6 @@ static void chain_push(struct chain *c, struct worker_job *job)
     else
         c->last->next = job;
     c->last = job;
-    c->count++;
 }
 
 /* Waits until there is something to do or wait_ms have passed; the lock is held. */
@@ -124,18 +122,9 @@ struct worker_job *worker_take_done(struct worker *w)
     if (job != NULL) {
         w->done.first = job->next;
         if (w->done.first == NULL) w->done.last = NULL;
-        w->done.count--;
     }
     (void)pthread_mutex_unlock(&w->lock);
     return job;
-}
-
-uint32_t worker_waiting(struct worker *w)
-{
-    (void)pthread_mutex_lock(&w->lock);
-    const uint32_t count = w->waiting.count;
-    (void)pthread_mutex_unlock(&w->lock);
-    return count;
 }
 
 void worker_stop(struct worker *w)

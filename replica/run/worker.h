@@ -30,7 +30,6 @@ void worker_submit(struct worker *w, struct worker_job *job);
 void worker_done(struct worker *w, struct worker_job *job);
 /* The loop's thread; NULL when there is none. */
 struct worker_job *worker_take_done(struct worker *w);
-uint32_t worker_waiting(struct worker *w);
 /* Lets the thread finish all that waits, then joins it. Finished jobs can still be taken until worker_free. */
 void worker_stop(struct worker *w);
 void worker_free(struct worker *w);

@@ -262,6 +262,56 @@ static void test_app_log_append_past_the_last_index_is_refused(void **state)
     app_place_check(*state, kit_append("over"), OUTCOME_REFUSED, "");
 }
 
+/* 65,536 operations that each reserved 2^32 indexes used the whole space up, for all clients and for ever. */
+static void test_app_log_client_reserves_no_more_than_the_limit_without_records(void **state)
+{
+    struct line l;
+    app_place_check_index(*state, line_op(&l, 1, 0, 3, "a"), OUTCOME_OK, 0); /* two are left empty */
+    app_place_check(*state, line_op(&l, 2, 0, APP_LOG_LINES_MAX - 1, "b"), OUTCOME_REFUSED, "");
+    app_place_check_index(*state, kit_append("next"), OUTCOME_OK, 3); /* what was refused reserved nothing */
+    app_place_check_index(*state, line_op(&l, 2, 0, APP_LOG_LINES_MAX - 2, "b"), OUTCOME_OK, 4);
+    app_place_check_index(*state, line_op(&l, 3, 0, 1, "c"), OUTCOME_OK, 4 + APP_LOG_LINES_MAX - 2);
+    app_place_check(*state, line_op(&l, 4, 0, 2, "d"), OUTCOME_REFUSED, "");
+}
+
+static void test_app_log_filled_indexes_make_room_for_the_next_file(void **state)
+{
+    struct line l;
+    app_place_check_index(*state, line_op(&l, 1, 0, APP_LOG_LINES_MAX, "a"), OUTCOME_OK, 0);
+    app_place_check(*state, line_op(&l, 2, 0, 2, "b"), OUTCOME_REFUSED, "");
+    app_place_check_index(*state, line_op(&l, 1, 0, APP_LOG_LINES_MAX, "a"), OUTCOME_OK, 0); /* once more: no room */
+    app_place_check(*state, line_op(&l, 2, 0, 2, "b"), OUTCOME_REFUSED, "");
+    app_place_check_index(*state, line_op(&l, 1, 5, APP_LOG_LINES_MAX, "f"), OUTCOME_OK, 5);
+    app_place_check_index(*state, line_op(&l, 2, 0, 2, "b"), OUTCOME_OK, APP_LOG_LINES_MAX);
+}
+
+static void test_app_log_limit_of_reserved_indexes_is_each_clients_own(void **state)
+{
+    struct app_place *p = *state;
+    struct line l;
+    app_place_check_index(p, line_op(&l, 1, 0, APP_LOG_LINES_MAX, "a"), OUTCOME_OK, 0);
+    app_place_check(p, line_op(&l, 2, 0, 2, "b"), OUTCOME_REFUSED, "");
+    p->context.client.bytes[31] = 1;
+    app_place_check_index(p, line_op(&l, 2, 0, 2, "b"), OUTCOME_OK, APP_LOG_LINES_MAX);
+}
+
+/* One after the other, any number of finished files is taken, and leaves nothing of the count behind. */
+static void test_app_log_finished_files_count_for_nothing(void **state)
+{
+    struct app_place *p = *state;
+    struct app_state at = {.state = p->state, .app = APP_LOG};
+    struct bytes key;
+    struct bytes value;
+    struct line l;
+    for (uint8_t file = 1; file < 20; file++) {
+        app_place_check_index(p, line_op(&l, file, 1, 2, "b"), OUTCOME_OK, (file - 1u) * 2u + 1u);
+        assert_true(app_seek(&at, bytes_of_text("e"), &key, &value) && key.len == 33);
+        app_place_check_index(p, line_op(&l, file, 0, 2, "a"), OUTCOME_OK, (file - 1u) * 2u);
+        assert_true(app_seek(&at, bytes_of_text("e"), &key, &value) && key.data[0] != 'e');
+    }
+    app_place_check_index(p, line_op(&l, 20, 0, APP_LOG_LINES_MAX, "a"), OUTCOME_OK, 38);
+}
+
 static void test_app_log_file_past_the_last_index_is_refused(void **state)
 {
     struct line l;
@@ -293,6 +343,10 @@ int main(void)
         PLACE_TEST(test_app_log_same_file_of_another_client_is_another_file),
         PLACE_TEST(test_app_log_another_digest_is_another_file),
         PLACE_TEST(test_app_log_append_past_the_last_index_is_refused),
+        PLACE_TEST(test_app_log_client_reserves_no_more_than_the_limit_without_records),
+        PLACE_TEST(test_app_log_filled_indexes_make_room_for_the_next_file),
+        PLACE_TEST(test_app_log_limit_of_reserved_indexes_is_each_clients_own),
+        PLACE_TEST(test_app_log_finished_files_count_for_nothing),
         PLACE_TEST(test_app_log_file_past_the_last_index_is_refused),
     };
     return cmocka_run_group_tests_name("app_log", tests, NULL, NULL);

@@ -55,12 +55,14 @@ static void refuse_always(uint32_t id, enum busy_reason reason)
     WITH_FAKES(refusals[id].reason = reason, refusals[id].left = UINT32_MAX);
 }
 
-/* A client with one transaction in flight, taken by the group, answered by nobody. */
+/* A client with one transaction in flight, whose sequence was given: taken by the group, answered by nobody. */
 static struct pbft_client *open_and_submit(void)
 {
     WITH_FAKES(fake_set_manner(&fakes, FAKE_MANUAL));
     struct pbft_client *c = client_open_to_all();
-    client_put(c, "key", "value", &kept);
+    const struct pbft_operation op = kv_put("key", "value");
+    kept = (struct kept){0};
+    assert_int_equal(pbft_submit_at(c, 1, TIME_MS_MAX, &op, 1, keep, &kept).status, PBFT_OK);
     CLIENT_UNTIL(c, fake_order_of(&fakes, 1) != NULL);
     return c;
 }
@@ -88,6 +90,8 @@ static void check_f_refusals_not_believed(enum busy_reason reason)
     client_put(c, "key", "value", &kept);
     CLIENT_UNTIL(c, kept.calls > 0);
     assert_int_equal(kept.answer.status, PBFT_OK);
+    assert_int_equal(kept.answer.client_seq, 1); /* it was not submitted anew either */
+    assert_int_equal(pbft_next_sequence(c), 2);
     pbft_close(c);
 }
 
@@ -278,6 +282,17 @@ static void test_client_busy_of_another_sequence_ignored(void **state)
     check_busy_ignored(spoil_seq);
 }
 
+static void spoil_epoch(struct wire_busy *m)
+{
+    m->epoch = 1;
+}
+
+static void test_client_busy_of_another_epoch_ignored(void **state)
+{
+    (void)state;
+    check_busy_ignored(spoil_epoch);
+}
+
 static void spoil_sender(struct wire_busy *m)
 {
     m->sender = (m->sender + 1) % fakes.replica_count;
@@ -357,6 +372,12 @@ static void test_client_not_ready_sent_again_in_its_time(void **state)
     check_sent_again_in_its_time(BUSY_NOT_READY);
 }
 
+static void test_client_too_far_sent_again_in_its_time(void **state)
+{
+    (void)state;
+    check_sent_again_in_its_time(BUSY_TOO_FAR);
+}
+
 static void test_client_too_far_at_all_sent_again_in_time(void **state)
 {
     (void)state;
@@ -428,11 +449,13 @@ int main(void)
         TEST_OF(4, test_client_busy_without_reason_ignored),
         TEST_OF(4, test_client_busy_unknown_reason_ignored),
         TEST_OF(4, test_client_busy_of_another_sequence_ignored),
+        TEST_OF(4, test_client_busy_of_another_epoch_ignored),
         TEST_OF(4, test_client_busy_sender_of_another_id_ignored),
         TEST_OF(4, test_client_busy_of_another_transaction_ignored),
         TEST_OF(4, test_client_busy_invalid_without_transaction_counts),
         TEST_OF(4, test_client_overload_sent_again_in_its_time),
         TEST_OF(4, test_client_not_ready_sent_again_in_its_time),
+        TEST_OF(4, test_client_too_far_sent_again_in_its_time),
         TEST_OF(4, test_client_too_far_at_all_sent_again_in_time),
         TEST_OF(4, test_client_sequence_settled_by_another_conflict),
         TEST_OF(4, test_client_sequence_below_window_too_old),

@@ -189,6 +189,17 @@ static void test_client_hello_of_another_version_refused(void **state)
     check_hello_refused(hello_version, "another version");
 }
 
+static void hello_epoch(struct wire_hello *hello)
+{
+    hello->epoch = 1;
+}
+
+static void test_client_hello_of_another_epoch_refused(void **state)
+{
+    (void)state;
+    check_hello_refused(hello_epoch, "another epoch");
+}
+
 static void test_client_no_hello_others_suffice(void **state)
 {
     (void)state;
@@ -370,6 +381,7 @@ int main(void)
         TEST_OF(4, test_client_hello_of_another_id_refused),
         TEST_OF(4, test_client_hello_of_a_client_refused),
         TEST_OF(4, test_client_hello_of_another_version_refused),
+        TEST_OF(4, test_client_hello_of_another_epoch_refused),
         TEST_OF(4, test_client_no_hello_others_suffice),
         TEST_OF(4, test_client_transport_key_of_another_member_refused),
         TEST_OF(4, test_client_one_names_view_2_pow_40_not_redirected),

@@ -329,6 +329,18 @@ static void test_client_2_of_7_say_settled_too_high_not_believed(void **state)
     check_next((const uint64_t[]){SEQ_MAX, SEQ_MAX, 5, 5, 5, UINT64_MAX, UINT64_MAX}, 6);
 }
 
+/* What comes after a quorum has said can still raise the sequence. */
+static void test_client_late_f_plus_1_say_settled_higher_believed(void **state)
+{
+    (void)state;
+    script_settled((const uint64_t[]){0, 2, 9, UINT64_MAX});
+    struct pbft_client *c = client_open();
+    assert_int_equal(pbft_next_sequence(c), 3);
+    WITH_FAKES(settled[3] = 9, fake_drop(&replicas[3])); /* it is asked when it is connected again */
+    CLIENT_UNTIL(c, pbft_next_sequence(c) == 10);
+    pbft_close(c);
+}
+
 static void test_client_journal_behind_replicas_replicas_believed(void **state)
 {
     (void)state;
@@ -396,6 +408,7 @@ int main(void)
         TEST_OF(4, test_client_f_say_settled_too_low_not_believed),
         TEST_OF(4, test_client_f_plus_1_say_settled_higher_believed),
         TEST_OF(7, test_client_2_of_7_say_settled_too_high_not_believed),
+        TEST_OF(4, test_client_late_f_plus_1_say_settled_higher_believed),
         TEST_OF(4, test_client_journal_behind_replicas_replicas_believed),
         TEST_OF(4, test_client_fewer_than_q_say_not_ready),
         TEST_OF(4, test_client_fewer_than_q_alive_not_ready_says_who),

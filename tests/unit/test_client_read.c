@@ -144,6 +144,17 @@ static void test_client_result_of_another_read_ignored(void **state)
     check_result_ignored(spoil_number);
 }
 
+static void spoil_epoch(struct wire_result *m)
+{
+    m->epoch = 1;
+}
+
+static void test_client_result_of_another_epoch_ignored(void **state)
+{
+    (void)state;
+    check_result_ignored(spoil_epoch);
+}
+
 static void spoil_sender(struct wire_result *m)
 {
     m->sender = (m->sender + 1) % 4;
@@ -375,6 +386,55 @@ static void test_client_65th_read_in_flight_window_full(void **state)
     pbft_close(c);
 }
 
+/* Swallows the first query; everything else is answered in time. */
+static bool keep_first_waiting(struct fake_replica *r, const struct wire_message *m)
+{
+    return m->type == WIRE_TYPE_query && m->query.mode == QUERY_MODE_QUORUM && r->query_count == 1;
+}
+
+static void test_client_reads_beside_one_that_waits_never_window_full(void **state)
+{
+    struct kept first;
+    (void)state;
+    fake_lock(&fakes);
+    for (uint32_t id = 0; id < 4; id++)
+        replicas[id].hook = keep_first_waiting;
+    fake_unlock(&fakes);
+    struct pbft_client *c = client_open_to_all();
+    client_get(c, "key", &first);
+    client_resend_never(c);
+    for (uint32_t i = 0; i < 70; i++) {
+        client_get(c, "key", &kept);
+        CLIENT_UNTIL(c, kept.calls > 0);
+    }
+    assert_int_equal(first.calls, 0);
+    pbft_close(c);
+}
+
+/* 64 lost transactions leave no sequence for the ordered path: it is learned anew. */
+static void test_client_read_disagreement_after_a_lost_window_ordered(void **state)
+{
+    static struct kept lost[PBFT_WINDOW];
+    (void)state;
+    struct pbft_client *c = open_and_read_scripted(differ_always);
+    CLIENT_UNTIL(c, kept.calls > 0);
+    WITH_FAKES(fake_set_manner(&fakes, FAKE_DEAF));
+    for (uint32_t i = 0; i < PBFT_WINDOW; i++)
+        client_put(c, "key", "lost", &lost[i]);
+    client_resend_never(c);
+    client_settle(c);
+    client_deadline_now(c);
+    CLIENT_UNTIL(c, pbft_in_flight(c) == 0);
+    WITH_FAKES(fake_set_manner(&fakes, FAKE_HONEST));
+    client_get(c, "key", &kept);
+    assert_true(pbft_can_submit(c)); /* a read is in nobody's way */
+    CLIENT_UNTIL(c, kept.calls > 0);
+    assert_int_equal(kept.answer.status, PBFT_OK);
+    assert_string_equal(kept.value, "true");
+    assert_int_equal(kept.answer.client_seq, 3);
+    pbft_close(c);
+}
+
 /* A read in a callback of a read. */
 static struct pbft_client *chained;
 
@@ -410,6 +470,7 @@ int main(void)
         TEST_OF(4, test_client_read_too_few_answer_times_out_says_who),
         TEST_OF(4, test_client_result_unknown_outcome_ignored),
         TEST_OF(4, test_client_result_of_another_read_ignored),
+        TEST_OF(4, test_client_result_of_another_epoch_ignored),
         TEST_OF(4, test_client_result_sender_of_another_id_ignored),
         TEST_OF(4, test_client_read_f_lie_truth_of_q_believed),
         TEST_OF(7, test_client_read_f_lie_truth_of_q_believed),
@@ -421,6 +482,8 @@ int main(void)
         TEST_OF(4, test_client_read_wait_value_kept_after_return),
         TEST_OF(4, test_client_read_over_1_mib_too_large),
         TEST_OF(4, test_client_65th_read_in_flight_window_full),
+        TEST_OF(4, test_client_reads_beside_one_that_waits_never_window_full),
+        TEST_OF(4, test_client_read_disagreement_after_a_lost_window_ordered),
         TEST_OF(4, test_client_read_from_callback_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,6 +130,7 @@ int main(void)
         SCENARIO(primary_clean_stop),
         SCENARIO(primary_crash),
         SCENARIO(slow_disks),
+        SCENARIO(stalled_and_healed),
         SCENARIO(stopped_in_its_first_sync),
         SCENARIO(total_split),
         SCENARIO(two_backups_crash),

@@ -357,6 +357,32 @@ static void test_status_again_and_again_resends_no_more(void **state)
     solo_close(&s);
 }
 
+/* A peer that says STATUS all the time is repaired once in half a resend interval, no sooner. */
+static void test_status_very_often_is_repaired_once_in_half_an_interval(void **state)
+{
+    struct solo s;
+    uint32_t repairs = 0;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    struct solo_batch b = prepared_one(&s);
+    (void)solo_tick(&s, SOLO_RESEND_US);
+    assert_null(solo_status(&s, 3, 0, NULL));
+    (void)solo_tick(&s, SOLO_RESEND_US / 2 - 1);
+    assert_null(solo_status(&s, 3, 0, NULL));
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_commit), 0);
+    (void)solo_tick(&s, 1);
+    assert_null(solo_status(&s, 3, 0, NULL));
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_commit), 1);
+    for (uint32_t i = 0; i < 100; i++) { /* a hundredth of ten intervals each */
+        (void)solo_tick(&s, SOLO_RESEND_US / 10);
+        assert_null(solo_status(&s, 3, 0, NULL));
+        repairs += solo_sent(&s, WIRE_TYPE_commit);
+    }
+    assert_int_equal(repairs, 20);
+    solo_batch_free(&b);
+    solo_close(&s);
+}
+
 /* ---- missing batches ---- */
 
 static void test_fetch_of_batches_serves_at_most_so_many_bytes_in_an_interval(void **state)
@@ -522,6 +548,7 @@ int main(void)
         cmocka_unit_test(test_status_resends_no_checkpoint_before_its_blocks_are_durable),
         cmocka_unit_test(test_status_with_proof_makes_the_own_checkpoint_stable),
         cmocka_unit_test(test_status_again_and_again_resends_no_more),
+        cmocka_unit_test(test_status_very_often_is_repaired_once_in_half_an_interval),
         cmocka_unit_test(test_fetch_of_batches_serves_at_most_so_many_bytes_in_an_interval),
         cmocka_unit_test(test_fetch_asks_for_the_batch_of_a_proposal),
         cmocka_unit_test(test_fetch_asks_for_at_most_so_many_batches),

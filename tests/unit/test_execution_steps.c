@@ -148,27 +148,97 @@ static void test_execution_steps_batch_gives_each_client_one_reply_and_its_settl
     execution_job_free(j);
 }
 
-/* The client asks again, and gets each of its requests answered from the ledger. */
-static void test_execution_steps_reply_over_the_frame_limit_is_left_out(void **state)
+/* A block in which KIT_WRITER has `bundles` requests of OPS_MAX operations, each with a few bytes of result, and
+ * KIT_OTHER one of one. */
+static struct execution_job *large_block(struct room *r, uint32_t bundles)
 {
-    struct room *r = *state;
     static struct kit_op ops[OPS_MAX];
-    struct blob *requests[20];
+    struct blob *requests[CLIENT_WINDOW + 1];
     struct execution_job *j = mem_zero(1, sizeof *j);
     for (uint32_t i = 0; i < OPS_MAX; i++)
-        ops[i] = kit_kv(APP_KV_GET, "k", NULL, NULL);
-    for (uint32_t i = 0; i < 19; i++)
+        ops[i] = kit_append("r");
+    for (uint32_t i = 0; i < bundles; i++)
         requests[i] = kit_request(r->kit, KIT_WRITER, i + 1, KIT_EXPIRY, ops, OPS_MAX);
-    requests[19] = kit_request(r->kit, KIT_OTHER, 1, KIT_EXPIRY, ops, 1);
+    requests[bundles] = kit_request(r->kit, KIT_OTHER, 1, KIT_EXPIRY, ops, 1);
     j->kind = EXECUTION_BATCH;
     j->seq = 1;
-    j->batch = kit_batch(1, requests, 20, &j->digest);
+    j->batch = kit_batch(1, requests, bundles + 1, &j->digest);
     execution_submit(r->execution, j);
     (void)step();
     taken(r, j);
-    assert_int_equal(j->settled_count, 20);
-    assert_int_equal(j->reply_count, 1);
-    assert_int_equal(j->replies[0].client, KIT_OTHER);
+    assert_int_equal(j->settled_count, bundles + 1);
+    return j;
+}
+
+/* Checks a REPLY to KIT_WRITER as a client does: its entries begin with *entry of the block, and end with a request. */
+static void check_part(const struct room *r, const struct execution_job *j, struct blob *bytes, uint32_t *entry)
+{
+    struct wire_message m;
+    struct wire_proven_entry e;
+    assert_true(bytes->len <= FRAME_BYTES_MAX);
+    assert_null(wire_decode(blob_bytes(bytes), &m));
+    assert_int_equal(wire_compare_record(&wire_record_header, &m.reply.header, &j->block->header), 0);
+    struct verify_item signature = {.key = r->kit->member_keys[1], .signature = m.reply.signature};
+    signature.digest = wire_signing_digest(&r->kit->wire.id, m.signed_part);
+    assert_true(kit_checker(r->kit).check(NULL, &signature));
+    assert_int_equal(m.reply.entries.count % OPS_MAX, 0);
+    struct wire_iterator i = wire_list_start(m.reply.entries);
+    while (wire_list_next(&i, &wire_record_proven_entry, &e)) {
+        assert_int_equal(e.index, *entry);
+        assert_int_equal(e.entry.operation, *entry % OPS_MAX);
+        assert_memory_equal(e.entry.transaction.bytes, j->block->requests[*entry / OPS_MAX].transaction.bytes,
+                            DIGEST_BYTES);
+        (*entry)++;
+    }
+}
+
+/* It was left out as a whole, and the client had to ask for each transaction. */
+static void test_execution_steps_reply_over_the_frame_limit_travels_in_several(void **state)
+{
+    const struct room *r = *state;
+    struct execution_job *j = large_block(*state, 19);
+    size_t sum = 0;
+    uint32_t entry = 0;
+    assert_int_equal(j->reply_count, 3);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(j->replies[i].client, KIT_WRITER);
+        check_part(r, j, j->replies[i].bytes, &entry);
+        sum += j->replies[i].bytes->len;
+    }
+    assert_true(sum > FRAME_BYTES_MAX);
+    assert_int_equal(entry, 19 * OPS_MAX);
+    assert_int_equal(j->replies[2].client, KIT_OTHER);
+    execution_job_free(j);
+}
+
+static void test_execution_steps_reply_that_fits_a_frame_is_one(void **state)
+{
+    struct execution_job *j = large_block(*state, 12);
+    uint32_t entry = 0;
+    assert_int_equal(j->reply_count, 2);
+    assert_true(j->replies[0].bytes->len > FRAME_BYTES_MAX / 4 * 3);
+    check_part(*state, j, j->replies[0].bytes, &entry);
+    assert_int_equal(entry, 12 * OPS_MAX);
+    assert_int_equal(j->replies[1].client, KIT_OTHER);
+    execution_job_free(j);
+}
+
+/* More at once than its queue takes would end its connection to every replica. */
+static void test_execution_steps_replies_over_a_clients_queue_are_left_to_be_asked_for(void **state)
+{
+    struct execution_job *j = large_block(*state, CLIENT_WINDOW - 20);
+    size_t sum = 0;
+    uint32_t entry = 0;
+    uint32_t i = 0;
+    for (; i < j->reply_count && j->replies[i].client == KIT_WRITER; i++) {
+        check_part(*state, j, j->replies[i].bytes, &entry);
+        sum += j->replies[i].bytes->len;
+    }
+    assert_true(entry > 0);
+    assert_true(entry < (CLIENT_WINDOW - 20) * OPS_MAX);
+    assert_true(sum < CLIENT_QUEUE_BYTES_MAX - FRAME_BYTES_MAX / 2);
+    assert_int_equal(i, j->reply_count - 1);
+    assert_int_equal(j->replies[i].client, KIT_OTHER);
     execution_job_free(j);
 }
 
@@ -354,7 +424,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EXECUTION_TEST(test_execution_steps_batches_come_back_in_order_with_their_blocks),
         EXECUTION_TEST(test_execution_steps_batch_gives_each_client_one_reply_and_its_settled_sequences),
-        EXECUTION_TEST(test_execution_steps_reply_over_the_frame_limit_is_left_out),
+        EXECUTION_TEST(test_execution_steps_reply_over_the_frame_limit_travels_in_several),
+        EXECUTION_TEST(test_execution_steps_reply_that_fits_a_frame_is_one),
+        EXECUTION_TEST(test_execution_steps_replies_over_a_clients_queue_are_left_to_be_asked_for),
         EXECUTION_TEST(test_execution_steps_null_batch_gives_no_reply),
         EXECUTION_TEST(test_execution_steps_query_is_answered_from_the_batches_before_it),
         EXECUTION_TEST(test_execution_steps_find_gives_verdict_and_slot),

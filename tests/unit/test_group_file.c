@@ -386,6 +386,60 @@ static void test_group_lookup_gives_the_index(void **state)
     group_free(g);
 }
 
+/* Every client of a full group, and what lies just beside its key in the order; and the two ends. */
+static void test_group_lookup_of_client_in_a_full_group_gives_the_index(void **state)
+{
+    (void)state;
+    struct group *g = group_made(1, CLIENTS_MAX);
+    struct public_key lowest = {{0}};
+    struct public_key highest;
+    memset(highest.bytes, 0xff, sizeof highest.bytes);
+    const struct err e = group_seal(g);
+    assert_string_equal(e.text, "");
+    for (int i = 0; i < (int)CLIENTS_MAX; i++) {
+        struct public_key key = g->clients[i].key;
+        assert_int_equal(group_client_by_key(g, &key), i);
+        key.bytes[PUBLIC_KEY_BYTES - 1]++;
+        assert_int_equal(group_client_by_key(g, &key), -1);
+        key.bytes[PUBLIC_KEY_BYTES - 1] -= 2;
+        assert_int_equal(group_client_by_key(g, &key), -1);
+    }
+    assert_int_equal(group_client_by_key(g, &lowest), -1);
+    assert_int_equal(group_client_by_key(g, &highest), -1);
+    group_free(g);
+}
+
+static void test_group_lookup_of_client_in_a_group_without_clients_gives_minus_1(void **state)
+{
+    (void)state;
+    struct group *g = group_made(1, 0);
+    const struct public_key zero = {{0}}; /* as stands in the places that are not used */
+    const struct err e = group_seal(g);
+    assert_string_equal(e.text, "");
+    assert_int_equal(group_client_by_key(g, &zero), -1);
+    group_free(g);
+}
+
+static void test_group_lookup_of_client_after_another_seal_gives_the_new_index(void **state)
+{
+    (void)state;
+    struct group *g = group_made(1, 20);
+    struct err e = group_seal(g);
+    assert_string_equal(e.text, "");
+    const struct public_key first = g->clients[0].key;
+    for (uint32_t i = 0; i + 1 < g->client_count; i++)
+        g->clients[i] = g->clients[i + 1];
+    g->clients[--g->client_count] = (struct group_client){.role = 0};
+    e = group_seal(g);
+    assert_string_equal(e.text, "");
+    assert_int_equal(g->client_order_count, 19);
+    assert_int_equal(group_client_by_key(g, &first), -1);
+    assert_file_round_trip(g); /* what is computed is a function of the rest */
+    for (uint32_t i = 0; i < g->client_count; i++)
+        assert_int_equal(group_client_by_key(g, &g->clients[i].key), i);
+    group_free(g);
+}
+
 static void test_group_role_name_parsed_gives_the_role(void **state)
 {
     (void)state;
@@ -480,6 +534,9 @@ int main(void)
         cmocka_unit_test(test_group_read_of_a_draft_is_refused_but_read_as_draft),
         cmocka_unit_test(test_group_lookup_of_what_is_not_there_gives_minus_1),
         cmocka_unit_test(test_group_lookup_gives_the_index),
+        cmocka_unit_test(test_group_lookup_of_client_in_a_full_group_gives_the_index),
+        cmocka_unit_test(test_group_lookup_of_client_in_a_group_without_clients_gives_minus_1),
+        cmocka_unit_test(test_group_lookup_of_client_after_another_seal_gives_the_new_index),
         cmocka_unit_test(test_group_role_name_parsed_gives_the_role),
         cmocka_unit_test(test_address_of_bad_form_is_refused),
         cmocka_unit_test(test_address_longer_than_127_bytes_is_refused),

@@ -20,7 +20,7 @@
 #define SECOND_US 1000000ull
 
 static uint64_t fake_us = 1000 * SECOND_US;
-static char text[16 * LOG_LINE_BYTES_MAX];
+static char text[32 * LOG_LINE_BYTES_MAX];
 static FILE *sink;
 static int real_stderr;
 
@@ -67,7 +67,7 @@ static uint32_t lines_in(const char *lines)
     return count;
 }
 
-/* Settings as at start, and no line held back: one line to each of the 128 slots of the rate limit, all old by now. */
+/* Settings as at start, and no line held back: as many causes as the rate limit knows, all old by now. */
 static int reset(void **state)
 {
     (void)state;
@@ -76,11 +76,13 @@ static int reset(void **state)
     log_set_identity(NULL, 0);
     fake_us += 1000 * SECOND_US;
     capture();
-    for (uint32_t cause = 0; cause < 128; cause++)
+    for (uint32_t cause = 0; cause < LOG_LIMIT_CAUSES; cause++) {
         LOG_LIMITED(LOG_LEVEL_WARN, "reset", cause, LOG_U("cause", cause));
+        LOG_LIMITED(LOG_LEVEL_ERROR, "reset", cause, LOG_U("cause", cause));
+    }
     const char *lines = taken();
     fake_us += 1000 * SECOND_US;
-    return lines_in(lines) == 128 ? 0 : -1;
+    return lines_in(lines) == 2 * LOG_LIMIT_CAUSES ? 0 : -1;
 }
 
 /* ---- names ---- */
@@ -282,7 +284,76 @@ static void test_log_limited_is_bounded_over_all_causes(void **state)
     capture();
     for (uint32_t cause = 0; cause < 10000; cause++)
         LOG_LIMITED(LOG_LEVEL_WARN, event, cause, LOG_U("x", 1));
-    assert_true(lines_in(taken()) <= 128);
+    assert_int_equal(lines_in(taken()), LOG_LIMIT_CAUSES);
+    fake_us += LOG_LIMIT_SECONDS * SECOND_US;
+    capture();
+    LOG_LIMITED(LOG_LEVEL_WARN, event, 10000, LOG_U("x", 1));
+    assert_string_equal(taken(), "time=" STAMP " level=warn event=frame.bad x=1 others_held_back=9872\n");
+}
+
+/* Causes that a table with a place for each would put into one place. */
+static void test_log_limited_no_cause_hides_another(void **state)
+{
+    (void)state;
+    static const char event[] = "frame.bad";
+    capture();
+    for (uint32_t round = 0; round < 3; round++)
+        for (uint32_t k = 0; k < LOG_LIMIT_CAUSES; k++)
+            LOG_LIMITED(LOG_LEVEL_WARN, event, k * LOG_LIMIT_CAUSES, LOG_U("k", k));
+    assert_int_equal(lines_in(taken()), LOG_LIMIT_CAUSES);
+    fake_us += LOG_LIMIT_SECONDS * SECOND_US;
+    capture();
+    for (uint32_t k = 0; k < LOG_LIMIT_CAUSES; k++)
+        LOG_LIMITED(LOG_LEVEL_WARN, event, k * LOG_LIMIT_CAUSES, LOG_U("k", k));
+    const char *lines = taken();
+    assert_int_equal(lines_in(lines), LOG_LIMIT_CAUSES);
+    uint32_t told = 0;
+    for (const char *at = lines; (at = strstr(at, " held_back=2\n")) != NULL; at++)
+        told++;
+    assert_int_equal(told, LOG_LIMIT_CAUSES);
+}
+
+/* A place that a cause has left is not the end of the search for another's. */
+static void test_log_limited_cause_that_moved_is_found_again(void **state)
+{
+    (void)state;
+    static const char event[] = "frame.bad";
+    capture();
+    LOG_LIMITED(LOG_LEVEL_WARN, event, 0, LOG_U("k", 0));
+    fake_us += 1;
+    LOG_LIMITED(LOG_LEVEL_WARN, event, LOG_LIMIT_CAUSES, LOG_U("k", 1)); /* stands one place further */
+    fake_us += LOG_LIMIT_SECONDS * SECOND_US - 1;                        /* the first is old, the second is not */
+    LOG_LIMITED(LOG_LEVEL_WARN, event, LOG_LIMIT_CAUSES, LOG_U("k", 2));
+    assert_int_equal(lines_in(taken()), 2);
+}
+
+static void test_log_limited_counts_of_a_lost_place_are_told(void **state)
+{
+    (void)state;
+    static const char event[] = "frame.bad";
+    capture();
+    for (uint32_t i = 0; i < 8; i++)
+        LOG_LIMITED(LOG_LEVEL_WARN, event, 0, LOG_U("x", 1));
+    fake_us += LOG_LIMIT_SECONDS * SECOND_US;
+    for (uint32_t cause = 1; cause <= LOG_LIMIT_CAUSES; cause++)
+        LOG_LIMITED(LOG_LEVEL_WARN, event, cause, LOG_U("x", 1));
+    const char *lines = taken();
+    assert_int_equal(lines_in(lines), 1 + LOG_LIMIT_CAUSES);
+    const char *told = strstr(lines, "others_held_back");
+    assert_non_null(told);
+    assert_memory_equal(told, "others_held_back=7\n", 19);
+    assert_null(strstr(told + 1, "others_held_back")); /* once */
+}
+
+static void test_log_limited_flood_of_warnings_hides_no_error(void **state)
+{
+    (void)state;
+    static const char event[] = "frame.bad";
+    capture();
+    for (uint32_t cause = 0; cause < 1000; cause++)
+        LOG_LIMITED(LOG_LEVEL_WARN, event, cause, LOG_U("x", 1));
+    LOG_LIMITED(LOG_LEVEL_ERROR, "disk.full", 0, LOG_U("bytes", 0));
+    assert_non_null(strstr(taken(), " level=error event=disk.full bytes=0\n"));
 }
 
 int main(void)
@@ -301,6 +372,10 @@ int main(void)
         cmocka_unit_test_setup(test_log_limited_tells_how_many_were_held_back, reset),
         cmocka_unit_test_setup(test_log_limited_tells_causes_apart, reset),
         cmocka_unit_test_setup(test_log_limited_is_bounded_over_all_causes, reset),
+        cmocka_unit_test_setup(test_log_limited_no_cause_hides_another, reset),
+        cmocka_unit_test_setup(test_log_limited_cause_that_moved_is_found_again, reset),
+        cmocka_unit_test_setup(test_log_limited_counts_of_a_lost_place_are_told, reset),
+        cmocka_unit_test_setup(test_log_limited_flood_of_warnings_hides_no_error, reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -394,12 +394,13 @@ static void test_log_store_next_at_the_end_is_not_found(void **state)
     struct room *r = *state;
     struct wire_vote_certificate c;
     struct wire_stored_vote v;
-    assert_int_equal(log_next_prepared(r->log, 0, &c).code, ERR_NOT_FOUND);
-    assert_int_equal(log_next_vote(r->log, 0, &v).code, ERR_NOT_FOUND);
+    struct log_place at;
+    assert_int_equal(log_next_prepared(r->log, 0, &at, &c).code, ERR_NOT_FOUND);
+    assert_int_equal(log_next_vote(r->log, 0, &at, &v).code, ERR_NOT_FOUND);
     put_prepared(r, 5, 1, "b");
     put_vote(r, 6, 1, "b");
-    assert_int_equal(log_next_prepared(r->log, 6, &c).code, ERR_NOT_FOUND);
-    assert_int_equal(log_next_vote(r->log, 7, &v).code, ERR_NOT_FOUND);
+    assert_int_equal(log_next_prepared(r->log, 6, &at, &c).code, ERR_NOT_FOUND);
+    assert_int_equal(log_next_vote(r->log, 7, &at, &v).code, ERR_NOT_FOUND);
 }
 
 static void test_log_store_next_gives_each_in_order(void **state)
@@ -408,42 +409,60 @@ static void test_log_store_next_gives_each_in_order(void **state)
     static const uint64_t seqs[] = {1, 2, 255, 256, 65536};
     struct wire_vote_certificate c;
     struct wire_stored_vote v;
-    uint64_t at = 0;
+    struct log_place at;
+    uint64_t from = 0;
     for (size_t i = sizeof seqs / sizeof *seqs; i > 0; i--) {
         put_prepared(r, seqs[i - 1], seqs[i - 1], "b");
         put_vote(r, seqs[i - 1], seqs[i - 1], "b");
     }
     for (size_t i = 0; i < sizeof seqs / sizeof *seqs; i++) {
         const struct digest d = digest_number(seqs[i]);
-        assert_int_equal(log_next_prepared(r->log, at, &c).code, ERR_NONE);
-        assert_int_equal(log_next_vote(r->log, at, &v).code, ERR_NONE);
+        assert_int_equal(log_next_prepared(r->log, from, &at, &c).code, ERR_NONE);
+        assert_null(at.fault);
+        assert_int_equal(at.seq, seqs[i]);
+        at = (struct log_place){0};
+        assert_int_equal(log_next_vote(r->log, from, &at, &v).code, ERR_NONE);
+        assert_null(at.fault);
+        assert_int_equal(at.seq, seqs[i]);
         assert_int_equal(c.seq, seqs[i]);
         assert_int_equal(v.seq, seqs[i]);
         assert_int_equal(v.view, 3);
         assert_memory_equal(c.digest.bytes, d.bytes, DIGEST_BYTES);
         assert_memory_equal(v.digest.bytes, d.bytes, DIGEST_BYTES);
-        at = seqs[i] + 1;
+        from = seqs[i] + 1;
     }
 }
 
-static void test_log_store_next_on_a_damaged_record_is_corrupt(void **state)
+/* Both walks from `from` find a damaged record at seq, and give nothing of it. */
+static void check_damaged(const struct room *r, uint64_t from, uint64_t seq)
+{
+    struct wire_vote_certificate c = {.seq = 4711};
+    struct wire_stored_vote v = {.seq = 4711};
+    struct log_place at = {0};
+    assert_int_equal(log_next_prepared(r->log, from, &at, &c).code, ERR_NONE);
+    assert_int_equal(at.seq, seq);
+    assert_non_null(at.fault);
+    assert_int_equal(c.seq, 4711);
+    at = (struct log_place){0};
+    assert_int_equal(log_next_vote(r->log, from, &at, &v).code, ERR_NONE);
+    assert_int_equal(at.seq, seq);
+    assert_non_null(at.fault);
+    assert_int_equal(v.seq, 4711);
+}
+
+static void test_log_store_next_on_a_damaged_record_names_its_sequence(void **state)
 {
     struct room *r = *state;
-    struct wire_vote_certificate c;
-    struct wire_stored_vote v;
     uint8_t key[8];
     put_raw(r, LOG_TABLE_CERTIFICATES, seq_bytes(key, 3), bytes_of_text("garbage"));
     put_raw(r, LOG_TABLE_VOTES, seq_bytes(key, 3), bytes_of_text("garbage"));
-    assert_int_equal(log_next_prepared(r->log, 0, &c).code, ERR_CORRUPT);
-    assert_int_equal(log_next_vote(r->log, 0, &v).code, ERR_CORRUPT);
+    check_damaged(r, 0, 3);
 }
 
-/* A walk goes on at the record's sequence plus one: one that names a lower sequence than its key went on for ever. */
-static void test_log_store_next_on_a_record_of_another_sequence_is_corrupt(void **state)
+/* A walk went on at the record's own sequence plus one: one that names a lower one than its key kept it for ever. */
+static void test_log_store_next_on_a_record_of_another_sequence_names_that_of_the_key(void **state)
 {
     struct room *r = *state;
-    struct wire_vote_certificate c;
-    struct wire_stored_vote v;
     struct bytes value;
     uint8_t key[8];
     put_prepared(r, 5, 1, "b");
@@ -452,21 +471,45 @@ static void test_log_store_next_on_a_record_of_another_sequence_is_corrupt(void 
     put_raw(r, LOG_TABLE_CERTIFICATES, seq_bytes(key, 9), value);
     assert_int_equal(kv_store_get(r->log, LOG_TABLE_VOTES, seq_bytes(key, 5), &value), KV_FOUND);
     put_raw(r, LOG_TABLE_VOTES, seq_bytes(key, 9), value);
-    assert_int_equal(log_next_prepared(r->log, 6, &c).code, ERR_CORRUPT);
-    assert_int_equal(log_next_vote(r->log, 6, &v).code, ERR_CORRUPT);
+    check_damaged(r, 6, 9);
 }
 
 static void test_log_store_next_on_a_key_that_is_no_sequence_is_corrupt(void **state)
 {
     struct room *r = *state;
     struct wire_vote_certificate c;
+    struct log_place at;
     struct bytes value;
     uint8_t key[9] = {0};
     put_prepared(r, 5, 1, "b");
     assert_int_equal(kv_store_get(r->log, LOG_TABLE_CERTIFICATES, seq_bytes(key, 5), &value), KV_FOUND);
     be64_put(key, 3);
     put_raw(r, LOG_TABLE_CERTIFICATES, bytes_of(key, 9), value);
-    assert_int_equal(log_next_prepared(r->log, 0, &c).code, ERR_CORRUPT);
+    assert_int_equal(log_next_prepared(r->log, 0, &at, &c).code, ERR_CORRUPT);
+}
+
+static enum kv_found seek_finds_5(struct kv_store *s, uint32_t table, struct bytes from, struct bytes *key,
+                                  struct bytes *value)
+{
+    static uint8_t five[8];
+    (void)s;
+    (void)table;
+    (void)from;
+    *key = seq_bytes(five, 5);
+    *value = bytes_of_text("garbage");
+    return KV_FOUND;
+}
+
+/* As LMDB finds it when a damaged key breaks the order of a page: the walk would never end. */
+static void test_log_store_next_on_a_key_below_the_wanted_is_corrupt(void **state)
+{
+    static const struct kv_store_methods methods = {.seek = seek_finds_5};
+    struct kv_store s = {.methods = &methods, .table_count = LOG_TABLE_COUNT};
+    struct wire_vote_certificate c;
+    struct log_place at;
+    (void)state;
+    assert_int_equal(log_next_prepared(&s, 5, &at, &c).code, ERR_NONE);
+    assert_int_equal(log_next_prepared(&s, 6, &at, &c).code, ERR_CORRUPT);
 }
 
 static void test_log_store_failing_reads_give_the_stores_error(void **state)
@@ -478,6 +521,7 @@ static void test_log_store_failing_reads_give_the_stores_error(void **state)
     struct wire_vote_certificate c;
     struct wire_stored_block block;
     struct wire_stored_vote v;
+    struct log_place at;
     struct bytes raw;
     const struct digest d = digest_number(1);
     uint64_t number;
@@ -490,8 +534,8 @@ static void test_log_store_failing_reads_give_the_stores_error(void **state)
     assert_int_equal(log_get_block(&f->base, 1, &block).code, ERR_IO);
     assert_int_equal(log_get_batch(&f->base, 1, &d, &raw).code, ERR_IO);
     assert_int_equal(log_get_checkpoint(&f->base, 128, &checkpoint, &raw).code, ERR_IO);
-    assert_int_equal(log_next_prepared(&f->base, 0, &c).code, ERR_IO);
-    assert_int_equal(log_next_vote(&f->base, 0, &v).code, ERR_IO);
+    assert_int_equal(log_next_prepared(&f->base, 0, &at, &c).code, ERR_IO);
+    assert_int_equal(log_next_vote(&f->base, 0, &at, &v).code, ERR_IO);
     assert_false(log_is_clean(&f->base));
     kv_store_close(&f->base);
 }
@@ -520,9 +564,10 @@ int main(void)
         ROOM_TEST(test_log_store_prepared_without_batch_keeps_the_stored_one),
         ROOM_TEST(test_log_store_next_at_the_end_is_not_found),
         ROOM_TEST(test_log_store_next_gives_each_in_order),
-        ROOM_TEST(test_log_store_next_on_a_damaged_record_is_corrupt),
-        ROOM_TEST(test_log_store_next_on_a_record_of_another_sequence_is_corrupt),
+        ROOM_TEST(test_log_store_next_on_a_damaged_record_names_its_sequence),
+        ROOM_TEST(test_log_store_next_on_a_record_of_another_sequence_names_that_of_the_key),
         ROOM_TEST(test_log_store_next_on_a_key_that_is_no_sequence_is_corrupt),
+        cmocka_unit_test(test_log_store_next_on_a_key_below_the_wanted_is_corrupt),
         ROOM_TEST(test_log_store_failing_reads_give_the_stores_error),
     };
     return cmocka_run_group_tests_name("log_store", tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* test_pool.c - the memory of good signatures and the verification workers. Clean under TSan. */
+/* test_pool.c - the memory of good signatures and the verification workers; whose turn it is: test_pool_lanes.c. Clean
+ * under TSan. */
 #include "crypto/pool.h"
 
 #include <pthread.h>
@@ -50,6 +51,14 @@ static void assert_counts(const struct verify_cache *c, uint64_t verified, uint6
     assert_int_equal(counts.bad, bad);
 }
 
+/* Whether a good item was remembered; it is from now on. Being asked for does not make one that is remembered newer. */
+static bool is_remembered(struct verify_cache *c, struct verify_item *item)
+{
+    const uint64_t before = verify_cache_counts(c).remembered;
+    assert_true(verify_cache_check(c, item));
+    return verify_cache_counts(c).remembered > before;
+}
+
 static void test_verify_cache_bad_signature_is_never_remembered(void **state)
 {
     (void)state;
@@ -59,19 +68,8 @@ static void test_verify_cache_bad_signature_is_never_remembered(void **state)
         item.valid = true;
         assert_false(verify_cache_check(c, &item));
         assert_false(item.valid);
-        assert_false(verify_cache_has(c, &item));
         assert_counts(c, 0, 0, i);
     }
-    verify_cache_free(c);
-}
-
-static void test_verify_cache_has_before_check_is_false(void **state)
-{
-    (void)state;
-    struct verify_cache *c = verify_cache_new(64);
-    const struct verify_item item = item_good(1);
-    assert_false(verify_cache_has(c, &item));
-    assert_counts(c, 0, 0, 0);
     verify_cache_free(c);
 }
 
@@ -84,20 +82,17 @@ static void test_verify_cache_good_signature_with_any_part_changed_is_bad(void *
     for (uint32_t bit = 0; bit < 8 * SIGNATURE_BYTES; bit += 5) {
         struct verify_item changed = item;
         changed.signature.bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
-        assert_false(verify_cache_has(c, &changed));
         assert_false(verify_cache_check(c, &changed));
     }
     for (uint32_t bit = 0; bit < 8 * DIGEST_BYTES; bit += 5) {
         struct verify_item changed = item;
         changed.digest.bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
-        assert_false(verify_cache_has(c, &changed));
         assert_false(verify_cache_check(c, &changed));
         changed = item;
         changed.key.bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
-        assert_false(verify_cache_has(c, &changed));
         assert_false(verify_cache_check(c, &changed));
     }
-    assert_true(verify_cache_has(c, &item));
+    assert_true(is_remembered(c, &item));
     verify_cache_free(c);
 }
 
@@ -108,8 +103,6 @@ static void test_verify_cache_good_signature_is_verified_once(void **state)
     struct verify_item item = item_good(1);
     assert_true(verify_cache_check(c, &item));
     assert_true(item.valid);
-    assert_counts(c, 1, 0, 0);
-    assert_true(verify_cache_has(c, &item));
     assert_counts(c, 1, 0, 0);
     item.valid = false;
     assert_true(verify_cache_check(c, &item));
@@ -122,16 +115,18 @@ static void test_verify_cache_good_signature_is_verified_once(void **state)
 static void test_verify_cache_full_bucket_forgets_oldest_first(void **state)
 {
     (void)state;
-    struct verify_cache *c = verify_cache_new(8);
     struct verify_item items[20];
-    for (uint32_t i = 0; i < 20; i++) {
+    for (uint32_t i = 0; i < 20; i++)
         items[i] = item_good(i);
-        assert_true(verify_cache_check(c, &items[i]));
-        for (uint32_t j = 0; j <= i; j++)
-            assert_int_equal(verify_cache_has(c, &items[j]), j + 8 > i);
+    for (uint32_t count = 9; count <= 20; count++) {
+        struct verify_cache *c = verify_cache_new(8);
+        for (uint32_t i = 0; i < count; i++)
+            assert_false(is_remembered(c, &items[i]));
+        for (uint32_t i = count - 8; i < count; i++)
+            assert_true(is_remembered(c, &items[i]));
+        assert_false(is_remembered(c, &items[count - 9]));
+        verify_cache_free(c);
     }
-    assert_counts(c, 20, 0, 0);
-    verify_cache_free(c);
 }
 
 static void test_verify_cache_of_no_or_few_entries_keeps_one_bucket(void **state)
@@ -145,7 +140,7 @@ static void test_verify_cache_of_no_or_few_entries_keeps_one_bucket(void **state
             assert_true(verify_cache_check(c, &items[i]));
         }
         for (uint32_t i = 0; i < 8; i++)
-            assert_true(verify_cache_has(c, &items[i]));
+            assert_true(is_remembered(c, &items[i]));
         verify_cache_free(c);
     }
 }
@@ -163,7 +158,7 @@ static void test_verify_cache_half_full_keeps_nearly_all(void **state)
         assert_true(verify_cache_check(c, &items[i]));
     }
     for (uint32_t i = 0; i < USED; i++)
-        if (verify_cache_has(c, &items[i])) kept++;
+        if (is_remembered(c, &items[i])) kept++;
     assert_true(kept >= USED - USED / 20);
     verify_cache_free(c);
 }
@@ -288,13 +283,31 @@ static void drop_none(struct verify_job *job)
     bench.dropped++;
 }
 
+#define LANES 4u
+
+static struct verify_pool_config pool_config(uint32_t threads, uint32_t jobs_max)
+{
+    return (struct verify_pool_config){.threads = threads,
+                                       .classes = {[VERIFY_CLASS_MEMBER] = {.lanes = LANES, .jobs_max = jobs_max},
+                                                   [VERIFY_CLASS_CLIENT] = {.lanes = LANES, .jobs_max = jobs_max}},
+                                       .notify = bench_notify,
+                                       .context = &bench};
+}
+
 static struct verify_pool *pool_start(uint32_t threads, uint32_t jobs_max)
 {
+    const struct verify_pool_config config = pool_config(threads, jobs_max);
     struct verify_pool *p = NULL;
-    const struct err e = verify_pool_start(threads, jobs_max, bench_notify, &bench, &p);
+    const struct err e = verify_pool_start(&config, &p);
     assert_string_equal(e.text, "");
     assert_non_null(p);
     return p;
+}
+
+/* To the first member's lane. */
+static bool pool_submit(struct verify_pool *p, struct test_job *t)
+{
+    return verify_pool_submit(p, VERIFY_CLASS_MEMBER, 0, &t->job);
 }
 
 static void test_verify_pool_start_with_numbers_out_of_range_is_refused(void **state)
@@ -304,10 +317,15 @@ static void test_verify_pool_start_with_numbers_out_of_range_is_refused(void **s
     struct verify_pool *p = before;
     static const uint32_t bad[][2] = {{0, 1}, {65, 1}, {UINT32_MAX, 1}, {1, 0}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        const struct err e = verify_pool_start(bad[i][0], bad[i][1], bench_notify, &bench, &p);
+        const struct verify_pool_config config = pool_config(bad[i][0], bad[i][1]);
+        const struct err e = verify_pool_start(&config, &p);
         assert_int_equal(e.code, ERR_CONFIG);
         assert_ptr_equal(p, before);
     }
+    struct verify_pool_config config = pool_config(1, 1);
+    config.classes[VERIFY_CLASS_CLIENT].jobs_max = 0;
+    const struct err e = verify_pool_start(&config, &p);
+    assert_int_equal(e.code, ERR_CONFIG);
 }
 
 static void test_verify_pool_start_with_least_and_most_threads_works(void **state)
@@ -318,16 +336,30 @@ static void test_verify_pool_start_with_least_and_most_threads_works(void **stat
     assert_int_equal(bench.dropped, 0);
 }
 
+static void test_verify_pool_class_without_lanes_works(void **state)
+{
+    (void)state;
+    struct verify_pool_config config = pool_config(1, 1);
+    struct test_job job = {.job = {.run = run_count}};
+    struct verify_pool *p;
+    config.classes[VERIFY_CLASS_CLIENT].lanes = 0; /* a group without clients */
+    const struct err e = verify_pool_start(&config, &p);
+    assert_int_equal(e.code, ERR_NONE);
+    assert_true(pool_submit(p, &job));
+    bench_wait_notified(1);
+    verify_pool_stop(p, drop_none);
+    assert_int_equal(job.runs, 1);
+}
+
 static void test_verify_pool_take_done_with_nothing_done_is_null(void **state)
 {
     (void)state;
     struct verify_pool *p = pool_start(1, 4);
     struct test_job gate = {.job = {.run = run_gate}};
     assert_null(verify_pool_take_done(p));
-    assert_true(verify_pool_submit(p, &gate.job));
+    assert_true(pool_submit(p, &gate));
     bench_wait_running(1);
     assert_null(verify_pool_take_done(p)); /* running is not done */
-    assert_int_equal(verify_pool_inside(p), 1);
     bench_open();
     bench_wait_notified(1);
     assert_ptr_equal(verify_pool_take_done(p), &gate.job);
@@ -342,25 +374,19 @@ static void test_verify_pool_submit_past_maximum_is_refused_until_taken(void **s
     struct verify_pool *p = pool_start(2, 3);
     struct test_job jobs[3] = {{.job = {.run = run_count}}, {.job = {.run = run_count}}, {.job = {.run = run_count}}};
     struct test_job more = {.job = {.run = run_count}};
-    for (uint32_t i = 0; i < 3; i++) {
-        assert_int_equal(verify_pool_inside(p), i);
-        assert_true(verify_pool_submit(p, &jobs[i].job));
-    }
-    assert_int_equal(verify_pool_inside(p), 3);
-    assert_false(verify_pool_submit(p, &more.job));
+    for (uint32_t i = 0; i < 3; i++)
+        assert_true(pool_submit(p, &jobs[i]));
+    assert_false(pool_submit(p, &more));
     bench_wait_notified(3);
     /* Done and not taken back still counts. */
-    assert_false(verify_pool_submit(p, &more.job));
-    assert_int_equal(verify_pool_inside(p), 3);
+    assert_false(pool_submit(p, &more));
     assert_non_null(verify_pool_take_done(p));
-    assert_int_equal(verify_pool_inside(p), 2);
-    assert_true(verify_pool_submit(p, &more.job));
-    assert_false(verify_pool_submit(p, &more.job));
+    assert_true(pool_submit(p, &more));
+    assert_false(pool_submit(p, &more));
     bench_wait_notified(4);
     for (uint32_t i = 0; i < 3; i++)
         assert_non_null(verify_pool_take_done(p));
     assert_null(verify_pool_take_done(p));
-    assert_int_equal(verify_pool_inside(p), 0);
     verify_pool_stop(p, drop_none);
     assert_int_equal(more.runs, 1);
     assert_int_equal(bench.dropped, 0);
@@ -373,7 +399,7 @@ static void test_verify_pool_of_one_thread_runs_in_order(void **state)
     struct test_job jobs[10];
     for (uint32_t i = 0; i < 10; i++) {
         jobs[i] = (struct test_job){.job = {.run = run_count}};
-        assert_true(verify_pool_submit(p, &jobs[i].job));
+        assert_true(pool_submit(p, &jobs[i]));
     }
     bench_wait_notified(10);
     for (uint32_t i = 0; i < 10; i++)
@@ -388,7 +414,7 @@ static void test_verify_pool_threads_run_at_the_same_time(void **state)
     struct test_job gates[4];
     for (uint32_t i = 0; i < 4; i++) {
         gates[i] = (struct test_job){.job = {.run = run_gate}};
-        assert_true(verify_pool_submit(p, &gates[i].job));
+        assert_true(pool_submit(p, &gates[i]));
     }
     bench_wait_running(4); /* would wait for ever if one worker did them all */
     bench_open();
@@ -404,7 +430,7 @@ static void test_verify_pool_job_is_done_before_notification(void **state)
     struct verify_pool *p = pool_start(4, 1);
     struct test_job job = {.job = {.run = run_count}};
     for (uint32_t i = 1; i <= 2000; i++) {
-        assert_true(verify_pool_submit(p, &job.job));
+        assert_true(pool_submit(p, &job));
         bench_wait_notified(i);
         assert_ptr_equal(verify_pool_take_done(p), &job.job);
         assert_int_equal(job.runs, i);
@@ -421,13 +447,13 @@ static void test_verify_pool_stop_drops_each_job_once_on_callers_thread(void **s
     struct test_job done = {.job = {.run = run_count}};
     struct test_job gate = {.job = {.run = run_gate}};
     uint32_t ran = 0;
-    assert_true(verify_pool_submit(p, &done.job));
+    assert_true(pool_submit(p, &done));
     bench_wait_notified(1);
-    assert_true(verify_pool_submit(p, &gate.job));
+    assert_true(pool_submit(p, &gate));
     bench_wait_running(1);
     for (uint32_t i = 0; i < JOBS; i++) {
         jobs[i] = (struct test_job){.job = {.run = run_slow}};
-        assert_true(verify_pool_submit(p, &jobs[i].job));
+        assert_true(pool_submit(p, &jobs[i]));
     }
     bench_open();
     verify_pool_stop(p, drop_job);
@@ -462,7 +488,7 @@ static void test_verify_pool_with_shared_cache_answers_every_item_rightly(void *
         jobs[i] = (struct test_job){
             .job = {.run = run_verify}, .cache = c, .item = kinds[i * 7 % (2 * DISTINCT)], .expected = i * 7 % 2 == 0};
     while (taken < JOBS) {
-        while (submitted < JOBS && verify_pool_submit(p, &jobs[submitted].job))
+        while (submitted < JOBS && verify_pool_submit(p, submitted % 2, submitted / 2 % LANES, &jobs[submitted].job))
             submitted++;
         bench_wait_notified(taken + 1);
         struct verify_job *job;
@@ -473,7 +499,6 @@ static void test_verify_pool_with_shared_cache_answers_every_item_rightly(void *
             taken++;
         }
     }
-    assert_int_equal(verify_pool_inside(p), 0);
     verify_pool_stop(p, drop_none);
     assert_int_equal(bench.dropped, 0);
     assert_int_equal(bench.notified, JOBS);
@@ -500,13 +525,13 @@ static void test_verify_cache_same_signature_by_many_workers_takes_one_place(voi
             assert_true(verify_cache_check(c, &items[i]));
         for (uint32_t i = 0; i < WORKERS; i++) {
             jobs[i] = (struct test_job){.job = {.run = run_verify}, .cache = c, .item = items[WAYS - 1]};
-            assert_true(verify_pool_submit(p, &jobs[i].job));
+            assert_true(pool_submit(p, &jobs[i]));
         }
         bench_wait_notified(round * WORKERS);
         for (uint32_t i = 0; i < WORKERS; i++)
             assert_non_null(verify_pool_take_done(p));
         for (uint32_t i = 0; i < WAYS; i++)
-            assert_true(verify_cache_has(c, &items[i]));
+            assert_true(is_remembered(c, &items[i]));
         verify_cache_free(c);
     }
     verify_pool_stop(p, drop_none);
@@ -518,7 +543,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verify_cache_bad_signature_is_never_remembered),
-        cmocka_unit_test(test_verify_cache_has_before_check_is_false),
         cmocka_unit_test(test_verify_cache_good_signature_with_any_part_changed_is_bad),
         cmocka_unit_test(test_verify_cache_good_signature_is_verified_once),
         cmocka_unit_test(test_verify_cache_full_bucket_forgets_oldest_first),
@@ -527,6 +551,7 @@ int main(void)
         cmocka_unit_test(test_verify_cache_free_of_null_does_nothing),
         POOL_TEST(test_verify_pool_start_with_numbers_out_of_range_is_refused),
         POOL_TEST(test_verify_pool_start_with_least_and_most_threads_works),
+        POOL_TEST(test_verify_pool_class_without_lanes_works),
         POOL_TEST(test_verify_pool_take_done_with_nothing_done_is_null),
         POOL_TEST(test_verify_pool_submit_past_maximum_is_refused_until_taken),
         POOL_TEST(test_verify_pool_of_one_thread_runs_in_order),

@@ -1,4 +1,5 @@
-/* test_recovery_damage.c - a data directory with anything missing or damaged is refused, with the record named. */
+/* test_recovery_damage.c - a data directory with a block, a batch of one or a checkpoint missing or damaged is refused,
+ * with the record named. Votes: test_recovery_votes.c. The state: test_recovery_state.c. */
 #include "tests/fixture/failing_store.h"
 #include "tests/fixture/recovery_room.h"
 
@@ -97,117 +98,6 @@ static void test_recovery_with_a_damaged_stable_checkpoint_is_corrupt(void **sta
     recovery_room_check_corrupt(r, "the stored stable checkpoint does not decode");
 }
 
-static void test_recovery_with_a_damaged_certificate_is_corrupt(void **state)
-{
-    struct recovery_room *r = *state;
-    uint8_t key[8];
-    recovery_room_grow(r, 5);
-    recovery_room_put_prepared(r, 0, 6);
-    recovery_room_spoil(r, LOG_TABLE_CERTIFICATES, recovery_room_seq_key(key, 6), 0);
-    recovery_room_check_corrupt(r, "prepared certificate of sequence 6 proves nothing");
-}
-
-static void test_recovery_with_too_few_signatures_on_a_certificate_is_corrupt(void **state)
-{
-    struct recovery_room *r = *state;
-    struct digest digest;
-    uint8_t key[8];
-    recovery_room_put_prepared(r, 0, 6);
-    blob_release(recovery_room_batch(r, 6, &digest));
-    struct blob *record = kit_prepared(r->kit, 0, 6, &digest, NULL, 2);
-    recovery_room_put_raw(r, LOG_TABLE_CERTIFICATES, recovery_room_seq_key(key, 6), blob_bytes(record));
-    recovery_room_check_corrupt(r, "prepared certificate of sequence 6 proves nothing");
-    blob_release(record);
-}
-
-static void test_recovery_with_a_certificate_without_its_batch_is_corrupt(void **state)
-{
-    struct recovery_room *r = *state;
-    uint8_t key[40];
-    recovery_room_put_prepared(r, 0, 6);
-    recovery_room_put_raw(r, LOG_TABLE_BATCHES, recovery_room_batch_key(r, key, 6), bytes_of(NULL, 0));
-    recovery_room_check_corrupt(r, "the batch of sequence 6 is not here");
-}
-
-/* The core would execute such a batch in place of the one that was agreed. */
-static void test_recovery_with_a_certificate_of_another_batch_is_corrupt(void **state)
-{
-    struct recovery_room *r = *state;
-    struct digest ignored;
-    uint8_t key[40];
-    recovery_room_put_prepared(r, 0, 6);
-    struct blob *other = recovery_room_batch(r, 5, &ignored);
-    recovery_room_put_raw(r, LOG_TABLE_BATCHES, recovery_room_batch_key(r, key, 6), blob_bytes(other));
-    recovery_room_check_corrupt(r, "batch of sequence 6 is damaged: it has another digest");
-    recovery_room_put_raw(r, LOG_TABLE_BATCHES, recovery_room_batch_key(r, key, 6), bytes_of_text("garbage"));
-    recovery_room_check_corrupt(r, "batch of sequence 6 is damaged");
-    blob_release(other);
-}
-
-static void test_recovery_with_a_vote_that_its_primary_did_not_propose_is_corrupt(void **state)
-{
-    struct recovery_room *r = *state;
-    uint8_t key[8];
-    recovery_room_mark_clean(r);
-    recovery_room_put_vote(r, 0, 6, 6);
-    recovery_room_spoil(r, LOG_TABLE_VOTES, recovery_room_seq_key(key, 6), 0);
-    recovery_room_check_corrupt(r, "vote of sequence 6");
-}
-
-static void test_recovery_with_a_vote_without_its_batch_is_corrupt(void **state)
-{
-    struct recovery_room *r = *state;
-    uint8_t key[40];
-    recovery_room_mark_clean(r);
-    recovery_room_put_vote(r, 0, 6, 6);
-    recovery_room_put_raw(r, LOG_TABLE_BATCHES, recovery_room_batch_key(r, key, 6), bytes_of(NULL, 0));
-    recovery_room_check_corrupt(r, "the batch of sequence 6 is not here");
-}
-
-/* Rule 12. */
-static void test_recovery_with_a_vote_and_a_certificate_that_differ_is_corrupt(void **state)
-{
-    struct recovery_room *r = *state;
-    recovery_room_mark_clean(r);
-    recovery_room_put_vote(r, 0, 6, 5);
-    recovery_room_put_prepared(r, 0, 6);
-    recovery_room_check_corrupt(r, "sequence 6 contradict");
-}
-
-/* The walk over the records went round for ever. */
-static void test_recovery_with_a_record_of_another_sequence_than_its_key_ends(void **state)
-{
-    struct recovery_room *r = *state;
-    struct bytes value;
-    uint8_t key[8];
-    recovery_room_put_prepared(r, 0, 6);
-    assert_int_equal(kv_store_get(r->dir.log, LOG_TABLE_CERTIFICATES, recovery_room_seq_key(key, 6), &value), KV_FOUND);
-    struct blob *copy = blob_copy(value);
-    recovery_room_put_raw(r, LOG_TABLE_CERTIFICATES, recovery_room_seq_key(key, 200), blob_bytes(copy));
-    recovery_room_check_corrupt(r, "another sequence than its key");
-    blob_release(copy);
-}
-
-/* Executed, a batch that breaks a limit would end the process; its digest alone does not show that. */
-static void test_recovery_with_a_vote_for_an_invalid_batch_is_corrupt(void **state)
-{
-    struct recovery_room *r = *state;
-    const struct kit_op op = kit_append("x");
-    struct wire_pre_prepare m = {.sender = 0, .seq = 6};
-    struct blob *wrong = kit_request(r->kit, KIT_WRITER, 0, KIT_EXPIRY, &op, 1);
-    struct blob *batch = kit_batch(1, &wrong, 1, &m.digest);
-    kit_sign(r->kit, &r->kit->members[0], &wire_record_pre_prepare, &m);
-    const struct wire_stored_vote vote = {.seq = 6, .digest = m.digest, .signature = m.signature};
-    struct blob *record = wire_encode_blob(&wire_record_stored_vote, &vote);
-    struct kv_batch *b = kv_batch_new();
-    log_put_vote(b, 6, &vote.digest, blob_bytes(record), blob_bytes(batch));
-    kit_apply(r->dir.log, b);
-    recovery_room_mark_clean(r);
-    recovery_room_check_corrupt(r, "batch of sequence 6 is damaged: a client's sequences start at 1");
-    blob_release(record);
-    blob_release(batch);
-}
-
 /* Whichever read of the log fails. */
 static void test_recovery_on_a_failing_log_gives_its_error(void **state)
 {
@@ -275,15 +165,6 @@ int main(void)
         ROOM_TEST(test_recovery_with_blocks_ending_below_the_stable_checkpoint_is_corrupt),
         ROOM_TEST(test_recovery_with_the_state_ahead_of_the_blocks_is_corrupt),
         ROOM_TEST(test_recovery_with_a_damaged_stable_checkpoint_is_corrupt),
-        ROOM_TEST(test_recovery_with_a_damaged_certificate_is_corrupt),
-        ROOM_TEST(test_recovery_with_too_few_signatures_on_a_certificate_is_corrupt),
-        ROOM_TEST(test_recovery_with_a_certificate_without_its_batch_is_corrupt),
-        ROOM_TEST(test_recovery_with_a_certificate_of_another_batch_is_corrupt),
-        ROOM_TEST(test_recovery_with_a_vote_that_its_primary_did_not_propose_is_corrupt),
-        ROOM_TEST(test_recovery_with_a_vote_without_its_batch_is_corrupt),
-        ROOM_TEST(test_recovery_with_a_vote_and_a_certificate_that_differ_is_corrupt),
-        ROOM_TEST(test_recovery_with_a_record_of_another_sequence_than_its_key_ends),
-        ROOM_TEST(test_recovery_with_a_vote_for_an_invalid_batch_is_corrupt),
         ROOM_TEST(test_recovery_on_a_failing_log_gives_its_error),
         ROOM_TEST(test_recovery_on_a_failing_state_gives_its_error),
         ROOM_TEST(test_recovery_on_a_full_disk_says_so),

@@ -175,6 +175,38 @@ static void test_reply_of_several_ranges_holds_all_their_entries(void **state)
     reply_close(&s);
 }
 
+/* Ranges of one entry each, of these sizes: how many of them one REPLY takes. */
+static uint32_t fitting(const size_t *sizes, uint32_t count)
+{
+    static const uint8_t byte;
+    struct bytes entries[4];
+    struct reply_range ranges[4];
+    const struct reply_source s = {.entries = entries, .count = count, .levels = {.level_count = 3}};
+    for (uint32_t i = 0; i < count; i++) {
+        entries[i] = bytes_of(&byte, sizes[i]); /* only the size is looked at */
+        ranges[i] = (struct reply_range){.first = i, .count = 1};
+    }
+    return reply_fitting(&s, ranges, count);
+}
+
+static void test_reply_fitting_takes_what_fits_a_frame(void **state)
+{
+    (void)state;
+    const size_t third = FRAME_BYTES_MAX / 3;
+    assert_int_equal(fitting((size_t[]){1, 2, 3, 4}, 4), 4);
+    assert_int_equal(fitting((size_t[]){third, third, third, 1}, 4), 2);
+    assert_int_equal(fitting((size_t[]){third, third, third - 4096, 1}, 4), 4);
+    assert_int_equal(fitting((size_t[]){third, FRAME_BYTES_MAX}, 2), 1);
+    assert_int_equal(fitting((size_t[]){1, FRAME_BYTES_MAX - 256}, 2), 1); /* header and paths take some bytes too */
+}
+
+static void test_reply_fitting_takes_one_at_least(void **state)
+{
+    (void)state;
+    assert_int_equal(fitting((size_t[]){FRAME_BYTES_MAX + 1, 1}, 2), 1);
+    assert_int_equal(fitting((size_t[]){FRAME_BYTES_MAX + 1}, 1), 1);
+}
+
 static void count_and_sign(void *context, const struct digest *digest, struct signature *out)
 {
     uint32_t *count = context;
@@ -209,6 +241,8 @@ int main(void)
         ROOM_TEST(test_reply_with_a_range_outside_the_block_is_none),
         ROOM_TEST(test_reply_of_every_range_proves_its_entries),
         ROOM_TEST(test_reply_of_several_ranges_holds_all_their_entries),
+        cmocka_unit_test(test_reply_fitting_takes_what_fits_a_frame),
+        cmocka_unit_test(test_reply_fitting_takes_one_at_least),
         ROOM_TEST(test_reply_signs_a_block_once_for_all_its_messages),
     };
     return cmocka_run_group_tests_name("reply", tests, NULL, NULL);

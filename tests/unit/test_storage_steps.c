@@ -234,6 +234,7 @@ static void test_storage_steps_persist_kinds_leave_their_records(void **state)
 {
     struct room *r = *state;
     struct wire_vote_certificate c;
+    struct log_place at;
     struct wire_stored_vote v;
     struct wire_checkpoint_certificate k;
     uint64_t view;
@@ -247,9 +248,9 @@ static void test_storage_steps_persist_kinds_leave_their_records(void **state)
     assert_false(log_is_clean(r->log));
     assert_int_equal(log_get_view(r->log, &view).code, ERR_NONE);
     assert_int_equal(view, 7);
-    assert_int_equal(log_next_prepared(r->log, 0, &c).code, ERR_NONE);
+    assert_int_equal(log_next_prepared(r->log, 0, &at, &c).code, ERR_NONE);
     assert_int_equal(c.seq, 129);
-    assert_int_equal(log_next_vote(r->log, 0, &v).code, ERR_NONE);
+    assert_int_equal(log_next_vote(r->log, 0, &at, &v).code, ERR_NONE);
     assert_int_equal(v.seq, 130);
     persist_slot(r, CORE_PERSIST_PREPARED, 3);
     for (uint64_t seq = 1; seq <= 128; seq++)
@@ -259,7 +260,7 @@ static void test_storage_steps_persist_kinds_leave_their_records(void **state)
     (void)step();
     assert_int_equal(log_get_stable(r->log, &k).code, ERR_NONE);
     assert_int_equal(k.seq, 128);
-    assert_int_equal(log_next_prepared(r->log, 0, &c).code, ERR_NONE);
+    assert_int_equal(log_next_prepared(r->log, 0, &at, &c).code, ERR_NONE);
     assert_int_equal(c.seq, 129);
     assert_int_equal(done_from(r, 0), 6);
 }
