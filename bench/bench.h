@@ -25,4 +25,16 @@ struct load_options {
 };
 MUST_USE struct err load_run(const struct load_options *o);
 
+enum recover_how { RECOVER_KILL, RECOVER_STOP, RECOVER_PAUSE };
+
+struct recover_options {
+    const char *home;
+    const char *client;
+    uint32_t in_flight;
+    uint32_t rounds; /* 1 to 1,000 */
+    enum recover_how how;
+    bool json;
+};
+MUST_USE struct err recover_run(const struct recover_options *o);
+
 #endif

@@ -10,6 +10,7 @@
 
 static const char usage_text[] =
     "usage: pbft-bench load [options]     closed loop of signed kv puts against a running development group\n"
+    "       pbft-bench recover [options]  how long results pause when the primary goes, under load\n"
     "       pbft-bench micro              cost of Ed25519 on this machine\n"
     "\n"
     "  --home DIR        the group's directory (default $PBFT_HOME or ./devnet)\n"
@@ -17,10 +18,12 @@ static const char usage_text[] =
     "  --in-flight N     transactions in flight for each client, 1 to 64 (default 64)\n"
     "  --op-bytes N      bytes of each value (default 256)\n"
     "  --seconds S       measured time (default 10)     --warm-up S  before it (default 2)\n"
+    "  --rounds N        recover: how often the primary goes (default 5)\n"
+    "  --how kill|stop|pause    recover: kill -9, TERM, or SIGSTOP for 10 s (default kill)\n"
     "  -o table|json     form of the result\n"
     "Exit codes: 0 ok, 2 usage, 3 time-out or no quorum, 4 bad configuration or key.\n";
 
-enum { OPTION_HOME = 256, OPTION_CLIENT, OPTION_IN_FLIGHT, OPTION_OP_BYTES, OPTION_SECONDS, OPTION_WARM_UP };
+enum { OPTION_HOME = 256, OPTION_CLIENT, OPTION_IN_FLIGHT, OPTION_OP_BYTES, OPTION_SECONDS, OPTION_WARM_UP, OPTION_ROUNDS, OPTION_HOW };
 
 static bool parse_number(const char *text, double least, double most, double *out)
 {
@@ -31,7 +34,20 @@ static bool parse_number(const char *text, double least, double most, double *ou
     return true;
 }
 
-static bool parse_options(int argc, char **argv, struct load_options *o)
+static bool parse_how(const char *text, enum recover_how *out)
+{
+    if (strcmp(text, "kill") == 0)
+        *out = RECOVER_KILL;
+    else if (strcmp(text, "stop") == 0)
+        *out = RECOVER_STOP;
+    else if (strcmp(text, "pause") == 0)
+        *out = RECOVER_PAUSE;
+    else
+        return false;
+    return true;
+}
+
+static bool parse_options(int argc, char **argv, struct load_options *o, struct recover_options *recover)
 {
     static const struct option options[] = {{"home", required_argument, NULL, OPTION_HOME},
                                             {"client", required_argument, NULL, OPTION_CLIENT},
@@ -39,6 +55,8 @@ static bool parse_options(int argc, char **argv, struct load_options *o)
                                             {"op-bytes", required_argument, NULL, OPTION_OP_BYTES},
                                             {"seconds", required_argument, NULL, OPTION_SECONDS},
                                             {"warm-up", required_argument, NULL, OPTION_WARM_UP},
+                                            {"rounds", required_argument, NULL, OPTION_ROUNDS},
+                                            {"how", required_argument, NULL, OPTION_HOW},
                                             {NULL, 0, NULL, 0}};
     int option;
     double number;
@@ -56,6 +74,11 @@ static bool parse_options(int argc, char **argv, struct load_options *o)
             if (good) o->op_bytes = (uint32_t)number;
             break;
         case OPTION_SECONDS: good = parse_number(optarg, 0.1, 86400, &o->seconds); break;
+        case OPTION_ROUNDS:
+            good = parse_number(optarg, 1, 1000, &number);
+            if (good) recover->rounds = (uint32_t)number;
+            break;
+        case OPTION_HOW: good = parse_how(optarg, &recover->how); break;
         case OPTION_WARM_UP: good = parse_number(optarg, 0, 3600, &o->warm_up); break;
         case 'o':
             good = strcmp(optarg, "json") == 0 || strcmp(optarg, "table") == 0;
@@ -87,19 +110,27 @@ int main(int argc, char **argv)
                              .op_bytes = 256,
                              .seconds = 10,
                              .warm_up = 2};
+    struct recover_options recover = {.rounds = 5};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             (void)fputs(usage_text, stdout);
             return 0;
         }
     }
-    if (argc < 2 || !parse_options(argc - 1, argv + 1, &o)) {
+    if (argc < 2 || !parse_options(argc - 1, argv + 1, &o, &recover)) {
         (void)fputs(usage_text, stderr);
         return 2;
     }
     struct err e = sign_start();
     if (err_is(&e)) return finish(e);
     if (strcmp(argv[1], "load") == 0) return finish(load_run(&o));
+    if (strcmp(argv[1], "recover") == 0) {
+        recover.home = o.home;
+        recover.client = o.clients;
+        recover.in_flight = o.in_flight;
+        recover.json = o.json;
+        return finish(recover_run(&recover));
+    }
     if (strcmp(argv[1], "micro") == 0) {
         const struct floor_cost f = floor_measure(1.0);
         (void)printf(o.json ? "{\"verify_us\":%.2f,\"sign_us\":%.2f}\n" : "verify %.2f us, sign %.2f us\n", f.verify_us,

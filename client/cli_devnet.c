@@ -187,30 +187,44 @@ static struct err find_primary(const struct cli_call *call, const struct devnet 
     return err_none();
 }
 
-static struct err kill_one(const struct devnet *d, uint32_t id)
+/* signal: SIGKILL, or SIGTERM for a clean stop. */
+static struct err end_one(const struct devnet *d, uint32_t id, int signal)
 {
     struct devnet_process p;
     ERR_TRY(devnet_process_find(d, id, &p));
     if (p.state == DEVNET_STATE_STOPPED) return not_running(&p, id);
-    struct err e = devnet_process_signal(&p, id, SIGKILL);
+    struct err e = devnet_process_signal(&p, id, signal);
+    if (!err_is(&e) && p.state == DEVNET_STATE_PAUSED) /* a paused process takes the signal once it runs */
+        e = devnet_process_signal(&p, id, SIGCONT);
     if (!err_is(&e) && !devnet_process_wait(&p, 1, DEVNET_WAIT_MS))
-        e = err_make(ERR_TIMEOUT, "replica %u (process %d) does not end, although it was killed", id, (int)p.pid);
+        e = err_make(ERR_TIMEOUT, "replica %u (process %d) does not end, although it was %s", id, (int)p.pid,
+                     signal == SIGKILL ? "killed" : "asked to");
     if (!err_is(&e)) devnet_process_forget(d, id);
     devnet_process_close(&p);
     return e;
 }
 
-static struct err kill_run(const struct cli_call *call)
+static struct err end_run(const struct cli_call *call, int signal, const char *verb)
 {
     struct devnet d;
     uint32_t id = 0;
     ERR_TRY(open_devnet(call, &d));
     struct err e =
         strcmp(call->words[0], "primary") == 0 ? find_primary(call, &d, &id) : parse_id(&d, call->words[0], &id);
-    if (!err_is(&e)) e = kill_one(&d, id);
+    if (!err_is(&e)) e = end_one(&d, id, signal);
     devnet_unlock(&d);
-    if (!err_is(&e)) print_id(call, "killed", id);
+    if (!err_is(&e)) print_id(call, verb, id);
     return e;
+}
+
+static struct err kill_run(const struct cli_call *call)
+{
+    return end_run(call, SIGKILL, "killed");
+}
+
+static struct err stop_run(const struct cli_call *call)
+{
+    return end_run(call, SIGTERM, "stopped");
 }
 
 static struct err start_run(const struct cli_call *call)
@@ -292,6 +306,13 @@ static const struct cli_command devnet_commands[] = {
      .words_max = 1,
      .summary = "Kills a replica as a crash would, and prints its id.",
      .run = kill_run},
+    {.noun = "devnet",
+     .verb = "stop",
+     .words = "ID|primary",
+     .words_min = 1,
+     .words_max = 1,
+     .summary = "Stops a replica cleanly (TERM), and prints its id.",
+     .run = stop_run},
     {ONE_ID, .verb = "start", .summary = "Starts a replica and waits until it answers.", .run = start_run},
     {ONE_ID, .verb = "pause", .summary = "Stops a replica's process for a while (SIGSTOP).", .run = pause_run},
     {ONE_ID, .verb = "resume", .summary = "Lets a paused replica go on (SIGCONT).", .run = resume_run},

@@ -7,8 +7,8 @@
 
 #define BATCH_KEY_BYTES 40u
 
-const char *const log_table_names[LOG_TABLE_COUNT] = {"meta",         "blocks", "batches",
-                                                      "certificates", "votes",  "checkpoints"};
+const char *const log_table_names[LOG_TABLE_COUNT] = {"meta",  "blocks",      "batches",     "certificates",
+                                                      "votes", "checkpoints", "view_changes"};
 
 struct seq_key {
     uint8_t bytes[BATCH_KEY_BYTES];
@@ -47,6 +47,25 @@ void log_put_view(struct kv_batch *b, uint64_t view)
     uint8_t raw[8];
     be64_put(raw, view);
     kv_batch_put(b, LOG_TABLE_META, bytes_of_text("view"), bytes_of(raw, sizeof raw));
+}
+
+void log_put_view_left(struct kv_batch *b, uint64_t view, struct bytes record)
+{
+    log_put_view(b, view);
+    kv_batch_put(b, LOG_TABLE_META, bytes_of_text("view-change"), record);
+}
+
+void log_put_view_change(struct kv_batch *b, uint64_t member, struct bytes record)
+{
+    struct seq_key space;
+    kv_batch_put(b, LOG_TABLE_VIEW_CHANGES, seq_key(&space, member), record);
+}
+
+void log_put_new_view(struct kv_batch *b, uint64_t view, struct bytes record)
+{
+    log_put_view(b, view);
+    kv_batch_put(b, LOG_TABLE_META, bytes_of_text("new-view"), record);
+    kv_batch_delete(b, LOG_TABLE_META, bytes_of_text("view-change"));
 }
 
 void log_put_clean(struct kv_batch *b)
@@ -176,6 +195,32 @@ struct err log_get_view(struct kv_store *s, uint64_t *out)
         return err_make(ERR_CORRUPT, "the stored view is missing or malformed");
     *out = be64_get(value.data);
     return err_none();
+}
+
+static struct err get_message(struct kv_store *s, uint32_t table, struct bytes key, const char *what, struct bytes *out)
+{
+    switch (kv_store_get(s, table, key, out)) {
+    case KV_FAILED: return kv_store_fault(s);
+    case KV_ABSENT: return err_make(ERR_NOT_FOUND, "no %s is in this data directory", what);
+    case KV_FOUND: break;
+    }
+    return err_none();
+}
+
+struct err log_get_view_left(struct kv_store *s, struct bytes *out)
+{
+    return get_message(s, LOG_TABLE_META, bytes_of_text("view-change"), "VIEW-CHANGE under way", out);
+}
+
+struct err log_get_new_view(struct kv_store *s, struct bytes *out)
+{
+    return get_message(s, LOG_TABLE_META, bytes_of_text("new-view"), "NEW-VIEW", out);
+}
+
+struct err log_get_view_change(struct kv_store *s, uint64_t member, struct bytes *out)
+{
+    struct seq_key space;
+    return get_message(s, LOG_TABLE_VIEW_CHANGES, seq_key(&space, member), "VIEW-CHANGE", out);
 }
 
 bool log_is_clean(struct kv_store *s)

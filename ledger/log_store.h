@@ -2,7 +2,9 @@
  *
  *   table         key                     value
  *   meta          "identity"              store_identity
- *                 "view"                  view entered, 8 bytes
+ *                 "view"                  view entered or left for, 8 bytes
+ *                 "view-change"           own VIEW-CHANGE for that view, until the view is entered
+ *                 "new-view"              NEW-VIEW of the last view entered; absent in view 0
  *                 "clean"                 present after a clean stop
  *                 "stable"                checkpoint_certificate: the low watermark
  *   blocks        seq (8 bytes)           stored_block
@@ -10,6 +12,7 @@
  *   certificates  seq (8)                 vote_certificate, prepared; only above the low watermark
  *   votes         seq (8)                 stored_vote; only after a clean stop
  *   checkpoints   seq (8)                 checkpoint_certificate of every stable checkpoint seen
+ *   view_changes  member (8)              the VIEW-CHANGE that "new-view" names of it
  *
  * Functions that write put operations into a kv_batch; the caller applies it, grouping what waits into one sync.
  */
@@ -29,6 +32,7 @@ enum log_table {
     LOG_TABLE_CERTIFICATES,
     LOG_TABLE_VOTES,
     LOG_TABLE_CHECKPOINTS,
+    LOG_TABLE_VIEW_CHANGES,
     LOG_TABLE_COUNT
 };
 extern const char *const log_table_names[LOG_TABLE_COUNT];
@@ -39,6 +43,12 @@ void log_put_identity(struct kv_batch *b, const struct wire_store_identity *iden
 void log_put_view(struct kv_batch *b, uint64_t view);
 void log_put_clean(struct kv_batch *b);
 void log_delete_clean(struct kv_batch *b);
+/* The view was left for `view`; record: the own VIEW-CHANGE, as signed. */
+void log_put_view_left(struct kv_batch *b, uint64_t view, struct bytes record);
+/* A VIEW-CHANGE that the NEW-VIEW to be put names. */
+void log_put_view_change(struct kv_batch *b, uint64_t member, struct bytes record);
+/* `view` was entered; record: its NEW-VIEW, as signed. */
+void log_put_new_view(struct kv_batch *b, uint64_t view, struct bytes record);
 /* record: encoded vote_certificate; batch without data: it is there already. */
 void log_put_prepared(struct kv_batch *b, uint64_t seq, const struct digest *digest, struct bytes record,
                       struct bytes batch);
@@ -55,6 +65,10 @@ MUST_USE struct err log_put_stable(struct kv_store *s, struct kv_batch *b, uint6
 /* ERR_CORRUPT when absent or undecodable. */
 MUST_USE struct err log_get_identity(struct kv_store *s, struct wire_store_identity *out);
 MUST_USE struct err log_get_view(struct kv_store *s, uint64_t *out);
+/* The messages as signed, not decoded. ERR_NOT_FOUND when there is none. */
+MUST_USE struct err log_get_view_left(struct kv_store *s, struct bytes *out);
+MUST_USE struct err log_get_new_view(struct kv_store *s, struct bytes *out);
+MUST_USE struct err log_get_view_change(struct kv_store *s, uint64_t member, struct bytes *out);
 bool log_is_clean(struct kv_store *s);
 /* A certificate of seq 0, of no epoch, when there is none yet. */
 MUST_USE struct err log_get_stable(struct kv_store *s, struct wire_checkpoint_certificate *out);

@@ -25,6 +25,7 @@ struct viewchange {
     struct viewchange_message *latest; /* by member */
     struct offered *offered;           /* NEW-VIEWs by sender */
     uint32_t candidate;                /* the sender whose NEW-VIEW is looked at, or NOBODY */
+    uint64_t candidate_number;
     bool rotated;                      /* the candidate was chosen by rotation: a lower view does not take its place */
     struct viewchange_message *named;  /* by member: what the candidate names, as far as it is here */
     struct kept *kept;                 /* by member: V of the view entered */
@@ -241,6 +242,7 @@ static void candidate_set(struct viewchange *v, uint32_t sender)
     struct wire_view_change_ref ref;
     candidate_clear(v);
     v->candidate = sender;
+    v->candidate_number++;
     CHECK(wire_decode(blob_bytes(v->offered[sender].blob), &m) == NULL); /* decoded when it came */
     struct wire_iterator i = wire_list_start(m.new_view.view_changes);
     while (wire_list_next(&i, &wire_record_view_change_ref, &ref)) {
@@ -342,6 +344,11 @@ bool viewchange_lacking(const struct viewchange *v, uint32_t member, struct dige
     if (v->candidate == NOBODY || !v->wanted[member] || v->named[member].blob != NULL) return false;
     *id = v->wanted_id[member];
     return true;
+}
+
+uint64_t viewchange_candidate_number(const struct viewchange *v)
+{
+    return v->candidate_number;
 }
 
 struct blob *viewchange_candidate(const struct viewchange *v)

@@ -113,6 +113,8 @@ enum viewchange_decision viewchange_resolve(struct viewchange *v, uint64_t above
 bool viewchange_lacking(const struct viewchange *v, uint32_t member, struct digest *id);
 /* The candidate could not be resolved for long: the next one. A liar's candidate hides no other. */
 void viewchange_rotate(struct viewchange *v);
+/* Changes whenever another candidate is looked at. */
+uint64_t viewchange_candidate_number(const struct viewchange *v);
 /* The candidate's message as signed, and the VIEW-CHANGE that it names of a member (NULL when it names none or it is not
  * here). Borrowed. */
 struct blob *viewchange_candidate(const struct viewchange *v);

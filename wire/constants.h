@@ -30,6 +30,7 @@ enum data_kind {
 #define STATUS_FLAG_WANT_PROOF 1u /* please send me your stable checkpoint with its signatures */
 #define STATUS_FLAG_FENCED 2u
 #define STATUS_FLAG_ANSWER 4u /* answers a STATUS; is not answered again */
+#define STATUS_FLAG_CHANGING 8u /* the sender has left for this view, and waits for its NEW-VIEW */
 
 /* Why a request or query is not served now. */
 enum busy_reason {

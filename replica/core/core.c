@@ -105,42 +105,93 @@ const struct core_slot *core_slot_const(const struct core *c, uint64_t seq)
     return s->seq == seq ? s : NULL;
 }
 
-void core_slot_reset(struct core *c, struct core_slot *s, uint64_t seq)
+void core_batch_set(struct core_batch *b, struct blob *bytes, const struct digest *digest, uint64_t time_ms)
 {
-    struct core_vote *prepares = s->prepares;
-    struct core_vote *commits = s->commits;
-    const size_t votes_bytes = sizeof *prepares * c->config.group.quorum.replica_count;
-    blob_release(s->batch);
-    blob_release(s->committed);
-    blob_release(s->checkpoint);
-    memset(s, 0, sizeof *s);
-    memset(prepares, 0, votes_bytes);
-    memset(commits, 0, votes_bytes);
-    s->prepares = prepares;
-    s->commits = commits;
-    s->seq = seq;
-    s->changed_us = c->now_us;
+    (void)blob_retain(bytes); /* before the release: it may be the same */
+    blob_release(b->bytes);
+    *b = (struct core_batch){.bytes = bytes, .digest = *digest, .time_ms = time_ms};
 }
 
-void core_slot_move(struct core *c, struct core_slot *s, enum core_slot_state to)
+static void batch_drop(struct core_batch *b)
+{
+    blob_release(b->bytes);
+    *b = (struct core_batch){.bytes = NULL};
+}
+
+const struct core_batch *core_slot_batch(const struct core_slot *s, const struct digest *digest)
+{
+    const struct core_batch *const all[] = {&s->batch, &s->kept_batch, &s->decided, &s->extra};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (all[i]->bytes != NULL && digest_equal(&all[i]->digest, digest)) return all[i];
+    return NULL;
+}
+
+static void slot_release(struct core_slot *s)
+{
+    batch_drop(&s->batch);
+    batch_drop(&s->kept_batch);
+    batch_drop(&s->decided);
+    batch_drop(&s->extra);
+    blob_release(s->kept);
+    blob_release(s->committed);
+    blob_release(s->checkpoint);
+    s->kept = NULL;
+    s->committed = NULL;
+    s->checkpoint = NULL;
+}
+
+void core_slot_reset(struct core *c, struct core_slot *s, uint64_t seq)
+{
+    slot_release(s);
+    core_slot_new_view(c, s);
+    s->decision = CORE_OPEN;
+    s->batch_persisted = false;
+    s->seq = seq;
+}
+
+/* Forgets what was agreed in the view left; what is decided or certified stays. */
+void core_slot_new_view(struct core *c, struct core_slot *s)
+{
+    const size_t votes_bytes = sizeof *s->prepares * c->config.group.quorum.replica_count;
+    batch_drop(&s->batch);
+    s->phase = CORE_PHASE_EMPTY;
+    s->batch_void = false;
+    s->carried = false;
+    s->prepare_sent = false;
+    s->certificate_durable = false;
+    s->certificate_token = 0;
+    s->since_us = 0;
+    s->changed_us = c->now_us;
+    memset(s->prepares, 0, votes_bytes);
+    memset(s->commits, 0, votes_bytes);
+}
+
+void core_slot_move(struct core *c, struct core_slot *s, enum core_phase to)
 {
     /* the table of allowed moves: row from, bit to */
     static const uint8_t allowed[] = {
-        [CORE_SLOT_EMPTY] = 1u << CORE_SLOT_PROPOSED | 1u << CORE_SLOT_COMMITTED,
-        [CORE_SLOT_PROPOSED] = 1u << CORE_SLOT_PREPARED | 1u << CORE_SLOT_COMMITTED,
-        [CORE_SLOT_PREPARED] = 1u << CORE_SLOT_COMMITTED,
-        [CORE_SLOT_COMMITTED] = 1u << CORE_SLOT_EXECUTING,
-        [CORE_SLOT_EXECUTING] = 1u << CORE_SLOT_EXECUTED,
-        [CORE_SLOT_EXECUTED] = 0,
+        [CORE_PHASE_EMPTY] = 1u << CORE_PHASE_PROPOSED,
+        [CORE_PHASE_PROPOSED] = 1u << CORE_PHASE_PREPARED,
+        [CORE_PHASE_PREPARED] = 1u << CORE_PHASE_COMMITTED,
+        [CORE_PHASE_COMMITTED] = 0,
     };
-    CHECK((allowed[s->state] >> to & 1u) != 0);
-    s->state = to;
+    CHECK((allowed[s->phase] >> to & 1u) != 0);
+    s->phase = to;
+    s->changed_us = c->now_us;
+    c->changed = true;
+}
+
+void core_slot_decide(struct core *c, struct core_slot *s, enum core_decision to)
+{
+    CHECK_OP(to, ==, s->decision + 1u); /* OPEN, DECIDED, EXECUTING, EXECUTED: each once, in this order */
+    s->decision = to;
     s->changed_us = c->now_us;
     c->changed = true;
 }
 
 /* ---- start and stop ---- */
 
+/* A certificate of the view that this replica is in: it stands where it stood, COMMIT cast. */
 static void restore_certificate(struct core *c, struct core_slot *s, const struct core_recovered_slot *r)
 {
     const uint32_t primary = core_primary(c);
@@ -155,18 +206,36 @@ static void restore_certificate(struct core *c, struct core_slot *s, const struc
     }
     s->certificate_token = 0;
     s->certificate_durable = true;
-    core_slot_move(c, s, CORE_SLOT_PREPARED);
-    if (r->seq > c->highest_certificate) c->highest_certificate = r->seq;
+    core_slot_move(c, s, CORE_PHASE_PREPARED);
     struct core_vote *own = &s->commits[c->config.self];
     const struct wire_commit commit = {.epoch = c->config.group.epoch,
                                        .sender = c->config.self,
                                        .view = c->view,
                                        .seq = s->seq,
-                                       .digest = s->digest};
+                                       .digest = s->batch.digest};
     const struct digest statement = wire_record_signing_digest(&c->config.group.id, &wire_record_commit, &commit);
     own->present = true; /* counted: its certificate is durable (rule 31) */
-    own->digest = s->digest;
+    own->digest = s->batch.digest;
     c->config.sign(c->config.sign_context, &statement, &own->signature);
+}
+
+static void restore_slot(struct core *c, const struct core_recovered *r, const struct core_recovered_slot *from)
+{
+    struct core_slot *s = core_slot(c, from->seq);
+    if (s == NULL || from->batch == NULL) return;
+    const struct core_batch batch = {.bytes = from->batch, .digest = from->digest, .time_ms = from->time_ms};
+    if (from->certificate) {
+        core_keep_certificate(s, wire_encode_blob(&wire_record_vote_certificate, &from->prepared), &batch);
+        s->batch_persisted = true;
+        if (from->seq > c->highest_certificate) c->highest_certificate = from->seq;
+    }
+    const bool of_view = !c->changing && from->certificate && from->prepared.view == c->view;
+    if (!of_view && (!from->accepted || c->changing)) return; /* of an earlier view: kept, and proposed again by VIEW-CHANGE */
+    core_accept_proposal(c, s, &from->digest, &from->proposal, from->batch, from->time_ms);
+    if (of_view) restore_certificate(c, s, from);
+    if (r->clean && core_is_primary(c)) s->prepare_sent = true;   /* a clean stop kept only what it had voted */
+    if (r->clean && !core_is_primary(c)) core_sign_prepare(c, s); /* for: the same vote again */
+    if (from->seq >= c->next_seq) c->next_seq = from->seq + 1;
 }
 
 static const char *on_start(struct core *c, const struct core_recovered *r)
@@ -174,36 +243,32 @@ static const char *on_start(struct core *c, const struct core_recovered *r)
     if (c->started) return "already started";
     c->started = true;
     c->view = r->view;
+    c->changing = r->view_change != NULL;
+    c->view_since_us = c->now_us;
     c->low = r->stable.seq;
     c->executed = r->executed;
     c->handed = r->executed;
     c->executed_time_ms = r->executed_time_ms;
-    /* design.md 7.5: after an unclean stop this replica may have voted and forgotten */
-    c->abstain_until = r->clean ? 0 : c->low + WINDOW_BATCHES;
+    /* design.md 7.5: after an unclean stop this replica may have voted in its view and forgotten */
+    c->abstain_until = r->clean || c->changing ? 0 : c->low + WINDOW_BATCHES;
     c->stable_record = wire_encode_blob(&wire_record_checkpoint_certificate, &r->stable);
     CHECK(wire_decode_record(&wire_record_checkpoint_certificate, blob_bytes(c->stable_record), &c->stable) == NULL);
     for (uint32_t i = 0; i < c->config.client_count; i++)
         c->clients[i].window = r->windows[i];
     c->next_seq = c->executed + 1;
-    for (uint32_t i = 0; i < r->slot_count; i++) {
-        const struct core_recovered_slot *from = &r->slots[i];
-        struct core_slot *s = core_slot(c, from->seq);
-        if (s == NULL || from->batch == NULL) continue;
-        core_accept_proposal(c, s, &from->digest, &from->proposal, from->batch, from->time_ms);
-        if (from->certificate) restore_certificate(c, s, from);
-        if (r->clean && core_is_primary(c)) s->prepare_sent = true;   /* a clean stop kept only what it had voted */
-        if (r->clean && !core_is_primary(c)) core_sign_prepare(c, s); /* for: the same vote again */
-        if (from->seq >= c->next_seq) c->next_seq = from->seq + 1;
-    }
+    core_view_restore(c, r);
+    for (uint32_t i = 0; i < r->slot_count; i++)
+        restore_slot(c, r, &r->slots[i]);
+    core_view_restore_carried(c);
     for (uint64_t n = c->low + 1; n <= c->executed; n++) { /* executed before: nothing is left to do for them */
         struct core_slot *s = core_slot(c, n);
-        if (s != NULL) s->state = CORE_SLOT_EXECUTED;
+        if (s != NULL) s->decision = CORE_EXECUTED;
     }
     for (uint32_t i = 0; i < r->checkpoint_count; i++)
         core_own_checkpoint(c, r->checkpoints[i].seq, &r->checkpoints[i].header_hash, &r->checkpoints[i].state_root,
                             true);
     c->executed_us = c->now_us;
-    c->start_token = core_persist(c, CORE_PERSIST_START, 0, NULL, NULL, NULL);
+    c->entry_token = core_persist(c, CORE_PERSIST_START, 0, NULL, NULL, NULL);
     return NULL;
 }
 
@@ -215,17 +280,13 @@ static const char *on_stop(struct core *c)
     c->draining = true;
     c->stopping = true;
     bool complete = c->abstain_until <= c->low; /* who abstains has an incomplete record */
-    for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
+    for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES && !c->changing; n++) {
         const struct core_slot *s = core_slot_const(c, n);
-        if (s == NULL || s->batch == NULL || !s->prepare_sent) continue;
-        if (!core_is_primary(c) && !s->prepares[c->config.self].present) {
-            complete = false; /* it voted for another digest than a block has proved since: that vote is not kept */
-            continue;
-        }
+        if (s == NULL || s->batch.bytes == NULL || !s->prepare_sent) continue;
         const struct wire_stored_vote vote = {
-            .view = c->view, .seq = n, .digest = s->digest, .signature = s->proposal};
-        (void)core_persist(c, CORE_PERSIST_VOTE, n, &s->digest, wire_encode_blob(&wire_record_stored_vote, &vote),
-                           s->batch);
+            .view = c->view, .seq = n, .digest = s->batch.digest, .signature = s->proposal};
+        (void)core_persist(c, CORE_PERSIST_VOTE, n, &s->batch.digest, wire_encode_blob(&wire_record_stored_vote, &vote),
+                           s->batch.bytes);
     }
     if (complete) (void)core_persist(c, CORE_PERSIST_CLEAN, 0, NULL, NULL, NULL);
     return NULL;
@@ -236,16 +297,25 @@ static const char *on_persisted(struct core *c, uint64_t token)
     if (token <= c->durable_token) return "already known to be durable";
     CHECK_OP(token, <=, c->next_token);
     c->durable_token = token;
-    const bool started = !c->active && token >= c->start_token;
-    if (started) c->active = true;
+    const bool entered = !c->active && !c->changing && token >= c->entry_token;
+    if (entered) c->active = true;
     for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
         struct core_slot *s = core_slot(c, n);
         if (s == NULL || s->certificate_durable || s->certificate_token == 0 || s->certificate_token > token) continue;
         s->certificate_durable = true;
         s->commits[c->config.self].present = true; /* rule 31: own COMMIT counts from here */
     }
-    core_checkpoint_persisted(c, started);
+    core_checkpoint_persisted(c, entered);
+    if (entered && core_is_primary(c) && c->abstain_until > c->low)
+        core_leave_view(c, c->view + 1); /* design.md 7.5: a primary that may not propose says so at once */
     return NULL;
+}
+
+/* A primary that is about to stop resigns first, so that nobody need time out (design.md 7.5). */
+static void on_drain(struct core *c)
+{
+    c->draining = true;
+    if (c->active && core_is_primary(c) && c->config.group.quorum.replica_count > 1) core_leave_view(c, c->view + 1);
 }
 
 static const char *on_tick(struct core *c, uint64_t monotonic_us, uint64_t wall_ms)
@@ -254,6 +324,7 @@ static const char *on_tick(struct core *c, uint64_t monotonic_us, uint64_t wall_
     c->wall_ms = wall_ms;
     if (!c->started) return NULL;
     core_custody_tick(c);
+    core_view_tick(c);
     core_sync_tick(c);
     return NULL;
 }
@@ -277,8 +348,8 @@ static const char *on_message(struct core *c, const struct core_event *event)
     case WIRE_TYPE_status: return core_on_status(c, m, from);
     case WIRE_TYPE_fetch: return core_on_fetch(c, &m->msg.fetch, from);
     case WIRE_TYPE_data: return core_on_data(c, m, from);
-    case WIRE_TYPE_view_change:
-    case WIRE_TYPE_new_view: return "this version has no view changes";
+    case WIRE_TYPE_view_change: return core_on_view_change(c, m);
+    case WIRE_TYPE_new_view: return core_on_new_view(c, m);
     case WIRE_TYPE_request:
     case WIRE_TYPE_reply:
     case WIRE_TYPE_hello:
@@ -296,6 +367,7 @@ static void check_invariants(const struct core *c)
     CHECK_OP(c->handed, <=, c->low + WINDOW_BATCHES);
     CHECK_OP(c->held_count, <=, c->custody_count);
     CHECK_OP(c->durable_token, <=, c->next_token);
+    CHECK(!(c->active && c->changing));
 }
 
 const char *core_step(struct core *c, const struct core_event *event, struct core_effects *effects)
@@ -309,7 +381,7 @@ const char *core_step(struct core *c, const struct core_event *event, struct cor
     case CORE_EVENT_TICK: ignored = on_tick(c, event->tick.monotonic_us, event->tick.wall_ms); break;
     case CORE_EVENT_PERSISTED: ignored = on_persisted(c, event->persisted); break;
     case CORE_EVENT_EXECUTED: ignored = core_on_executed(c, event->executed); break;
-    case CORE_EVENT_DRAIN: c->draining = true; break;
+    case CORE_EVENT_DRAIN: on_drain(c); break;
     case CORE_EVENT_STOP: ignored = on_stop(c); break;
     }
     if (ignored == NULL && core_brings_on(event)) c->changed = true;
@@ -333,6 +405,9 @@ struct core *core_new(const struct core_config *config)
     c->clients = mem_zero(config->client_count + 1u, sizeof *c->clients);
     c->ring = mem_zero(config->client_count + 1u, sizeof *c->ring);
     c->peers = mem_zero(n, sizeof *c->peers);
+    c->early = mem_zero(n, sizeof *c->early);
+    for (uint32_t i = 0; i < n; i++)
+        c->early[i].votes = mem_zero(CORE_EARLY_VOTES, sizeof *c->early[i].votes);
     c->leaf_space = mem_zero(config->batch_requests_max, sizeof *c->leaf_space);
     for (uint32_t i = 0; i < WINDOW_BATCHES; i++) {
         c->slots[i].prepares = mem_zero(n, sizeof *c->slots[i].prepares);
@@ -341,6 +416,9 @@ struct core *core_new(const struct core_config *config)
     for (uint32_t i = 0; i < WINDOW_BATCHES / CHECKPOINT_INTERVAL; i++)
         c->checkpoints[i].votes = mem_zero(n, sizeof *c->checkpoints[i].votes);
     c->fetch_peer = UINT32_MAX;
+    c->oldest_slot_us = UINT64_MAX;
+    c->collected = viewchange_new(&config->group.quorum, config->self);
+    viewchange_backoff_start(&c->backoff, config->timeout_us, config->timeout_cap_us);
     return c;
 }
 
@@ -348,9 +426,7 @@ void core_free(struct core *c)
 {
     if (c == NULL) return;
     for (uint32_t i = 0; i < WINDOW_BATCHES; i++) {
-        blob_release(c->slots[i].batch);
-        blob_release(c->slots[i].committed);
-        blob_release(c->slots[i].checkpoint);
+        slot_release(&c->slots[i]);
         free(c->slots[i].prepares);
         free(c->slots[i].commits);
     }
@@ -361,8 +437,14 @@ void core_free(struct core *c)
             blob_release(c->clients[i].requests[k].bytes);
     blob_release(c->stable_record);
     blob_release(c->stable_next_record);
+    blob_release(c->own_view_change);
+    blob_release(c->new_view);
+    viewchange_free(c->collected);
     free(c->clients);
     free(c->ring);
+    for (uint32_t i = 0; i < c->config.group.quorum.replica_count; i++)
+        free(c->early[i].votes);
+    free(c->early);
     free(c->peers);
     free(c->leaf_space);
     free(c);

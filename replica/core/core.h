@@ -10,8 +10,8 @@
  * Each effect may name a token in `after`: the driver must not perform it before the PERSIST with that token is
  * durable, and performs waiting effects in the order given (rule 30).
  *
- * This version knows the normal case (OSDI'99 section 4.2), checkpoints (4.3), request custody, anti-entropy and block
- * transfer. It has no view changes: with a dead primary it stays in its view.
+ * It knows the normal case (OSDI'99 section 4.2), checkpoints (4.3), view changes (4.4), request custody, anti-entropy and
+ * block transfer.
  */
 #ifndef PBFT_REPLICA_CORE_CORE_H
 #define PBFT_REPLICA_CORE_CORE_H
@@ -35,7 +35,8 @@ struct core_config {
     uint64_t batch_delay_us;     /* ... or until the oldest has waited this long */
     uint64_t resend_us;          /* how long something may stay unanswered before it is sent again */
     uint64_t heartbeat_us;       /* STATUS when nothing is under way */
-    uint64_t timeout_us;         /* T: custody is bounded by what clears in T/2 */
+    uint64_t timeout_us;         /* T: how long the oldest request may wait; custody is bounded by what clears in T/2 */
+    uint64_t timeout_cap_us;     /* what T grows to by failed view changes, at most */
     void (*sign)(void *context, const struct digest *digest, struct signature *out);
     void *sign_context;
 };
@@ -48,7 +49,7 @@ enum core_event_type {
     CORE_EVENT_TICK,
     CORE_EVENT_PERSISTED,
     CORE_EVENT_EXECUTED,
-    CORE_EVENT_DRAIN, /* before a clean stop: propose nothing new, take no requests, go on voting */
+    CORE_EVENT_DRAIN, /* before a clean stop: resign as primary, take no requests, go on voting */
     CORE_EVENT_STOP, /* clean stop: hand out the votes to be kept, then vote no more */
 };
 
@@ -59,7 +60,8 @@ struct core_recovered_slot {
     struct signature proposal; /* the primary's PRE-PREPARE */
     struct blob *batch;        /* borrowed */
     uint64_t time_ms;
-    bool certificate;                         /* `prepared` is set, and was checked */
+    bool accepted;                            /* `proposal` is set: the vote of a clean stop, in the view recovered */
+    bool certificate;                         /* `prepared` is set, and was checked; of that view or an earlier one */
     struct wire_vote_certificate prepared;
 };
 
@@ -78,11 +80,14 @@ struct core_client_window {
 /* What a data directory says. All pointers are borrowed for the call. */
 struct core_recovered {
     uint64_t view;
+    struct blob *view_change; /* own, for `view`, which was left for and not entered; NULL: `view` was entered */
+    struct blob *new_view;    /* the NEW-VIEW by which the last view was entered; NULL: none since view 0 */
+    struct blob *const *kept; /* VIEW-CHANGEs that it names, by member, as far as they are here; NULL: none */
     bool clean; /* the clean-stop mark was there: the slots hold every vote of this view (design.md 7.5) */
     struct wire_checkpoint_certificate stable;
     uint64_t executed; /* blocks up to here are durable and executed */
     uint64_t executed_time_ms;
-    const struct core_recovered_slot *slots; /* all of `view` */
+    const struct core_recovered_slot *slots;
     uint32_t slot_count;
     const struct core_recovered_checkpoint *checkpoints; /* those in (stable.seq, executed], ascending */
     uint32_t checkpoint_count;
@@ -135,12 +140,15 @@ enum core_effect_type {
 };
 
 enum core_persist_kind {
-    CORE_PERSIST_START,    /* view was entered; the clean mark is gone */
+    CORE_PERSIST_START,    /* the clean mark is gone */
     CORE_PERSIST_PREPARED, /* a prepared certificate and its batch */
     CORE_PERSIST_BLOCKS,   /* nothing of its own: all blocks handed out so far */
     CORE_PERSIST_STABLE,   /* a checkpoint certificate; certificates and unused batches up to seq may go */
     CORE_PERSIST_VOTE,     /* part of a clean stop: an accepted PRE-PREPARE and its batch */
     CORE_PERSIST_CLEAN,    /* the mark; everything before it is durable with it */
+    CORE_PERSIST_VIEW_LEFT,   /* `view` is waited for; record: the own VIEW-CHANGE for it */
+    CORE_PERSIST_VIEW_CHANGE, /* record: the VIEW-CHANGE of member `seq` that the NEW-VIEW to come names */
+    CORE_PERSIST_NEW_VIEW,    /* `view` was entered; record: its NEW-VIEW */
 };
 
 struct core_effect {
@@ -163,7 +171,7 @@ struct core_effect {
             uint64_t view;
             uint64_t seq;
             struct digest digest;
-            struct blob *record; /* encoded vote_certificate, checkpoint_certificate or stored_vote; or NULL */
+            struct blob *record; /* encoded certificate, vote or message, as the kind says; or NULL */
             struct blob *batch;  /* or NULL */
         } persist;
         struct {
@@ -214,7 +222,9 @@ void core_dump(const struct core *c, struct buffer *out);
 struct core_summary {
     bool started;
     uint64_t view;
+    bool changing;      /* `view` has not begun here: its NEW-VIEW is waited for */
     uint32_t primary;
+    uint64_t view_changes; /* views left since start */
     uint64_t low;       /* h: the stable checkpoint */
     uint64_t high;      /* h + L */
     uint64_t executed;

@@ -99,7 +99,11 @@ const char *core_on_executed(struct core *c, const struct core_executed *e)
     c->executed_time_ms = e->time_ms;
     for (uint32_t i = 0; i < e->settled_count; i++)
         core_settle(c, e->settled[i].client, e->settled[i].seq);
-    if (s != NULL) core_slot_move(c, s, CORE_SLOT_EXECUTED);
+    if (s != NULL) {
+        core_slot_decide(c, s, CORE_EXECUTED);
+        s->decided.time_ms = e->time_ms; /* a null batch's is the one before it */
+    }
+    if (c->active) viewchange_backoff_executed(&c->backoff);
     if (e->seq % CHECKPOINT_INTERVAL == 0 && !c->diverged)
         core_own_checkpoint(c, e->seq, &e->header_hash, &e->state_root, false);
     if (c->executed >= c->fetch_until) core_fetch_blocks(c);
@@ -137,7 +141,7 @@ static void adopt_stable(struct core *c)
     CHECK_OP(seq, >, old);
     CHECK_OP(seq, <=, c->executed);
     const struct core_slot *last = core_slot_const(c, seq);
-    c->low_time_ms = last != NULL ? last->time_ms : 0;
+    c->low_time_ms = last != NULL ? last->decided.time_ms : 0;
     for (uint64_t n = old + 1; n <= seq; n++)
         core_slot_reset(c, &c->slots[n % WINDOW_BATCHES], 0);
     c->low = seq;
@@ -155,15 +159,15 @@ static void consider(struct core *c, const struct core_checkpoint *p)
     core_offer_stable(c, &fetched);
 }
 
-/* started: votes may leave from now on, and checkpoints found at start have not been looked at yet. */
-void core_checkpoint_persisted(struct core *c, bool started)
+/* entered: votes may leave from now on, and checkpoints found at start have not been looked at yet. */
+void core_checkpoint_persisted(struct core *c, bool entered)
 {
     const bool adopted = c->stable_token != 0 && c->stable_token <= c->durable_token;
     if (adopted) adopt_stable(c);
     for (uint64_t seq = c->low + CHECKPOINT_INTERVAL; seq <= c->low + WINDOW_BATCHES; seq += CHECKPOINT_INTERVAL) {
         struct core_checkpoint *p = core_checkpoint_at(c, seq);
         if (p == NULL || p->seq != seq || p->token > c->durable_token) continue;
-        if (p->durable && !adopted && !started) continue;
+        if (p->durable && !adopted && !entered) continue;
         p->durable = true;
         consider(c, p); /* also what came while another certificate was under way */
     }

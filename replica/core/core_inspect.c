@@ -8,6 +8,8 @@ struct core_summary core_summary(const struct core *c)
     struct core_summary out = {
         .started = c->started,
         .view = c->view,
+        .changing = c->changing,
+        .view_changes = c->view_changes,
         .primary = core_primary(c),
         .low = c->low,
         .high = c->low + WINDOW_BATCHES,
@@ -22,9 +24,9 @@ struct core_summary core_summary(const struct core *c)
     };
     for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
         const struct core_slot *s = core_slot_const(c, n);
-        if (s == NULL || s->state == CORE_SLOT_EMPTY) continue;
+        if (s == NULL || (s->phase == CORE_PHASE_EMPTY && s->decision == CORE_OPEN)) continue;
         if (n > out.proposed) out.proposed = n;
-        if (s->state != CORE_SLOT_EXECUTED) out.under_way++;
+        if (s->decision != CORE_EXECUTED) out.under_way++;
     }
     for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++)
         if (c->peers[id].heard_us != 0 && c->now_us - c->peers[id].heard_us <= 3 * c->config.heartbeat_us)
@@ -86,11 +88,13 @@ void core_effect_trace(struct hasher *h, const struct core_effect *e)
 
 static void dump_slot(const struct core *c, const struct core_slot *s, struct buffer *out)
 {
-    static const char *const names[] = {"empty", "proposed", "prepared", "committed", "executing", "executed"};
+    static const char *const phases[] = {"empty", "proposed", "prepared", "committed"};
+    static const char *const decisions[] = {"open", "decided", "executing", "executed"};
     char hex[2 * DIGEST_BYTES + 1];
-    hex_encode(hex, s->digest.bytes, 8);
-    buffer_printf(out, "slot %" PRIu64 " %s digest %s batch %s prepare %s certificate %s prepares", s->seq,
-                  names[s->state], hex, s->batch != NULL ? "held" : s->batch_void ? "void" : "missing",
+    hex_encode(hex, s->batch.digest.bytes, 8);
+    buffer_printf(out, "slot %" PRIu64 " %s %s digest %s batch %s prepare %s certificate %s prepares", s->seq,
+                  phases[s->phase], decisions[s->decision], hex,
+                  s->batch.bytes != NULL ? "held" : s->batch_void ? "void" : "missing",
                   s->prepare_sent ? "sent" : "not-sent", s->certificate_durable ? "durable" : "no");
     for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++)
         if (s->prepares[id].present) buffer_printf(out, " %u", id);
@@ -105,13 +109,14 @@ void core_dump(const struct core *c, struct buffer *out)
     buffer_printf(out,
                   "replica %u view %" PRIu64 " primary %u low %" PRIu64 " executed %" PRIu64 " handed %" PRIu64
                   " next %" PRIu64 " abstain %" PRIu64 " held %" PRIu64 " custody %" PRIu64 " tokens %" PRIu64
-                  "/%" PRIu64 "%s%s%s\n",
+                  "/%" PRIu64 "%s%s%s%s\n",
                   c->config.self, c->view, core_primary(c), c->low, c->executed, c->handed, c->next_seq,
                   c->abstain_until, c->held_count, c->custody_count, c->durable_token, c->next_token,
-                  c->active ? " active" : "", c->stopping ? " stopping" : "", c->diverged ? " diverged" : "");
+                  c->active ? " active" : "", c->changing ? " changing" : "", c->stopping ? " stopping" : "", c->diverged ? " diverged" : "");
     for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
         const struct core_slot *s = core_slot_const(c, n);
-        if (s != NULL && s->state != CORE_SLOT_EMPTY && s->state != CORE_SLOT_EXECUTED) dump_slot(c, s, out);
+        if (s == NULL || s->decision == CORE_EXECUTED) continue;
+        if (s->phase != CORE_PHASE_EMPTY || s->decision != CORE_OPEN) dump_slot(c, s, out);
     }
     for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++)
         buffer_printf(out, "peer %u %s executed %" PRIu64 " stable %" PRIu64 "\n", id,

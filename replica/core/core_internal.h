@@ -3,6 +3,7 @@
 #define PBFT_REPLICA_CORE_CORE_INTERNAL_H
 
 #include "replica/core/core.h"
+#include "viewchange/viewchange.h"
 
 /* One member's vote at one sequence: the first one counts, for life (rule 12 for others' votes is theirs). */
 struct core_vote {
@@ -11,38 +12,54 @@ struct core_vote {
     struct signature signature;
 };
 
-/* One sequence of the window, in the current view.
+/* One sequence of the window. What is agreed in the current view begins anew with each view:
  *
- *   EMPTY -> PROPOSED -> PREPARED -> COMMITTED -> EXECUTING -> EXECUTED      and back to EMPTY when stable
- *     |                                 ^
- *     +---------- fetched block --------+
+ *   EMPTY -> PROPOSED -> PREPARED -> COMMITTED
+ *
+ * What is decided is decided once, whatever the views do: by COMMITTED, or by a fetched block with its certificate.
+ *
+ *   OPEN -> DECIDED -> EXECUTING -> EXECUTED
  */
-enum core_slot_state {
-    CORE_SLOT_EMPTY,     /* no PRE-PREPARE accepted; votes may already be here */
-    CORE_SLOT_PROPOSED,  /* PRE-PREPARE accepted; perhaps its batch is still missing */
-    CORE_SLOT_PREPARED,  /* Q-1 PREPAREs match; the certificate is on its way to disk or there */
-    CORE_SLOT_COMMITTED, /* Q COMMITs match, or a block came with its certificate */
-    CORE_SLOT_EXECUTING,
-    CORE_SLOT_EXECUTED,
+enum core_phase {
+    CORE_PHASE_EMPTY,    /* no PRE-PREPARE accepted; votes may already be here */
+    CORE_PHASE_PROPOSED, /* PRE-PREPARE accepted, which `proposal` is; perhaps its batch is still missing */
+    CORE_PHASE_PREPARED, /* Q-1 PREPAREs match; the certificate is on its way to disk or there */
+    CORE_PHASE_COMMITTED, /* Q COMMITs match */
+};
+
+enum core_decision { CORE_OPEN, CORE_DECIDED, CORE_EXECUTING, CORE_EXECUTED };
+
+/* A batch and what it is. */
+struct core_batch {
+    struct blob *bytes; /* NULL: not held */
+    struct digest digest;
+    uint64_t time_ms;
 };
 
 struct core_slot {
-    enum core_slot_state state;
     uint64_t seq; /* 0 when the slot was never used */
-    struct digest digest;
+    /* in the current view */
+    enum core_phase phase;
+    struct core_batch batch; /* digest is set from PROPOSED on */
     struct signature proposal;
-    struct blob *batch; /* NULL until held */
-    uint64_t time_ms;   /* of the batch */
     bool batch_void;    /* the batch can never be prepared by a correct replica */
-    bool accepted;      /* the primary's PRE-PREPARE for digest, which `proposal` is; a fetched block comes without */
-    bool prepare_sent;  /* by this replica, for digest; a primary's PRE-PREPARE counts as such */
-    uint64_t certificate_token; /* PERSIST of the certificate; 0 when none was given */
+    bool carried;       /* came with the NEW-VIEW: its time is not judged again */
+    bool prepare_sent;  /* by this replica, for the digest; a primary's PRE-PREPARE counts as such */
     bool certificate_durable;
-    uint64_t changed_us; /* last change of state: re-sends wait from here */
-    struct blob *committed;  /* encoded certificate, once COMMITTED */
-    struct blob *checkpoint; /* encoded certificate that came with a fetched block */
+    uint64_t certificate_token; /* PERSIST of this view's certificate; 0 when none was given */
+    uint64_t since_us;   /* PROPOSED since */
+    uint64_t changed_us; /* last change: re-sends wait from here */
     struct core_vote *prepares; /* replica_count of each */
     struct core_vote *commits;
+    /* over all views */
+    struct blob *kept;            /* prepared certificate of the highest view, given out or durable; or NULL */
+    struct core_batch kept_batch; /* ... and its batch */
+    struct core_batch extra;      /* fetched, because a VIEW-CHANGE has a certificate for it */
+    enum core_decision decision;
+    bool batch_persisted;      /* the decided batch was given out with a certificate */
+    struct core_batch decided; /* from DECIDED on; no bytes when it was executed before the start */
+    struct blob *committed;    /* encoded certificate of Q COMMITs; or NULL */
+    struct blob *checkpoint;   /* encoded certificate that came with a fetched block */
 };
 
 struct core_checkpoint_vote {
@@ -95,8 +112,23 @@ struct core_client {
     struct core_request requests[CORE_CLIENT_REQUESTS]; /* by seq % CORE_CLIENT_REQUESTS */
 };
 
+/* Votes of a view that this replica has not entered yet, of one member: those for one view, the newest (rule 8). */
+#define CORE_EARLY_VOTES (2u * WINDOW_BATCHES)
+struct core_early_vote {
+    bool commit; /* else a PREPARE */
+    uint64_t seq;
+    struct digest digest;
+    struct signature signature;
+};
+struct core_early {
+    uint64_t view;
+    uint32_t count;
+    struct core_early_vote *votes; /* CORE_EARLY_VOTES */
+};
+
 struct core_peer {
     bool heard;
+    bool changing; /* it waits for the NEW-VIEW of its view */
     uint64_t view;
     uint64_t executed; /* claimed */
     uint64_t stable;   /* proven */
@@ -114,8 +146,24 @@ struct core {
     bool stopping;
     bool diverged;
     bool active; /* the entry into this view is durable: votes may leave (design.md 7.1) */
-    uint64_t start_token;
+    bool changing; /* the view was left for `view`: no vote until its NEW-VIEW is here */
+    uint64_t entry_token; /* PERSIST of the start or the NEW-VIEW */
+    uint64_t left_token;  /* PERSIST of the own VIEW-CHANGE */
     uint64_t view;
+    uint64_t view_since_us; /* entered, or left for */
+    uint64_t view_changes;
+    struct viewchange *collected;
+    struct viewchange_backoff backoff;
+    struct blob *own_view_change; /* for `view`, while changing */
+    struct blob *new_view;        /* by which the last view was entered; NULL in view 0 */
+    uint64_t quorum_us;    /* changing: when Q VIEW-CHANGEs for `view` were here; 0: not yet (rule 17) */
+    uint64_t candidate_seen; /* viewchange_candidate_number of the candidate that VIEW-CHANGEs were fetched for ... */
+    uint64_t candidate_us; /* ... when last ... */
+    uint32_t candidate_tries; /* ... and how often */
+    uint64_t carried_until; /* highest sequence of O: new proposals wait until it has executed */
+    struct viewchange_missing missing[WINDOW_BATCHES]; /* batches without which no NEW-VIEW can be built */
+    uint32_t missing_count;
+    uint64_t missing_us;
     uint64_t now_us;
     uint64_t wall_ms;
     uint64_t low;       /* h */
@@ -144,11 +192,14 @@ struct core {
     uint64_t parked_bytes;
     uint64_t under_way;     /* own proposals not yet committed */
     uint64_t oldest_held_us;
+    uint64_t oldest_custody_us; /* no request that can be ordered is in custody since before that */
+    uint64_t oldest_slot_us;    /* oldest proposal not yet executed; UINT64_MAX: none */
     uint64_t settled_total; /* requests settled since start, and the rate of it */
     uint64_t rate_mark_total;
     uint64_t rate_mark_us;
     uint64_t rate_per_second;
     struct core_peer *peers;
+    struct core_early *early; /* by member */
     uint64_t status_us; /* last STATUS sent */
     uint64_t status_wait_us; /* to the next one while something waits: doubles until something has changed */
     bool changed; /* something came on here or at a peer since the last tick */
@@ -177,7 +228,12 @@ uint64_t core_persist(struct core *c, enum core_persist_kind kind, uint64_t seq,
                       struct blob *record_taken, struct blob *batch_borrowed);
 struct core_slot *core_slot(struct core *c, uint64_t seq); /* NULL outside (h, h+L] */
 const struct core_slot *core_slot_const(const struct core *c, uint64_t seq);
-void core_slot_move(struct core *c, struct core_slot *s, enum core_slot_state to);
+void core_slot_move(struct core *c, struct core_slot *s, enum core_phase to);
+void core_slot_decide(struct core *c, struct core_slot *s, enum core_decision to);
+void core_slot_new_view(struct core *c, struct core_slot *s);
+void core_batch_set(struct core_batch *b, struct blob *bytes, const struct digest *digest, uint64_t time_ms);
+/* The batch of this digest, wherever the slot has it; NULL when it is not held. */
+const struct core_batch *core_slot_batch(const struct core_slot *s, const struct digest *digest);
 void core_slot_reset(struct core *c, struct core_slot *s, uint64_t seq);
 bool core_is_primary(const struct core *c);
 uint32_t core_primary(const struct core *c);
@@ -190,6 +246,7 @@ const char *core_attach_batch(struct core *c, struct core_slot *s, const struct 
 void core_advance(struct core *c);
 void core_accept_proposal(struct core *c, struct core_slot *s, const struct digest *digest,
                           const struct signature *proposal, struct blob *batch, uint64_t time_ms);
+void core_keep_certificate(struct core_slot *s, struct blob *certificate_taken, const struct core_batch *batch);
 void core_sign_prepare(struct core *c, struct core_slot *s);
 void core_send_vote(struct core *c, const struct core_slot *s, enum wire_type type, uint32_t to, uint64_t after,
                     bool resend);
@@ -200,11 +257,26 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
 bool core_propose(struct core *c);
 void core_settle(struct core *c, uint32_t client, uint64_t seq);
 void core_custody_tick(struct core *c);
+void core_custody_new_view(struct core *c);
+uint64_t core_custody_oldest(struct core *c); /* UINT64_MAX: nothing that can be ordered is in custody */
+
+/* core_view.c: VIEW-CHANGE, NEW-VIEW, time-outs */
+bool core_is_early(const struct core *c, uint64_t view); /* of a view that may be entered yet */
+const char *core_keep_early(struct core *c, uint64_t sender, uint64_t view, const struct core_early_vote *vote);
+const char *core_on_view_change(struct core *c, const struct msg_verified *m);
+const char *core_on_new_view(struct core *c, const struct msg_verified *m);
+const char *core_on_fetch_view_change(struct core *c, const struct wire_fetch *m, uint32_t from);
+bool core_take_missing(struct core *c, const struct msg_verified *m);
+void core_leave_view(struct core *c, uint64_t to);
+void core_view_tick(struct core *c);
+void core_view_repair(struct core *c, uint32_t to);
+void core_view_restore(struct core *c, const struct core_recovered *r);
+void core_view_restore_carried(struct core *c);
 
 /* core_checkpoint.c */
 const char *core_on_checkpoint(struct core *c, const struct wire_checkpoint *m);
 const char *core_on_executed(struct core *c, const struct core_executed *e);
-void core_checkpoint_persisted(struct core *c, bool started);
+void core_checkpoint_persisted(struct core *c, bool entered);
 void core_own_checkpoint(struct core *c, uint64_t seq, const struct digest *header_hash,
                          const struct digest *state_root, bool durable);
 void core_offer_stable(struct core *c, const struct wire_checkpoint_certificate *certificate);
@@ -218,6 +290,7 @@ const char *core_on_data(struct core *c, struct msg_verified *m, uint32_t from);
 void core_sync_tick(struct core *c);
 bool core_brings_on(const struct core_event *event);
 void core_fetch_blocks(struct core *c);
+bool core_may_serve(struct core *c, struct core_peer *peer, size_t bytes);
 uint64_t core_peers_executed(const struct core *c);
 
 #endif

@@ -22,16 +22,16 @@ void core_send_vote(struct core *c, const struct core_slot *s, enum wire_type ty
     const uint32_t self = c->config.self;
     if (type == WIRE_TYPE_pre_prepare) {
         struct wire_pre_prepare m = {
-            .epoch = epoch, .sender = self, .view = c->view, .seq = s->seq, .digest = s->digest};
+            .epoch = epoch, .sender = self, .view = c->view, .seq = s->seq, .digest = s->batch.digest};
         m.signature = s->proposal;
-        m.batch = blob_bytes(s->batch);
+        m.batch = blob_bytes(s->batch.bytes);
         core_send(c, to, &wire_record_pre_prepare, &m, after, resend);
     } else if (type == WIRE_TYPE_prepare) {
-        struct wire_prepare m = {.epoch = epoch, .sender = self, .view = c->view, .seq = s->seq, .digest = s->digest};
+        struct wire_prepare m = {.epoch = epoch, .sender = self, .view = c->view, .seq = s->seq, .digest = s->batch.digest};
         m.signature = s->prepares[self].signature;
         core_send(c, to, &wire_record_prepare, &m, after, resend);
     } else {
-        struct wire_commit m = {.epoch = epoch, .sender = self, .view = c->view, .seq = s->seq, .digest = s->digest};
+        struct wire_commit m = {.epoch = epoch, .sender = self, .view = c->view, .seq = s->seq, .digest = s->batch.digest};
         CHECK(type == WIRE_TYPE_commit);
         m.signature = s->commits[self].signature;
         core_send(c, to, &wire_record_commit, &m, after, resend);
@@ -44,13 +44,13 @@ struct blob *core_certificate(const struct core *c, const struct core_slot *s, b
     uint8_t space[REPLICAS_MAX * 72u];
     struct writer w = writer_of(space, sizeof space);
     struct wire_vote_certificate certificate = {
-        .epoch = c->config.group.epoch, .view = c->view, .seq = s->seq, .digest = s->digest};
+        .epoch = c->config.group.epoch, .view = c->view, .seq = s->seq, .digest = s->batch.digest};
     const uint32_t primary = core_primary(c);
     const uint32_t quorum = c->config.group.quorum.quorum;
     const struct core_vote *votes = prepared ? s->prepares : s->commits;
     for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++) {
         struct wire_member_signature m = {.id = id, .signature = votes[id].signature};
-        bool counts = votes[id].present && digest_equal(&votes[id].digest, &s->digest);
+        bool counts = votes[id].present && digest_equal(&votes[id].digest, &s->batch.digest);
         if (prepared && id == primary) {
             counts = true; /* the pre-prepare is the primary's prepare */
             m.signature = s->proposal;
@@ -73,7 +73,7 @@ static uint32_t count_votes(const struct core *c, const struct core_slot *s, con
 {
     struct replica_set members = {0};
     for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++)
-        if (votes[id].present && digest_equal(&votes[id].digest, &s->digest)) replica_set_add(&members, id);
+        if (votes[id].present && digest_equal(&votes[id].digest, &s->batch.digest)) replica_set_add(&members, id);
     return replica_set_count(&members);
 }
 
@@ -82,24 +82,30 @@ static uint32_t count_votes(const struct core *c, const struct core_slot *s, con
 void core_accept_proposal(struct core *c, struct core_slot *s, const struct digest *digest,
                           const struct signature *proposal, struct blob *batch, uint64_t time_ms)
 {
-    s->digest = *digest;
+    core_batch_set(&s->batch, batch, digest, time_ms);
     s->proposal = *proposal;
-    s->accepted = true;
-    s->batch = blob_retain(batch);
-    s->time_ms = time_ms;
-    core_slot_move(c, s, CORE_SLOT_PROPOSED);
+    s->since_us = c->now_us;
+    core_slot_move(c, s, CORE_PHASE_PROPOSED);
+}
+
+/* Keeps a prepared certificate, which is of a higher view than the one kept before, and its batch, for VIEW-CHANGE. */
+void core_keep_certificate(struct core_slot *s, struct blob *certificate_taken, const struct core_batch *batch)
+{
+    blob_release(s->kept);
+    s->kept = certificate_taken;
+    core_batch_set(&s->kept_batch, batch->bytes, &batch->digest, batch->time_ms);
 }
 
 /* A batch arrives beside its PRE-PREPARE or later by DATA. */
 const char *core_attach_batch(struct core *c, struct core_slot *s, const struct batch_view *batch, struct bytes bytes)
 {
-    if (s->batch != NULL || s->batch_void) return "the batch is judged already";
+    if (s->batch.bytes != NULL || s->batch_void) return "the batch is judged already";
     if (!batch->valid || batch->batch.requests.count > c->config.batch_requests_max) {
         s->batch_void = true; /* rule 11: never prepared by this replica, whatever else arrives */
         return batch->valid ? "a batch with more requests than the group allows" : batch->fault;
     }
-    s->batch = blob_copy(bytes);
-    s->time_ms = batch->batch.time_ms;
+    s->batch.bytes = blob_copy(bytes);
+    s->batch.time_ms = batch->batch.time_ms;
     s->changed_us = c->now_us;
     return NULL;
 }
@@ -107,19 +113,21 @@ const char *core_attach_batch(struct core *c, struct core_slot *s, const struct 
 const char *core_on_pre_prepare(struct core *c, struct msg_verified *m)
 {
     const struct wire_pre_prepare *p = &m->msg.pre_prepare;
-    if (p->view != c->view) return "PRE-PREPARE of another view";
+    if (p->view != c->view || c->changing) return "PRE-PREPARE of another view";
     if (p->sender == c->config.self) return "own PRE-PREPARE";
     struct core_slot *s = core_slot(c, p->seq);
     if (s == NULL) return "PRE-PREPARE outside the window";
-    if (s->state == CORE_SLOT_EMPTY) {
+    if (s->phase == CORE_PHASE_EMPTY) {
         const struct digest digest = p->digest;
-        core_accept_proposal(c, s, &digest, &p->signature, NULL, 0);
-    } else if (!digest_equal(&s->digest, &p->digest)) {
+        const struct core_batch *held = core_slot_batch(s, &digest);
+        core_accept_proposal(c, s, &digest, &p->signature, held != NULL ? held->bytes : NULL,
+                             held != NULL ? held->time_ms : 0);
+    } else if (!digest_equal(&s->batch.digest, &p->digest)) {
         return "a second, different PRE-PREPARE for this view and sequence"; /* at most one is ever accepted */
-    } else if (s->batch != NULL) {
+    } else if (s->batch.bytes != NULL) {
         return "PRE-PREPARE known already";
     }
-    return m->has_batch ? core_attach_batch(c, s, &m->batch, p->batch) : NULL;
+    return m->has_batch && s->batch.bytes == NULL ? core_attach_batch(c, s, &m->batch, p->batch) : NULL;
 }
 
 static const char *record_vote(struct core_vote *vote, const struct digest *digest, const struct signature *signature)
@@ -131,9 +139,11 @@ static const char *record_vote(struct core_vote *vote, const struct digest *dige
 
 const char *core_on_prepare(struct core *c, const struct wire_prepare *m)
 {
-    if (m->view != c->view) return "PREPARE of another view";
     if (m->sender == c->config.self) return "own PREPARE";
-    if (m->sender == core_primary(c)) return "PREPARE from the primary"; /* rule 18 */
+    if (m->sender == quorum_primary(&c->config.group.quorum, m->view)) return "PREPARE from the primary"; /* rule 18 */
+    const struct core_early_vote vote = {.seq = m->seq, .digest = m->digest, .signature = m->signature};
+    if (core_is_early(c, m->view)) return core_keep_early(c, m->sender, m->view, &vote);
+    if (m->view != c->view) return "PREPARE of a view that is past";
     struct core_slot *s = core_slot(c, m->seq);
     if (s == NULL) return "PREPARE outside the window";
     return record_vote(&s->prepares[m->sender], &m->digest, &m->signature);
@@ -141,8 +151,11 @@ const char *core_on_prepare(struct core *c, const struct wire_prepare *m)
 
 const char *core_on_commit(struct core *c, const struct wire_commit *m)
 {
-    if (m->view != c->view) return "COMMIT of another view";
     if (m->sender == c->config.self) return "own COMMIT";
+    const struct core_early_vote vote = {
+        .commit = true, .seq = m->seq, .digest = m->digest, .signature = m->signature};
+    if (core_is_early(c, m->view)) return core_keep_early(c, m->sender, m->view, &vote);
+    if (m->view != c->view) return "COMMIT of a view that is past";
     struct core_slot *s = core_slot(c, m->seq);
     if (s == NULL) return "COMMIT outside the window";
     return record_vote(&s->commits[m->sender], &m->digest, &m->signature);
@@ -150,21 +163,25 @@ const char *core_on_commit(struct core *c, const struct wire_commit *m)
 
 /* ---- judging and advancing one slot ---- */
 
-/* Batch time of n-1, when it is known here. */
+/* Batch time of n-1, when it is known here. A null batch has the time of the one before it. */
 static bool previous_time(const struct core *c, uint64_t seq, uint64_t *out)
 {
-    if (seq == c->executed + 1) {
-        *out = c->executed_time_ms;
-        return true;
+    for (uint64_t n = seq - 1;; n--) {
+        if (n == c->executed) {
+            *out = c->executed_time_ms;
+            return true;
+        }
+        if (n == c->low) {
+            *out = c->low_time_ms;
+            return true;
+        }
+        const struct core_slot *before = core_slot_const(c, n);
+        if (before == NULL) return false;
+        const struct core_batch *b = before->decision != CORE_OPEN ? &before->decided : &before->batch;
+        if (b->bytes == NULL && before->decision != CORE_EXECUTED) return false;
+        *out = b->time_ms;
+        if (b->time_ms != 0) return true;
     }
-    if (seq == c->low + 1) {
-        *out = c->low_time_ms;
-        return true;
-    }
-    const struct core_slot *before = core_slot_const(c, seq - 1);
-    if (before == NULL || (before->batch == NULL && before->state != CORE_SLOT_EXECUTED)) return false;
-    *out = before->time_ms;
-    return true;
 }
 
 /* previous <= t, t >= clock - drift, t <= max(previous, clock + drift) (design.md section 6). */
@@ -174,7 +191,8 @@ static bool time_agreed(const struct core *c, const struct core_slot *s)
     if (!previous_time(c, s->seq, &previous)) return false; /* judged again when n-1 is here */
     const uint64_t drift = c->config.drift_ms;
     const uint64_t latest = c->wall_ms + drift > previous ? c->wall_ms + drift : previous;
-    return s->time_ms >= previous && s->time_ms + drift >= c->wall_ms && s->time_ms <= latest;
+    const uint64_t time_ms = s->batch.time_ms;
+    return time_ms >= previous && time_ms + drift >= c->wall_ms && time_ms <= latest;
 }
 
 /* Casts this backup's PREPARE for the slot's digest. */
@@ -184,19 +202,19 @@ void core_sign_prepare(struct core *c, struct core_slot *s)
                              .sender = c->config.self,
                              .view = c->view,
                              .seq = s->seq,
-                             .digest = s->digest};
+                             .digest = s->batch.digest};
     sign_record(c, &wire_record_prepare, &m, &m.signature);
     s->prepare_sent = true;
     s->prepares[c->config.self] =
-        (struct core_vote){.present = true, .digest = s->digest, .signature = m.signature};
+        (struct core_vote){.present = true, .digest = s->batch.digest, .signature = m.signature};
 }
 
 static void try_prepare(struct core *c, struct core_slot *s)
 {
     if (s->prepare_sent || !c->active || c->stopping || core_is_primary(c)) return;
-    if (!s->accepted || s->batch == NULL || s->batch_void) return; /* rule 9 */
+    if (s->phase == CORE_PHASE_EMPTY || s->batch.bytes == NULL || s->batch_void) return; /* rule 9 */
     if (s->seq <= c->abstain_until) return; /* design.md 7.5: it may have voted before and forgotten */
-    if (!time_agreed(c, s)) return;
+    if (!s->carried && !time_agreed(c, s)) return;
     core_sign_prepare(c, s);
     core_send_vote(c, s, WIRE_TYPE_prepare, CORE_TO_ALL, 0, false);
 }
@@ -204,62 +222,77 @@ static void try_prepare(struct core *c, struct core_slot *s)
 /* Prepared: the PRE-PREPARE and matching PREPAREs of Q-1 distinct backups. */
 static void try_prepared(struct core *c, struct core_slot *s)
 {
-    if (s->state != CORE_SLOT_PROPOSED || s->batch == NULL || s->batch_void || !c->active) return;
+    if (s->phase != CORE_PHASE_PROPOSED || s->batch.bytes == NULL || s->batch_void || !c->active) return;
     if (count_votes(c, s, s->prepares) < c->config.group.quorum.quorum - 1) return;
-    core_slot_move(c, s, CORE_SLOT_PREPARED);
+    core_slot_move(c, s, CORE_PHASE_PREPARED);
     if (s->seq > c->highest_certificate) c->highest_certificate = s->seq;
-    s->certificate_token =
-        core_persist(c, CORE_PERSIST_PREPARED, s->seq, &s->digest, core_certificate(c, s, true), s->batch);
+    core_keep_certificate(s, core_certificate(c, s, true), &s->batch);
+    s->certificate_token = core_persist(c, CORE_PERSIST_PREPARED, s->seq, &s->batch.digest, blob_retain(s->kept),
+                                        s->batch.bytes);
     struct wire_commit m = {.epoch = c->config.group.epoch,
                             .sender = c->config.self,
                             .view = c->view,
                             .seq = s->seq,
-                            .digest = s->digest};
+                            .digest = s->batch.digest};
     sign_record(c, &wire_record_commit, &m, &m.signature);
     /* not present yet: it counts for ourselves only once the certificate is durable (rule 31) */
     s->commits[c->config.self] =
-        (struct core_vote){.present = false, .digest = s->digest, .signature = m.signature};
+        (struct core_vote){.present = false, .digest = s->batch.digest, .signature = m.signature};
     core_send_vote(c, s, WIRE_TYPE_commit, CORE_TO_ALL, s->certificate_token, false);
 }
 
 /* Committed: prepared, and Q matching COMMITs. */
 static void try_committed(struct core *c, struct core_slot *s)
 {
-    if (s->state != CORE_SLOT_PREPARED) return;
+    if (s->phase != CORE_PHASE_PREPARED || c->changing) return; /* the votes here are of the view left */
     if (count_votes(c, s, s->commits) < c->config.group.quorum.quorum) return;
+    core_slot_move(c, s, CORE_PHASE_COMMITTED);
+    if (s->decision != CORE_OPEN) return; /* decided before, in an earlier view or by a block */
     s->committed = core_certificate(c, s, false);
-    core_slot_move(c, s, CORE_SLOT_COMMITTED);
+    core_batch_set(&s->decided, s->batch.bytes, &s->batch.digest, s->batch.time_ms);
+    s->batch_persisted = true; /* with its prepared certificate */
+    core_slot_decide(c, s, CORE_DECIDED);
 }
 
 static void execute_ready(struct core *c)
 {
     while (c->handed < c->low + WINDOW_BATCHES) {
         struct core_slot *s = core_slot(c, c->handed + 1);
-        if (s->state != CORE_SLOT_COMMITTED) return; /* in order, never across a gap */
-        core_slot_move(c, s, CORE_SLOT_EXECUTING);
+        if (s->decision != CORE_DECIDED) return; /* in order, never across a gap */
+        core_slot_decide(c, s, CORE_EXECUTING);
         struct core_effect *e = core_emit(c, CORE_EFFECT_EXECUTE);
         e->execute.seq = s->seq;
-        e->execute.digest = s->digest;
-        e->execute.batch = blob_retain(s->batch);
-        e->execute.batch_persisted = s->certificate_token != 0 || s->certificate_durable;
+        e->execute.digest = s->decided.digest;
+        e->execute.batch = blob_retain(s->decided.bytes);
+        e->execute.batch_persisted = s->batch_persisted;
         e->execute.certificate = blob_retain(s->committed);
         c->handed++;
     }
 }
 
-/* Looks at every slot of the window once. */
-static void advance_slots(struct core *c)
+static void advance_range(struct core *c, uint64_t from, uint64_t to)
 {
-    uint64_t under_way = 0;
-    for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
+    for (uint64_t n = from; n <= to; n++) {
         struct core_slot *s = &c->slots[n % WINDOW_BATCHES];
-        if (s->seq != n || s->state == CORE_SLOT_EMPTY) continue;
+        if (s->seq != n || s->phase == CORE_PHASE_EMPTY) continue;
         try_prepare(c, s);
         try_prepared(c, s);
         try_committed(c, s);
-        if (s->state < CORE_SLOT_COMMITTED) under_way++;
+        if (s->phase < CORE_PHASE_COMMITTED && s->decision == CORE_OPEN) {
+            c->under_way++;
+            if (s->since_us < c->oldest_slot_us) c->oldest_slot_us = s->since_us;
+        }
     }
-    c->under_way = under_way;
+}
+
+/* Looks at every slot of the window once. What is executed here comes last: after a view change it is agreed on again for
+ * the sake of those who have not executed it, and clients wait for the rest. */
+static void advance_slots(struct core *c)
+{
+    c->under_way = 0;
+    c->oldest_slot_us = UINT64_MAX;
+    advance_range(c, c->executed + 1, c->low + WINDOW_BATCHES);
+    advance_range(c, c->low + 1, c->executed);
 }
 
 void core_advance(struct core *c)

@@ -9,7 +9,8 @@
 #define CLIENT_BYTES_MAX (16ull * 1024u * 1024u) /* of one client */
 #define PARKED_BYTES_MAX (256u * 1024u)          /* of one client, above its window */
 #define PARKED_TOTAL_MAX (16ull * 1024u * 1024u) /* of all */
-#define FORWARD_BYTES_MAX (1024u * 1024u)        /* forwarded again in one look over custody */
+#define FORWARD_BYTES_MAX (1024u * 1024u)        /* forwarded again in one look over custody ... */
+#define FORWARD_COUNT_MAX 512u                   /* ... and requests */
 #define RATE_WINDOW_US 1000000u
 #define SWEEP_US 100000u
 
@@ -184,6 +185,7 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
     owner->held++;
     if (c->held_count == 0) c->oldest_held_us = c->now_us;
     c->held_count++;
+    if (c->custody_count == 0) c->oldest_custody_us = c->now_us;
     c->custody_count++;
     c->custody_bytes += r->bytes->len;
     owner->bytes += r->bytes->len;
@@ -230,6 +232,7 @@ static void forward_again(struct core *c)
 {
     const uint64_t places = (uint64_t)c->config.client_count * CORE_CLIENT_REQUESTS;
     size_t bytes = 0;
+    uint32_t count = 0;
     uint64_t i = 0;
     while (i < places) {
         const uint64_t place = (c->forward_next + i) % places;
@@ -240,15 +243,25 @@ static void forward_again(struct core *c)
             continue;
         }
         i++;
-        if (r->state == CORE_REQUEST_EMPTY || c->now_us - r->forwarded_us < c->config.resend_us * 4) continue;
-        if (bytes >= FORWARD_BYTES_MAX) {
+        const bool recent = r->forwarded_us != 0 && c->now_us - r->forwarded_us < c->config.resend_us * 4;
+        if (r->state == CORE_REQUEST_EMPTY || recent) continue;
+        if (bytes >= FORWARD_BYTES_MAX || count >= FORWARD_COUNT_MAX) {
             c->forward_next = place;
             return;
         }
         bytes += r->bytes->len;
+        count++;
         forward(c, r);
     }
     c->forward_next = 0;
+}
+
+static void sweep(struct core *c)
+{
+    c->sweep_us = c->now_us;
+    for (uint32_t client = 0; client < c->config.client_count; client++)
+        sweep_client(c, client);
+    if (!core_is_primary(c)) forward_again(c);
 }
 
 void core_custody_tick(struct core *c)
@@ -260,10 +273,43 @@ void core_custody_tick(struct core *c)
         c->rate_mark_us = c->now_us;
     }
     if (c->custody_count == 0 || c->now_us - c->sweep_us < SWEEP_US) return;
-    c->sweep_us = c->now_us;
-    for (uint32_t client = 0; client < c->config.client_count; client++)
-        sweep_client(c, client);
-    if (!core_is_primary(c)) forward_again(c);
+    sweep(c);
+}
+
+/* The view was left or entered: no request is in a proposal of ours any more, and the new primary hears of all that is held. */
+void core_custody_new_view(struct core *c)
+{
+    c->ring_start = 0;
+    c->ring_count = 0;
+    for (uint32_t client = 0; client < c->config.client_count; client++) {
+        struct core_client *owner = &c->clients[client];
+        owner->queued = false;
+        for (uint32_t k = 0; k < CORE_CLIENT_REQUESTS; k++) {
+            struct core_request *r = &owner->requests[k];
+            r->forwarded_us = 0;
+            if (r->state != CORE_REQUEST_PROPOSED) continue;
+            r->state = CORE_REQUEST_HELD;
+            owner->held++;
+            c->held_count++;
+        }
+        if (core_is_primary(c)) offer(c, client);
+    }
+    if (c->custody_count > 0) sweep(c);
+}
+
+/* Since when the oldest request waits that can be ordered now. */
+uint64_t core_custody_oldest(struct core *c)
+{
+    uint64_t oldest = UINT64_MAX;
+    for (uint32_t client = 0; client < c->config.client_count; client++) {
+        const struct core_client *owner = &c->clients[client];
+        for (uint32_t k = 0; k < CORE_CLIENT_REQUESTS && owner->bytes > 0; k++) {
+            const struct core_request *r = &owner->requests[k];
+            if (r->state == CORE_REQUEST_EMPTY || r->seq > owner->window.highest_settled + CLIENT_WINDOW) continue;
+            if (r->since_us < oldest) oldest = r->since_us;
+        }
+    }
+    return oldest;
 }
 
 /* ---- batches ---- */
@@ -335,6 +381,7 @@ static bool may_propose(const struct core *c)
 {
     if (!c->active || c->draining || !core_is_primary(c) || c->ring_count == 0) return false;
     if (c->next_seq > c->low + WINDOW_BATCHES || c->next_seq <= c->abstain_until) return false;
+    if (c->executed < c->carried_until) return false; /* what the NEW-VIEW carried over settles its requests first */
     if (c->under_way == 0) return true;
     if (c->under_way >= c->config.pipeline_max) return false;
     return c->held_count >= c->config.batch_fill || c->now_us - c->oldest_held_us >= c->config.batch_delay_us;
@@ -347,12 +394,12 @@ bool core_propose(struct core *c)
     while (may_propose(c)) {
         const struct core_slot *before = core_slot_const(c, c->next_seq - 1);
         struct core_slot *s = core_slot(c, c->next_seq);
-        if (s->state != CORE_SLOT_EMPTY) {
+        if (s->phase != CORE_PHASE_EMPTY || s->decision != CORE_OPEN) {
             c->next_seq++;
             continue;
         }
-        const bool known = before != NULL && before->batch != NULL;
-        if (!propose_batch(c, s, known ? before->time_ms : c->executed_time_ms)) break;
+        const bool known = before != NULL && before->batch.bytes != NULL && before->batch.time_ms != 0;
+        if (!propose_batch(c, s, known ? before->batch.time_ms : c->executed_time_ms)) break;
         proposed = true;
         if (c->config.group.quorum.quorum == 1) break; /* prepared at once by the next look at the slots */
     }

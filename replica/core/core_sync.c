@@ -31,14 +31,15 @@ static void send_status(struct core *c, uint32_t to, uint64_t flags)
         const struct core_slot *s = core_slot_const(c, n);
         const uint64_t bit = n - c->executed - 1;
         if (s == NULL) continue;
-        if (s->batch != NULL) map_set(pre_prepared, bit);
-        if (s->state >= CORE_SLOT_PREPARED) map_set(prepared, bit);
-        if (s->state >= CORE_SLOT_COMMITTED) map_set(committed, bit);
+        const bool decided = s->decision != CORE_OPEN;
+        if (s->batch.bytes != NULL || decided) map_set(pre_prepared, bit);
+        if (s->phase >= CORE_PHASE_PREPARED || decided) map_set(prepared, bit);
+        if (decided) map_set(committed, bit);
     }
     struct wire_status m = {.epoch = c->config.group.epoch,
                             .sender = c->config.self,
                             .view = c->view,
-                            .flags = flags,
+                            .flags = flags | (c->changing ? STATUS_FLAG_CHANGING : 0),
                             .executed = c->executed,
                             .time_ms = c->wall_ms,
                             .stable = c->stable,
@@ -61,7 +62,7 @@ static uint64_t status_wait_max(const struct core *c)
 static bool status_due(struct core *c)
 {
     const bool behind = core_peers_executed(c) > c->executed;
-    const bool waiting = behind || c->under_way > 0 || c->handed > c->executed || c->custody_count > 0 ||
+    const bool waiting = behind || c->changing || c->under_way > 0 || c->handed > c->executed || c->custody_count > 0 ||
                          c->next_token > c->durable_token;
     if (c->changed || behind || !waiting) c->status_wait_us = c->config.resend_us;
     c->changed = false;
@@ -98,14 +99,14 @@ void core_sync_tick(struct core *c)
     uint32_t asked = 0;
     for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES && asked < FETCH_BATCHES_MAX; n++) {
         const struct core_slot *s = core_slot_const(c, n);
-        if (s == NULL || s->state != CORE_SLOT_PROPOSED || s->batch != NULL || s->batch_void) continue;
+        if (s == NULL || s->phase != CORE_PHASE_PROPOSED || s->batch.bytes != NULL || s->batch_void) continue;
         struct wire_fetch m = {.epoch = c->config.group.epoch,
                                .sender = c->config.self,
                                .kind = DATA_KIND_BATCH,
                                .view = c->view,
                                .seq = n,
                                .count = 1,
-                               .digest = s->digest};
+                               .digest = s->batch.digest};
         core_send(c, CORE_TO_ALL, &wire_record_fetch, &m, 0, false);
         asked++;
     }
@@ -140,10 +141,11 @@ static size_t repair_slot(struct core *c, const struct core_slot *s, const struc
 {
     const uint64_t bit = s->seq - m->executed - 1;
     size_t bytes = 0;
-    if (!c->active || s->state == CORE_SLOT_EMPTY || s->state > CORE_SLOT_EXECUTED) return 0;
-    if (!map_has(m->pre_prepared, bit) && core_is_primary(c) && s->prepare_sent && s->batch != NULL) {
+    if (!c->active || s->phase == CORE_PHASE_EMPTY) return 0;
+    if (s->decided.bytes != NULL && !digest_equal(&s->decided.digest, &s->batch.digest)) return 0; /* Q have decided otherwise */
+    if (!map_has(m->pre_prepared, bit) && core_is_primary(c) && s->prepare_sent && s->batch.bytes != NULL) {
         core_send_vote(c, s, WIRE_TYPE_pre_prepare, to, 0, true);
-        bytes += s->batch->len;
+        bytes += s->batch.bytes->len;
     }
     if (!map_has(m->prepared, bit) && !core_is_primary(c) && s->prepare_sent && s->prepares[c->config.self].present) {
         core_send_vote(c, s, WIRE_TYPE_prepare, to, 0, true);
@@ -163,7 +165,7 @@ static void repair(struct core *c, const struct wire_status *m, uint32_t to)
     const uint64_t from = m->executed > c->low ? m->executed : c->low;
     for (uint64_t n = from + 1; n <= c->low + WINDOW_BATCHES && slots < RESEND_SLOTS_MAX; n++) {
         const struct core_slot *s = core_slot_const(c, n);
-        if (s == NULL || s->state == CORE_SLOT_EMPTY || c->now_us - s->changed_us < c->config.resend_us) continue;
+        if (s == NULL || s->phase == CORE_PHASE_EMPTY || c->now_us - s->changed_us < c->config.resend_us) continue;
         const size_t sent = repair_slot(c, s, m, to);
         bytes += sent;
         if (sent > 0) slots++;
@@ -194,13 +196,15 @@ static bool take_claims(struct core *c, struct core_peer *peer, const struct msg
 {
     const struct wire_status *status = &m->msg.status;
     const uint64_t said = map_count(status->pre_prepared) + map_count(status->prepared) + map_count(status->committed);
+    const bool changing = (status->flags & STATUS_FLAG_CHANGING) != 0;
     const bool silent = !peer->heard || c->now_us - peer->heard_us > 2 * status_wait_max(c);
     const bool proven = m->checkpoint_good && status->stable.seq > peer->stable;
     const bool news =
-        silent || proven || peer->view != status->view || peer->executed != status->executed || peer->said != said;
+        silent || proven || peer->view != status->view || peer->changing != changing || peer->executed != status->executed || peer->said != said;
     peer->heard = true;
     peer->heard_us = c->now_us;
     peer->view = status->view;
+    peer->changing = changing;
     peer->executed = status->executed;
     peer->said = said;
     if (proven) peer->stable = status->stable.seq;
@@ -216,10 +220,12 @@ const char *core_on_status(struct core *c, const struct msg_verified *m, uint32_
     if (take_claims(c, peer, m)) c->changed = true;
     if (m->checkpoint_good) core_offer_stable(c, &status->stable);
     const bool due = peer->repaired_us == 0 || c->now_us - peer->repaired_us >= c->config.resend_us / 2;
-    if (due && status->view == c->view && status->executed + WINDOW_BATCHES > c->low) {
+    if (due) {
         peer->repaired_us = c->now_us; /* however often it sends STATUS */
-        repair(c, status, from);
-        repair_checkpoints(c, status, from);
+        core_view_repair(c, from);
+        if (status->view == c->view && !c->changing && !peer->changing && status->executed + WINDOW_BATCHES > c->low)
+            repair(c, status, from);
+        if (status->executed + WINDOW_BATCHES > c->low) repair_checkpoints(c, status, from);
     }
     core_fetch_blocks(c);
     return NULL;
@@ -293,7 +299,7 @@ void core_fetch_blocks(struct core *c)
         const struct core_peer *p = &c->peers[id];
         if (id == c->config.self || !p->heard || p->executed < next) continue;
         /* what the peer has collected can only come as blocks; the rest is given time to come as votes */
-        if (p->stable >= next || (behind && (s == NULL || s->state < CORE_SLOT_COMMITTED))) best = id;
+        if (p->stable >= next || (behind && (s == NULL || s->decision == CORE_OPEN))) best = id;
     }
     if (best == UINT32_MAX) {
         c->fetch_peer = UINT32_MAX;
@@ -304,6 +310,18 @@ void core_fetch_blocks(struct core *c)
     if (last - next >= CORE_FETCH_BLOCKS_MAX) last = next + CORE_FETCH_BLOCKS_MAX - 1;
     c->fetch_until = last;
     ask_for_blocks(c, best, next, last - next + 1);
+}
+
+/* One member is served so much in an interval. */
+bool core_may_serve(struct core *c, struct core_peer *peer, size_t bytes)
+{
+    if (c->now_us - peer->served_us >= c->config.resend_us) {
+        peer->served_us = c->now_us;
+        peer->served_bytes = 0;
+    }
+    if (peer->served_bytes > RESEND_BYTES_MAX) return false;
+    peer->served_bytes += bytes;
+    return true;
 }
 
 const char *core_on_fetch(struct core *c, const struct wire_fetch *m, uint32_t from)
@@ -319,22 +337,18 @@ const char *core_on_fetch(struct core *c, const struct wire_fetch *m, uint32_t f
         e->serve.count = (uint32_t)(asked < have ? asked : have);
         return NULL;
     }
+    if (m->kind == DATA_KIND_VIEW_CHANGE) return core_on_fetch_view_change(c, m, from);
     if (m->kind != DATA_KIND_BATCH) return "a FETCH of a kind that this version does not serve";
     const struct core_slot *s = core_slot_const(c, m->seq);
-    if (s == NULL || s->batch == NULL || !digest_equal(&s->digest, &m->digest)) return "a FETCH of a batch not held";
-    struct core_peer *peer = &c->peers[from];
-    if (c->now_us - peer->served_us >= c->config.resend_us) {
-        peer->served_us = c->now_us;
-        peer->served_bytes = 0;
-    }
-    if (peer->served_bytes > RESEND_BYTES_MAX) return "a FETCH of more than is served in one interval";
-    peer->served_bytes += s->batch->len;
+    const struct core_batch *batch = s != NULL ? core_slot_batch(s, &m->digest) : NULL;
+    if (batch == NULL) return "a FETCH of a batch not held";
+    if (!core_may_serve(c, &c->peers[from], batch->bytes->len)) return "a FETCH of more than is served in one interval";
     struct wire_data data = {.epoch = c->config.group.epoch,
                              .sender = c->config.self,
                              .kind = DATA_KIND_BATCH,
                              .seq = m->seq,
-                             .digest = s->digest,
-                             .payload = blob_bytes(s->batch)};
+                             .digest = batch->digest,
+                             .payload = blob_bytes(batch->bytes)};
     core_send(c, from, &wire_record_data, &data, 0, false);
     return NULL;
 }
@@ -355,25 +369,17 @@ static const char *on_block(struct core *c, struct msg_verified *m)
     struct wire_iterator i = wire_list_start(b->checkpoint);
     struct wire_checkpoint_certificate proof;
     if (m->checkpoint_good && wire_list_next(&i, &wire_record_checkpoint_certificate, &proof)) {
-        if (s->state == CORE_SLOT_EXECUTED) core_offer_stable(c, &proof);
+        if (s->decision == CORE_EXECUTED) core_offer_stable(c, &proof);
         if (s->checkpoint == NULL) s->checkpoint = wire_encode_blob(&wire_record_checkpoint_certificate, &proof);
     }
-    if (s->state >= CORE_SLOT_COMMITTED) return "a block that is committed here already";
+    if (s->decision != CORE_OPEN) return "a block that is committed here already";
     /* Q COMMITs prove this batch at this sequence, whatever this replica had accepted here */
-    if (!digest_equal(&s->digest, &b->committed.digest)) {
-        s->accepted = false;
-        s->prepares[c->config.self].present = false; /* its own votes here were for another digest: */
-        s->commits[c->config.self].present = false;  /* they stand, but are not sent again */
-        s->certificate_token = 0;
-        s->certificate_durable = false;
-    }
-    blob_release(s->batch);
-    s->digest = b->committed.digest;
-    s->batch = blob_copy(b->batch);
-    s->batch_void = false;
-    s->time_ms = m->batch.batch.time_ms;
+    struct blob *batch = blob_copy(b->batch);
+    core_batch_set(&s->decided, batch, &b->committed.digest, m->batch.batch.time_ms);
+    blob_release(batch);
+    s->batch_persisted = s->kept != NULL && digest_equal(&s->kept_batch.digest, &s->decided.digest);
     s->committed = wire_encode_blob(&wire_record_vote_certificate, &b->committed);
-    core_slot_move(c, s, CORE_SLOT_COMMITTED);
+    core_slot_decide(c, s, CORE_DECIDED);
     return NULL;
 }
 
@@ -387,7 +393,8 @@ const char *core_on_data(struct core *c, struct msg_verified *m, uint32_t from)
     }
     if (d->kind != DATA_KIND_BATCH || !m->has_batch) return "DATA of a kind that was not asked for";
     struct core_slot *s = core_slot(c, d->seq);
-    if (s == NULL || s->state != CORE_SLOT_PROPOSED || !digest_equal(&s->digest, &d->digest))
+    if (core_take_missing(c, m)) return NULL;
+    if (s == NULL || s->phase != CORE_PHASE_PROPOSED || !digest_equal(&s->batch.digest, &d->digest))
         return "a batch that no proposal waits for";
     return core_attach_batch(c, s, &m->batch, d->payload);
 }

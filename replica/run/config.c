@@ -34,6 +34,7 @@ static const struct config_key config_keys[] = {
     {"log", "level", CONFIG_LEVEL, offsetof(struct config, log_level), 0, 0, false},
     {"log", "format", CONFIG_FORMAT, offsetof(struct config, log_format), 0, 0, false},
     {"tuning", "timeout_ms", CONFIG_UINT, offsetof(struct config, timeout_ms), 50, 600000, false},
+    {"tuning", "timeout_cap_ms", CONFIG_UINT, offsetof(struct config, timeout_cap_ms), 50, 9600000, false},
     {"tuning", "resend_ms", CONFIG_UINT, offsetof(struct config, resend_ms), 10, 60000, false},
     {"tuning", "heartbeat_ms", CONFIG_UINT, offsetof(struct config, heartbeat_ms), 50, 60000, false},
     {"tuning", "pipeline", CONFIG_UINT, offsetof(struct config, pipeline), 1, WINDOW_BATCHES, false},
@@ -170,6 +171,9 @@ struct err config_parse(const char *name, struct bytes text, struct config *out)
     for (size_t i = 0; i < KEY_COUNT; i++)
         if (config_keys[i].required && !p.seen[i])
             return err_make(ERR_CONFIG, "%s: [%s] %s is missing", name, config_keys[i].section, config_keys[i].name);
+    if (c.timeout_cap_ms == 0) c.timeout_cap_ms = c.timeout_ms * CONFIG_TIMEOUT_CAP_FACTOR;
+    if (c.timeout_cap_ms < c.timeout_ms)
+        return err_make(ERR_CONFIG, "%s: [tuning] timeout_cap_ms is less than timeout_ms", name);
     *out = c;
     return err_none();
 }

@@ -13,7 +13,7 @@
  *   level = info                           debug, info, warn, error
  *   format = logfmt                        or json
  *   [tuning]
- *   timeout_ms, resend_ms, heartbeat_ms, pipeline, batch_fill, batch_delay_us, verify_threads
+ *   timeout_ms, timeout_cap_ms, resend_ms, heartbeat_ms, pipeline, batch_fill, batch_delay_us, verify_threads
  */
 #ifndef PBFT_REPLICA_RUN_CONFIG_H
 #define PBFT_REPLICA_RUN_CONFIG_H
@@ -26,6 +26,8 @@
 
 #define CONFIG_PATH_BYTES_MAX 1024u
 
+#define CONFIG_TIMEOUT_CAP_FACTOR 16u /* timeout_cap_ms, when it is not given, in timeout_ms */
+
 struct config {
     uint32_t id;
     char group_path[CONFIG_PATH_BYTES_MAX];
@@ -37,6 +39,7 @@ struct config {
     enum log_level log_level;
     enum log_format log_format;
     uint64_t timeout_ms;
+    uint64_t timeout_cap_ms; /* never below timeout_ms */
     uint64_t resend_ms;
     uint64_t heartbeat_ms;
     uint64_t pipeline;

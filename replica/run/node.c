@@ -98,7 +98,7 @@ static void on_drain(struct ev_loop *loop, struct ev_timer *w, int events)
     (void)events;
     const double waited = ev_now(loop) - n->drain_since;
     const struct core_summary s = core_summary(n->core);
-    const bool quiet = s.under_way == 0 && waited >= DRAIN_LEAST_SECONDS;
+    const bool quiet = s.under_way == 0 && !s.changing && waited >= DRAIN_LEAST_SECONDS;
     if (!n->stopping && (quiet || waited >= DRAIN_MOST_SECONDS)) {
         n->stopping = true;
         const struct core_event event = {.type = CORE_EVENT_STOP};
@@ -151,7 +151,7 @@ static struct err start_core(struct node *n)
 {
     struct recovery r;
     ERR_TRY(executor_open(n->data.state, n->identity.group, &n->executor));
-    ERR_TRY(recovery_run(&n->data, n->executor, &n->wire, node_checker(n), &r));
+    ERR_TRY(recovery_run(&n->data, n->executor, &n->wire, node_checker(n), n->config.id, &r));
     const struct core_config config = {.group = n->wire,
                                        .self = n->config.id,
                                        .client_count = n->identity.group->client_count,
@@ -163,6 +163,7 @@ static struct err start_core(struct node *n)
                                        .resend_us = n->config.resend_ms * 1000,
                                        .heartbeat_us = n->config.heartbeat_ms * 1000,
                                        .timeout_us = n->config.timeout_ms * 1000,
+                                       .timeout_cap_us = n->config.timeout_cap_ms * 1000,
                                        .sign = sign_with_key,
                                        .sign_context = &n->identity.signing};
     n->core = core_new(&config);

@@ -8,8 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void log_view(const struct node *n, const struct core_effect *e)
+{
+    const uint32_t primary = quorum_primary(&n->wire.quorum, e->persist.view);
+    if (e->persist.kind == CORE_PERSIST_VIEW_LEFT)
+        LOG(LOG_LEVEL_WARN, "view.left", LOG_U("for", e->persist.view), LOG_U("next_primary", primary),
+            LOG_U("executed", core_summary(n->core).executed));
+    if (e->persist.kind == CORE_PERSIST_NEW_VIEW)
+        LOG(LOG_LEVEL_INFO, "view.entered", LOG_U("view", e->persist.view), LOG_U("primary", primary),
+            LOG_U("executed", core_summary(n->core).executed));
+}
+
 static void submit_persist(struct node *n, struct core_effect *e)
 {
+    log_view(n, e);
     struct storage_job *j = mem_zero(1, sizeof *j);
     j->kind = STORAGE_PERSIST;
     j->token = e->persist.token;

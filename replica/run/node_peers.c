@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define BACKOFF_FIRST_SECONDS 0.05
-#define BACKOFF_MOST_SECONDS 5.0
+#define BACKOFF_MOST_SECONDS 1.0
 
 static struct session *session_new(struct node *n, struct net_connection *c, enum session_kind kind, uint32_t number)
 {

@@ -11,11 +11,14 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#define RECOVERED_SLOTS_MAX (2u * WINDOW_BATCHES) /* a vote of this view and a certificate of an earlier one each */
+
 /* What is read, and how it is checked. */
 struct source {
     struct data_dir *dir;
     const struct wire_group *group;
     struct signature_checker checker;
+    uint32_t self;
 };
 
 /* A stored batch, which must be the one of its digest and fit to be executed: LMDB has no checksums. *time_ms may be
@@ -145,11 +148,13 @@ static struct err recover_stable(const struct source *in, struct recovery *r)
 
 /* ---- votes and certificates ---- */
 
+/* A vote and a certificate of this view at one sequence share a slot; a certificate of an earlier view has its own. */
 static struct core_recovered_slot *slot_at(struct recovery *r, uint64_t seq)
 {
     for (uint32_t i = 0; i < r->recovered.slot_count; i++)
-        if (r->slots[i].seq == seq) return &r->slots[i];
-    CHECK_OP(r->recovered.slot_count, <, WINDOW_BATCHES);
+        if (r->slots[i].seq == seq && (!r->slots[i].certificate || r->slots[i].prepared.view == r->recovered.view))
+            return &r->slots[i];
+    CHECK_OP(r->recovered.slot_count, <, RECOVERED_SLOTS_MAX);
     struct core_recovered_slot *s = &r->slots[r->recovered.slot_count++];
     s->seq = seq;
     return s;
@@ -193,7 +198,8 @@ static struct err take_certificate(const struct source *in, const struct wire_vo
     const char *fault = certificate_check_prepared(in->group, in->checker, stored);
     if (fault != NULL) return err_make(ERR_CORRUPT, "the prepared certificate proves nothing: %s", fault);
     /* only now: a damaged view would pass for another one */
-    if (!in_window(r, stored->seq) || stored->view != r->recovered.view) return err_none();
+    if (stored->view > r->recovered.view) return err_make(ERR_CORRUPT, "the prepared certificate is of a later view");
+    if (!in_window(r, stored->seq)) return err_none();
     ERR_TRY(read_batch(in, stored->seq, &stored->digest, &batch, &time_ms));
     struct core_recovered_slot *s = slot_at(r, stored->seq);
     const uint64_t k = stored->seq % WINDOW_BATCHES;
@@ -232,6 +238,7 @@ static struct err take_vote(const struct source *in, const struct wire_stored_vo
     if (s->certificate && !digest_equal(&s->digest, &stored->digest)) /* rule 12 */
         return err_make(ERR_CORRUPT, "vote and prepared certificate contradict each other");
     s->proposal = stored->signature;
+    s->accepted = true;
     if (s->batch != NULL) return err_none();
     s->digest = stored->digest;
     s->batch = blob_copy(batch);
@@ -261,11 +268,69 @@ static struct err recover_votes(const struct source *in, struct recovery *r)
     return err_none();
 }
 
+/* ---- view changes ---- */
+
+/* A message of the view change, verified as if it had come from a peer. *out: one reference. */
+static struct err recover_message(const struct source *in, struct bytes raw, const char *what,
+                                  struct msg_verified *verified, struct blob **out)
+{
+    *out = blob_copy(raw);
+    const char *fault = msg_verify(in->group, in->checker, blob_retain(*out), verified);
+    if (fault == NULL && verified->msg.type == WIRE_TYPE_view_change && !verified->checkpoint_good)
+        fault = "its checkpoint is not proven";
+    msg_verified_release(verified); /* the blob stays, by *out */
+    return fault == NULL ? err_none() : err_make(ERR_CORRUPT, "the stored %s is damaged: %s", what, fault);
+}
+
+/* Those that the NEW-VIEW names and that are whole; others can be fetched from the other members. */
+static void recover_kept(const struct source *in, const struct wire_new_view *new_view, struct recovery *r)
+{
+    struct wire_iterator i = wire_list_start(new_view->view_changes);
+    struct wire_view_change_ref ref;
+    while (wire_list_next(&i, &wire_record_view_change_ref, &ref)) {
+        struct bytes raw;
+        struct msg_verified m;
+        if (ref.id >= REPLICAS_MAX || r->kept[ref.id] != NULL) continue;
+        struct err e = log_get_view_change(in->dir->log, ref.id, &raw);
+        if (!err_is(&e)) e = recover_message(in, raw, "VIEW-CHANGE of another member", &m, &r->kept[ref.id]);
+        const bool right = !err_is(&e) && m.msg.type == WIRE_TYPE_view_change && digest_equal(&m.id, &ref.digest);
+        if (right) continue;
+        blob_release(r->kept[ref.id]);
+        r->kept[ref.id] = NULL;
+    }
+}
+
+/* Where this replica stood between views (rule 13). */
+static struct err recover_view(const struct source *in, struct recovery *r)
+{
+    struct bytes raw;
+    struct msg_verified m;
+    const uint64_t view = r->recovered.view;
+    struct err e = log_get_view_left(in->dir->log, &raw);
+    if (err_is(&e) && e.code != ERR_NOT_FOUND) return e;
+    if (!err_is(&e)) {
+        ERR_TRY(recover_message(in, raw, "own VIEW-CHANGE", &m, &r->view_change));
+        if (m.msg.type != WIRE_TYPE_view_change || m.msg.view_change.sender != in->self ||
+            m.msg.view_change.view != view)
+            return err_make(ERR_CORRUPT, "the stored own VIEW-CHANGE is another's or for another view than %" PRIu64,
+                            view);
+    }
+    e = log_get_new_view(in->dir->log, &raw);
+    if (e.code == ERR_NOT_FOUND && (view == 0 || r->view_change != NULL)) return err_none();
+    if (err_is(&e)) return e;
+    ERR_TRY(recover_message(in, raw, "NEW-VIEW", &m, &r->new_view));
+    if (m.msg.type != WIRE_TYPE_new_view || (r->view_change == NULL && m.msg.new_view.view != view) ||
+        m.msg.new_view.view > view)
+        return err_make(ERR_CORRUPT, "the stored NEW-VIEW is for another view than %" PRIu64, view);
+    recover_kept(in, &m.msg.new_view, r);
+    return err_none();
+}
+
 /* Certificates first: with one of them damaged the votes do not count. */
 static struct err recover_promises(const struct source *in, struct recovery *r)
 {
     ERR_TRY(recover_certificates(in, r));
-    if (r->recovered.clean) ERR_TRY(recover_votes(in, r));
+    if (r->recovered.clean && r->view_change == NULL) ERR_TRY(recover_votes(in, r));
     if (r->damaged_votes) r->recovered.clean = false; /* design.md 7.5 */
     return err_none();
 }
@@ -285,12 +350,13 @@ static void recover_windows(struct executor *e, struct recovery *r)
 }
 
 struct err recovery_run(struct data_dir *d, struct executor *e, const struct wire_group *g,
-                        struct signature_checker checker, struct recovery *out)
+                        struct signature_checker checker, uint32_t self, struct recovery *out)
 {
-    const struct source in = {.dir = d, .group = g, .checker = checker};
+    const struct source in = {.dir = d, .group = g, .checker = checker, .self = self};
     uint64_t last = 0;
     *out = (struct recovery){0};
-    out->slots = mem_zero(WINDOW_BATCHES, sizeof *out->slots);
+    out->slots = mem_zero(RECOVERED_SLOTS_MAX, sizeof *out->slots);
+    out->kept = mem_zero(REPLICAS_MAX, sizeof(struct blob *));
     out->certificates = mem_zero(WINDOW_BATCHES, sizeof(struct blob *));
     struct core_recovered *r = &out->recovered;
     struct err error = log_get_view(d->log, &r->view);
@@ -305,6 +371,7 @@ struct err recovery_run(struct data_dir *d, struct executor *e, const struct wir
     if (!err_is(&error)) error = check_base(&in, e, out);
     if (!err_is(&error)) error = rebuild(&in, e, last, out);
     if (!err_is(&error) && r->stable.seq > executor_base(e)) error = executor_fold(e, r->stable.seq);
+    if (!err_is(&error)) error = recover_view(&in, out);
     if (!err_is(&error)) error = recover_promises(&in, out);
     if (error.code == ERR_NOT_FOUND) error.code = ERR_CORRUPT; /* what should be here is not */
     if (err_is(&error)) {
@@ -317,16 +384,24 @@ struct err recovery_run(struct data_dir *d, struct executor *e, const struct wir
     r->executed_time_ms = header.time_ms;
     r->slots = out->slots;
     r->checkpoints = out->checkpoints;
+    r->view_change = out->view_change;
+    r->new_view = out->new_view;
+    r->kept = out->kept;
     return err_none();
 }
 
 void recovery_free(struct recovery *r)
 {
-    for (uint32_t i = 0; r->slots != NULL && i < WINDOW_BATCHES; i++)
+    for (uint32_t i = 0; r->slots != NULL && i < RECOVERED_SLOTS_MAX; i++)
         blob_release(r->slots[i].batch);
     for (uint32_t i = 0; r->certificates != NULL && i < WINDOW_BATCHES; i++)
         blob_release(r->certificates[i]);
+    for (uint32_t i = 0; r->kept != NULL && i < REPLICAS_MAX; i++)
+        blob_release(r->kept[i]);
     blob_release(r->stable);
+    blob_release(r->view_change);
+    blob_release(r->new_view);
+    free(r->kept);
     free(r->slots);
     free(r->certificates);
     free(r->windows);

@@ -13,13 +13,16 @@ struct recovery {
     struct core_client_window *windows;
     struct blob *stable;        /* encoded; recovered.stable borrows from it */
     struct blob **certificates; /* encoded; the slots borrow from them */
+    struct blob *view_change;   /* as in core_recovered, with new_view and kept */
+    struct blob *new_view;
+    struct blob **kept; /* REPLICAS_MAX */
     uint64_t blocks_executed;   /* again, to rebuild the overlay */
     bool damaged_votes; /* a vote or certificate was damaged, and said so in the log: recovered.clean is false */
 };
 
 /* Errors: ERR_CORRUPT, naming the record: blocks, state or checkpoints are damaged or contradict each other; ERR_IO. */
 MUST_USE struct err recovery_run(struct data_dir *d, struct executor *e, const struct wire_group *g,
-                                 struct signature_checker checker, struct recovery *out);
+                                 struct signature_checker checker, uint32_t self, struct recovery *out);
 void recovery_free(struct recovery *r);
 
 #endif

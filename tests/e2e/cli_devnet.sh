@@ -74,7 +74,7 @@ truncate -s 40960 "$PBFT_HOME/r3/log/data.mdb" 2>/dev/null
 "$pbft" devnet kill 3 >/dev/null 2>&1
 check_exit "ledger export of a truncated file" 5 "$pbft" ledger export "$PBFT_HOME/r3"
 
-# the primary is gone: this version says so and stalls
+# two of four are gone: the group stalls, and says so
 check "kill primary" "$pbft" devnet kill primary
 check_says "kill primary prints its id" '^0$' "$work/out"
 check_exit "put times out" 3 "$pbft" put a d --timeout 1500

@@ -256,6 +256,17 @@ static void test_config_without_the_optional_keys_has_the_defaults(void **state)
     assert_int_equal(c.verify_threads, 0);
     assert_true(c.timeout_ms >= 50 && c.resend_ms >= 10 && c.heartbeat_ms >= 50);
     assert_true(c.pipeline >= 1 && c.batch_fill >= 1);
+    assert_int_equal(c.timeout_cap_ms, 16 * c.timeout_ms);
+}
+
+static void test_config_timeout_cap_below_the_timeout_is_refused(void **state)
+{
+    (void)state;
+    check_refused(REPLICA "[tuning]\ntimeout_ms = 3000\ntimeout_cap_ms = 2999\n",
+                  NAME ": [tuning] timeout_cap_ms is less than timeout_ms");
+    check_refused(REPLICA "[tuning]\ntimeout_cap_ms = 9600001\n",
+                  NAME " line 8: [tuning] timeout_cap_ms = 9600001 is out of range");
+    assert_int_equal(parsed(REPLICA "[tuning]\ntimeout_ms = 3000\ntimeout_cap_ms = 3000\n").timeout_cap_ms, 3000);
 }
 
 static void test_config_every_key_is_read(void **state)
@@ -263,13 +274,14 @@ static void test_config_every_key_is_read(void **state)
     (void)state;
     const struct config c = parsed(
         "\xef\xbb\xbf; a comment\n" REPLICA "listen = [::1]:7401 ; here\nproduction = no\n\n[log]\r\nlevel=debug\r\n"
-        "format = json\n[tuning]\ntimeout_ms = 100\nresend_ms = 101\nheartbeat_ms = 102\npipeline = 103\n"
+        "format = json\n[tuning]\ntimeout_ms = 100\ntimeout_cap_ms = 107\nresend_ms = 101\nheartbeat_ms = 102\npipeline = 103\n"
         "batch_fill = 104\nbatch_delay_us = 105\nverify_threads = 6");
     assert_string_equal(c.listen, "[::1]:7401");
     assert_false(c.production);
     assert_int_equal(c.log_level, LOG_LEVEL_DEBUG);
     assert_int_equal(c.log_format, LOG_FORMAT_JSON);
     assert_int_equal(c.timeout_ms, 100);
+    assert_int_equal(c.timeout_cap_ms, 107);
     assert_int_equal(c.resend_ms, 101);
     assert_int_equal(c.heartbeat_ms, 102);
     assert_int_equal(c.pipeline, 103);
@@ -499,6 +511,7 @@ int main(void)
         cmocka_unit_test(test_config_path_that_gets_too_long_is_refused),
         cmocka_unit_test(test_config_relative_paths_are_taken_from_the_files_directory),
         cmocka_unit_test(test_config_without_the_optional_keys_has_the_defaults),
+        cmocka_unit_test(test_config_timeout_cap_below_the_timeout_is_refused),
         cmocka_unit_test(test_config_every_key_is_read),
         ROOM_TEST(test_config_file_that_cannot_be_read_is_refused),
         ROOM_TEST(test_config_file_over_the_limit_is_refused),

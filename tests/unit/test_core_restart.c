@@ -43,6 +43,7 @@ static void record_slot(struct record *r, const struct solo *s, uint64_t seq, ui
                                            .proposal = p.signature,
                                            .batch = r->batch.bytes,
                                            .time_ms = r->batch.time_ms,
+                                           .accepted = r->recovered.clean,
                                            .certificate = members != 0};
     r->recovered.slot_count = 1;
     if (members == 0) return;
@@ -510,8 +511,8 @@ static void test_stop_while_abstaining_leaves_no_mark(void **state)
 }
 
 /* A faulty primary proposed one batch here and another one elsewhere, which was committed and came as a block. The vote
- * for the first stands, though its batch is gone: a record without it must not be called complete. */
-static void test_stop_after_a_block_replaced_its_vote_leaves_no_mark(void **state)
+ * for the first stands: a record without it must not be called complete. */
+static void test_stop_after_a_block_for_another_batch_keeps_the_vote(void **state)
 {
     struct solo s;
     (void)state;
@@ -523,8 +524,9 @@ static void test_stop_after_a_block_replaced_its_vote_leaves_no_mark(void **stat
     assert_null(solo_block(&s, 2, 1, &proven, NULL));
     assert_int_equal(solo_sent(&s, WIRE_TYPE_prepare), 0);
     assert_null(solo_step(&s, &stop));
-    assert_int_equal(persists(&s, CORE_PERSIST_VOTE), 0);
-    assert_int_equal(persists(&s, CORE_PERSIST_CLEAN), 0);
+    assert_int_equal(persists(&s, CORE_PERSIST_VOTE), 1);
+    assert_true(digest_equal(&solo_persist(&s, CORE_PERSIST_VOTE)->persist.digest, &voted.digest));
+    assert_int_equal(persists(&s, CORE_PERSIST_CLEAN), 1);
     solo_batch_free(&voted);
     solo_batch_free(&proven);
     solo_close(&s);
@@ -556,7 +558,7 @@ int main(void)
         cmocka_unit_test(test_stop_keeps_every_vote_then_the_mark),
         cmocka_unit_test(test_stop_votes_no_more),
         cmocka_unit_test(test_stop_while_abstaining_leaves_no_mark),
-        cmocka_unit_test(test_stop_after_a_block_replaced_its_vote_leaves_no_mark),
+        cmocka_unit_test(test_stop_after_a_block_for_another_batch_keeps_the_vote),
     };
     return cmocka_run_group_tests_name("core_restart", tests, NULL, NULL);
 }

@@ -16,6 +16,14 @@
 #define RESEND_MS (SOLO_RESEND_US / 1000)
 #define HEARTBEAT_MS (SOLO_HEARTBEAT_US / 1000)
 
+/* Member `self` of four, which never times out: no view change comes between. */
+static void open_patient(struct solo *s, uint32_t self)
+{
+    solo_open(s, 4, self);
+    s->config.timeout_us = 3600000000u;
+    s->config.timeout_cap_us = s->config.timeout_us;
+}
+
 /* Milliseconds until the next STATUS, in steps of 10. */
 static uint64_t gap(struct solo *s)
 {
@@ -74,7 +82,9 @@ static void test_status_of_a_stall_comes_after_twice_as_long_each_time(void **st
     struct solo s;
     const uint64_t want[] = {200, 400, 800, HEARTBEAT_MS, HEARTBEAT_MS, HEARTBEAT_MS};
     (void)state;
-    solo_ready(&s, 4, 1);
+    open_patient(&s, 1);
+    solo_start(&s, NULL);
+    (void)solo_all_persisted(&s);
     struct solo_batch b = stall_one(&s);
     expect_gaps(&s, want, 6); /* up to the heartbeat, which is longer than eight times resend */
     solo_batch_free(&b);
@@ -85,7 +95,7 @@ static void check_longest(uint64_t heartbeat_ms, uint64_t longest_ms)
 {
     struct solo s;
     uint64_t ms = 0;
-    solo_open(&s, 4, 1);
+    open_patient(&s, 1);
     s.config.heartbeat_us = heartbeat_ms * 1000;
     solo_start(&s, NULL);
     (void)solo_all_persisted(&s);
@@ -115,7 +125,9 @@ static void test_status_of_a_stall_not_hurried_by_what_changes_nothing(void **st
     struct solo s;
     struct wire_fetch fetch = {.sender = 2, .kind = DATA_KIND_BATCH, .seq = 1, .count = 1};
     (void)state;
-    solo_ready(&s, 4, 1);
+    open_patient(&s, 1);
+    solo_start(&s, NULL);
+    (void)solo_all_persisted(&s);
     struct solo_batch b = solo_batch_make(&s, 1);
     fetch.digest = b.digest;
     assert_null(solo_vote(&s, WIRE_TYPE_commit, 2, 1, &b.digest));
@@ -139,7 +151,9 @@ static void test_status_after_a_new_vote_at_once(void **state)
 {
     struct solo s;
     (void)state;
-    solo_ready(&s, 4, 1);
+    open_patient(&s, 1);
+    solo_start(&s, NULL);
+    (void)solo_all_persisted(&s);
     struct solo_batch b = stall_long(&s);
     assert_null(solo_vote(&s, WIRE_TYPE_commit, 2, 1, &b.digest)); /* moves no slot */
     expect_at_once(&s);
@@ -152,7 +166,9 @@ static void test_status_after_a_slot_moved_at_once(void **state)
 {
     struct solo s;
     (void)state;
-    solo_ready(&s, 4, 1);
+    open_patient(&s, 1);
+    solo_start(&s, NULL);
+    (void)solo_all_persisted(&s);
     struct solo_batch b = stall_long(&s);
     assert_null(solo_vote(&s, WIRE_TYPE_prepare, 2, 1, &b.digest));
     expect_at_once(&s);
@@ -176,7 +192,9 @@ static void test_status_after_a_proposal_and_after_its_batch_at_once(void **stat
 {
     struct solo s;
     (void)state;
-    solo_ready(&s, 4, 1);
+    open_patient(&s, 1);
+    solo_start(&s, NULL);
+    (void)solo_all_persisted(&s);
     struct solo_batch b = stall_long(&s);
     struct solo_batch two = solo_batch_make(&s, 2);
     struct wire_data data = {
@@ -198,7 +216,9 @@ static void test_status_after_a_checkpoint_vote_at_once(void **state)
 {
     struct solo s;
     (void)state;
-    solo_ready(&s, 4, 1);
+    open_patient(&s, 1);
+    solo_start(&s, NULL);
+    (void)solo_all_persisted(&s);
     struct solo_batch b = stall_long(&s);
     assert_null(solo_checkpoint(&s, 2, CHECKPOINT_INTERVAL));
     expect_at_once(&s);
@@ -212,7 +232,7 @@ static void test_status_after_an_own_proposal_at_once(void **state)
     struct solo s;
     const uint64_t grown[] = {RESEND_MS, 2 * RESEND_MS, 4 * RESEND_MS};
     (void)state;
-    solo_open(&s, 4, 0);
+    open_patient(&s, 0);
     s.config.batch_delay_us = 300000;
     solo_start(&s, NULL);
     (void)solo_all_persisted(&s);
@@ -233,7 +253,9 @@ static void test_status_after_news_of_a_peer_at_once(void **state)
     const struct digest root = solo_root(CHECKPOINT_INTERVAL);
     struct wire_status m = {.sender = 2};
     (void)state;
-    solo_ready(&s, 4, 1);
+    open_patient(&s, 1);
+    solo_start(&s, NULL);
+    (void)solo_all_persisted(&s);
     struct blob *proof = fixture_checkpoint(s.group, CHECKPOINT_INTERVAL, &header, &root, 0xd);
     assert_null(solo_receive(&s, 2, &wire_record_status, &m));
     struct solo_batch b = stall_long(&s);
@@ -261,7 +283,7 @@ static void test_status_after_a_peer_is_first_heard_at_once(void **state)
 {
     struct solo s;
     (void)state;
-    solo_open(&s, 4, 1);
+    open_patient(&s, 1);
     s.now_us = 1000;
     solo_start(&s, NULL);
     (void)solo_all_persisted(&s);
@@ -279,7 +301,9 @@ static void test_status_after_a_silent_peer_is_heard_again_at_once(void **state)
     struct solo s;
     const uint64_t longest[] = {800, HEARTBEAT_MS, HEARTBEAT_MS};
     (void)state;
-    solo_ready(&s, 4, 1);
+    open_patient(&s, 1);
+    solo_start(&s, NULL);
+    (void)solo_all_persisted(&s);
     assert_null(solo_status(&s, 2, 0, NULL));
     struct solo_batch b = stall_one(&s);
     assert_int_equal(gap(&s), 200);
@@ -297,7 +321,9 @@ static void test_status_of_who_is_behind_never_falls_back(void **state)
 {
     struct solo s;
     (void)state;
-    solo_ready(&s, 4, 1);
+    open_patient(&s, 1);
+    solo_start(&s, NULL);
+    (void)solo_all_persisted(&s);
     assert_null(solo_status(&s, 2, 5, NULL));
     assert_null(solo_status(&s, 3, 5, NULL));
     (void)gap(&s);
@@ -311,7 +337,9 @@ static void test_status_of_the_next_stall_begins_anew(void **state)
     struct solo s;
     const struct core_settled settled = {.client = 0, .seq = 1};
     (void)state;
-    solo_ready(&s, 4, 1);
+    open_patient(&s, 1);
+    solo_start(&s, NULL);
+    (void)solo_all_persisted(&s);
     assert_null(solo_request(&s, 0, 1));
     (void)gap(&s);
     expect_gaps(&s, (const uint64_t[]){200, 400, 800}, 3);
@@ -329,7 +357,9 @@ static void test_status_after_a_stall_that_ran_out_begins_anew(void **state)
 {
     struct solo s;
     (void)state;
-    solo_ready(&s, 4, 1);
+    open_patient(&s, 1);
+    solo_start(&s, NULL);
+    (void)solo_all_persisted(&s);
     struct blob *q = fixture_request(s.group, 0, 1, s.wall_ms + 1000, "key", "value");
     assert_null(solo_receive_bytes(&s, UINT32_MAX, q));
     while (core_summary(s.core).custody > 0)

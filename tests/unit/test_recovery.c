@@ -203,22 +203,27 @@ static void test_recovery_leaves_out_what_is_outside_the_window(void **state)
     assert_int_equal(c->slots[1].seq, 128 + WINDOW_BATCHES);
 }
 
-static void test_recovery_leaves_out_what_is_of_another_view(void **state)
+/* Certificates of earlier views are kept for VIEW-CHANGE; a vote counts in its view only. */
+static void test_recovery_keeps_certificates_of_earlier_views_and_votes_of_this(void **state)
 {
     struct recovery_room *r = *state;
     recovery_room_mark_clean(r);
-    recovery_room_set_view(r, 4);
+    recovery_room_enter_view(r, 4);
     recovery_room_put_prepared(r, 3, 5);
     recovery_room_put_prepared(r, 4, 6);
-    recovery_room_put_prepared(r, 5, 7);
     recovery_room_put_vote(r, 3, 8, 8);
     recovery_room_put_vote(r, 4, 9, 9);
     recovery_room_put_vote(r, 5, 10, 10);
     const struct core_recovered *c = recovery_room_recovered(r);
     assert_int_equal(c->view, 4);
-    assert_int_equal(c->slot_count, 2);
-    assert_int_equal(c->slots[0].seq, 6);
-    assert_int_equal(c->slots[1].seq, 9);
+    assert_int_equal(c->slot_count, 3);
+    assert_int_equal(c->slots[0].seq, 5);
+    assert_int_equal(c->slots[1].seq, 6);
+    assert_int_equal(c->slots[2].seq, 9);
+    assert_true(c->slots[2].accepted);
+    assert_false(c->slots[0].accepted);
+    assert_non_null(c->new_view);
+    assert_null(c->view_change);
 }
 
 static void test_recovery_of_a_full_window_gives_every_slot(void **state)
@@ -278,7 +283,7 @@ int main(void)
         ROOM_TEST(test_recovery_gives_certificates_clean_or_not),
         ROOM_TEST(test_recovery_joins_vote_and_certificate_of_one_sequence),
         ROOM_TEST(test_recovery_leaves_out_what_is_outside_the_window),
-        ROOM_TEST(test_recovery_leaves_out_what_is_of_another_view),
+        ROOM_TEST(test_recovery_keeps_certificates_of_earlier_views_and_votes_of_this),
         ROOM_TEST(test_recovery_of_a_full_window_gives_every_slot),
         ROOM_TEST(test_recovery_of_real_signatures_checks_them),
         ROOM_TEST(test_recovery_freed_twice_is_harmless),

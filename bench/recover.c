@@ -1,0 +1,222 @@
+/* recover.c - how long clients wait when the primary goes: a load runs, the primary is killed, stopped or paused again and
+ * again, and each time the longest pause between two accepted results is taken. The members are driven by the `pbft`
+ * command beside this program, as an operator would. */
+#include "bench/bench.h"
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "client/pbft.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PATH_BYTES 4096u
+#define ROUNDS_MAX 1000u
+#define REST_US 1000000u     /* load between two rounds, and after each event */
+#define GIVE_UP_US 60000000u /* without any result, or for a replica to get there */
+
+extern char **environ;
+
+struct recover {
+    const struct recover_options *o;
+    struct pbft_client *client;
+    char pbft[PATH_BYTES]; /* the command */
+    uint8_t value[64];
+    uint64_t number;
+    uint64_t accepted;
+    uint64_t last_us; /* last accepted result */
+    uint64_t gap_us;  /* longest pause since it was reset */
+    char failure[PBFT_ERROR_BYTES];
+    double gaps_ms[ROUNDS_MAX];
+    uint32_t rounds;
+};
+
+static void on_answer(void *context, const struct pbft_answer *answer)
+{
+    struct recover *r = context;
+    const uint64_t now = clock_monotonic_us();
+    if (answer->status != PBFT_OK) {
+        (void)snprintf(r->failure, sizeof r->failure, "%s", answer->text);
+        return;
+    }
+    if (now - r->last_us > r->gap_us) r->gap_us = now - r->last_us;
+    r->last_us = now;
+    r->accepted++;
+}
+
+static struct err poll_once(struct recover *r)
+{
+    while (pbft_in_flight(r->client) < r->o->in_flight && pbft_can_submit(r->client)) {
+        uint8_t key[8];
+        be64_put(key, r->number++);
+        const struct pbft_operation op = {
+            .app = 1, .verb = 1, .arg_count = 2, .args = {{key, sizeof key}, {r->value, sizeof r->value}}};
+        const struct pbft_error e = pbft_submit(r->client, &op, 1, on_answer, r);
+        if (e.status != PBFT_OK) return err_make(ERR_TIMEOUT, "%s", e.text);
+    }
+    pbft_poll(r->client, 1);
+    if (r->failure[0] != '\0') return err_make(ERR_TIMEOUT, "the load stopped: %s", r->failure);
+    if (clock_monotonic_us() - r->last_us > GIVE_UP_US)
+        return err_make(ERR_TIMEOUT, "no result for %u s", GIVE_UP_US / 1000000u);
+    return err_none();
+}
+
+static struct err run_for(struct recover *r, uint64_t us)
+{
+    const uint64_t until = clock_monotonic_us() + us;
+    while (clock_monotonic_us() < until)
+        ERR_TRY(poll_once(r));
+    return err_none();
+}
+
+/* Runs `pbft --home DIR devnet VERB [WHO]` while the load goes on. */
+static struct err devnet(struct recover *r, const char *verb, const char *who)
+{
+    char *const argv[] = {r->pbft,      (char *)(uintptr_t)"--home", (char *)(uintptr_t)r->o->home, (char *)(uintptr_t) "devnet",
+                          (char *)(uintptr_t)verb, (char *)(uintptr_t)who, NULL};
+    posix_spawn_file_actions_t quiet;
+    pid_t pid;
+    int status;
+    (void)posix_spawn_file_actions_init(&quiet);
+    (void)posix_spawn_file_actions_addopen(&quiet, STDOUT_FILENO, "/dev/null", 1 /* O_WRONLY */, 0);
+    const int fault = posix_spawn(&pid, r->pbft, &quiet, NULL, argv, environ);
+    (void)posix_spawn_file_actions_destroy(&quiet);
+    if (fault != 0) return err_system(fault, "cannot run %s", r->pbft);
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        struct err e = poll_once(r);
+        if (!err_is(&e)) continue;
+        (void)waitpid(pid, &status, 0);
+        return e;
+    }
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return err_make(ERR_CONFIG, "pbft devnet %s %s failed", verb, who);
+    return err_none();
+}
+
+/* The members as they are now; *primary is that of the highest view, *steady says that all take part in it. */
+static struct err look(struct recover *r, uint32_t *primary, bool *steady)
+{
+    const uint32_t count = pbft_replica_count(r->client);
+    struct pbft_replica_status *status = mem_zero(count, sizeof *status);
+    const struct pbft_error e = pbft_status_wait(r->client, 2000, status);
+    uint64_t view = 0;
+    *steady = e.status == PBFT_OK;
+    for (uint32_t i = 0; i < count; i++)
+        if (status[i].answered && status[i].view > view) view = status[i].view;
+    for (uint32_t i = 0; i < count; i++)
+        if (!status[i].answered || status[i].view != view || status[i].lag > 16 ||
+            status[i].peers_connected + 1 < count)
+            *steady = false;
+    *primary = (uint32_t)(view % count);
+    free(status);
+    return err_none();
+}
+
+static struct err wait_steady(struct recover *r, uint32_t *primary)
+{
+    const uint64_t until = clock_monotonic_us() + GIVE_UP_US;
+    bool steady = false;
+    while (!steady) {
+        ERR_TRY(run_for(r, 100000));
+        ERR_TRY(look(r, primary, &steady));
+        if (!steady && clock_monotonic_us() > until)
+            return err_make(ERR_TIMEOUT, "the replicas did not all come back within %u s", GIVE_UP_US / 1000000u);
+    }
+    return err_none();
+}
+
+static struct err one_round(struct recover *r)
+{
+    static const char *const before[] = {[RECOVER_KILL] = "kill", [RECOVER_STOP] = "stop", [RECOVER_PAUSE] = "pause"};
+    uint32_t primary;
+    char id[16];
+    ERR_TRY(wait_steady(r, &primary));
+    ERR_TRY(run_for(r, REST_US));
+    (void)snprintf(id, sizeof id, "%u", primary);
+    r->gap_us = 0;
+    ERR_TRY(devnet(r, before[r->o->how], id));
+    const uint64_t accepted = r->accepted;
+    while (r->accepted <= accepted + r->o->in_flight) /* what was in flight may be answered without a new primary */
+        ERR_TRY(poll_once(r));
+    ERR_TRY(run_for(r, r->o->how == RECOVER_PAUSE ? 10 * REST_US : REST_US));
+    r->gaps_ms[r->rounds++] = (double)r->gap_us / 1000.0;
+    return devnet(r, r->o->how == RECOVER_PAUSE ? "resume" : "start", id);
+}
+
+static int compare_double(const void *a, const void *b)
+{
+    const double x = *(const double *)a;
+    const double y = *(const double *)b;
+    return x < y ? -1 : x > y ? 1 : 0;
+}
+
+static void report(struct recover *r)
+{
+    static const char *const names[] = {[RECOVER_KILL] = "kill", [RECOVER_STOP] = "stop", [RECOVER_PAUSE] = "pause"};
+    qsort(r->gaps_ms, r->rounds, sizeof r->gaps_ms[0], compare_double);
+    const double median = r->gaps_ms[r->rounds / 2];
+    const double longest = r->gaps_ms[r->rounds - 1];
+    if (r->o->json)
+        (void)printf("{\"how\":\"%s\",\"rounds\":%u,\"accepted\":%llu,\"gap_ms\":{\"median\":%.1f,\"max\":%.1f}}\n",
+                     names[r->o->how], r->rounds, (unsigned long long)r->accepted, median, longest);
+    else
+        (void)printf("%u rounds (%s the primary): %llu results; longest pause without a result: median %.1f ms, worst "
+                     "%.1f ms\n",
+                     r->rounds, names[r->o->how], (unsigned long long)r->accepted, median, longest);
+}
+
+static struct err open_client(struct recover *r)
+{
+    char group[PATH_BYTES];
+    char key[PATH_BYTES];
+    char journal[PATH_BYTES];
+    (void)snprintf(group, sizeof group, "%s/group.json", r->o->home);
+    (void)snprintf(key, sizeof key, "%s/clients/%s.pem", r->o->home, r->o->client);
+    (void)snprintf(journal, sizeof journal, "%s/clients/%s.journal", r->o->home, r->o->client);
+    const struct pbft_options options = {
+        .group_path = group, .key_path = key, .journal_path = journal, .timeout_ms = 2 * GIVE_UP_US / 1000u};
+    struct pbft_error e = pbft_open(&options, &r->client);
+    if (e.status == PBFT_OK) e = pbft_ready(r->client, 10000);
+    return e.status == PBFT_OK ? err_none()
+                               : err_make(e.status == PBFT_TIMEOUT ? ERR_TIMEOUT : ERR_CONFIG, "%s", e.text);
+}
+
+/* `pbft` stands beside this program. */
+static struct err find_command(struct recover *r)
+{
+    const ssize_t got = readlink("/proc/self/exe", r->pbft, sizeof r->pbft - 1);
+    char *slash = got > 0 ? strrchr(r->pbft, '/') : NULL;
+    if (slash == NULL || (size_t)(slash - r->pbft) + sizeof "/pbft" > sizeof r->pbft)
+        return err_system(errno, "cannot tell where this program is");
+    memcpy(slash, "/pbft", sizeof "/pbft");
+    return err_none();
+}
+
+struct err recover_run(const struct recover_options *o)
+{
+    struct recover *r = mem_zero(1, sizeof *r);
+    r->o = o;
+    r->number = clock_wall_ms() << 20;
+    r->last_us = clock_monotonic_us();
+    struct err e = find_command(r);
+    if (!err_is(&e)) e = open_client(r);
+    for (uint32_t i = 0; i < o->rounds && !err_is(&e); i++)
+        e = one_round(r);
+    uint32_t primary;
+    if (!err_is(&e)) e = wait_steady(r, &primary);
+    while (!err_is(&e) && pbft_in_flight(r->client) > 0) {
+        pbft_poll(r->client, 100);
+        if (r->failure[0] != '\0') e = err_make(ERR_TIMEOUT, "the load stopped: %s", r->failure);
+    }
+    if (!err_is(&e)) report(r);
+    if (r->client != NULL) pbft_close(r->client);
+    free(r);
+    return e;
+}
