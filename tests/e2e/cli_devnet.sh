@@ -75,10 +75,11 @@ truncate -s 40960 "$PBFT_HOME/r3/log/data.mdb" 2>/dev/null
 check_exit "ledger export of a truncated file" 5 "$pbft" ledger export "$PBFT_HOME/r3"
 
 # two of four are gone: the group stalls, and says so
+check "three of four commit" "$pbft" put a c --timeout 20000
 check "kill primary" "$pbft" devnet kill primary
-check_says "kill primary prints its id" '^0$' "$work/out"
+check_says "kill primary prints its id" '^[0-2]$' "$work/out"
 check_exit "put times out" 3 "$pbft" put a d --timeout 1500
-check_says "it names the primary" 'the primary is replica 0 of view 0'
+check_says "it names the primary" 'the primary is replica [0-3] of view [0-9]'
 check_exit "a read finds no quorum" 3 "$pbft" get a --timeout 1500
 check "the rest stops" "$pbft" devnet down
 check_exit "kill primary when nobody knows" 3 "$pbft" devnet kill primary
