@@ -80,6 +80,11 @@ void core_effects_release(struct core_effects *effects)
 
 /* ---- slots ---- */
 
+bool core_is_mute(const struct core *c)
+{
+    return c->low < c->mute_until;
+}
+
 bool core_is_primary(const struct core *c)
 {
     return core_primary(c) == c->config.self;
@@ -246,6 +251,8 @@ static const char *on_start(struct core *c, const struct core_recovered *r)
     c->changing = r->view_change != NULL;
     c->view_since_us = c->now_us;
     c->low = r->stable.seq;
+    /* all that it can have forgotten is about n <= h + L, and settled once that is stable */
+    c->mute_until = r->damaged ? c->low + WINDOW_BATCHES : 0;
     c->executed = r->executed;
     c->handed = r->executed;
     c->executed_time_ms = r->executed_time_ms;
@@ -297,7 +304,7 @@ static const char *on_persisted(struct core *c, uint64_t token)
     if (token <= c->durable_token) return "already known to be durable";
     CHECK_OP(token, <=, c->next_token);
     c->durable_token = token;
-    const bool entered = !c->active && !c->changing && token >= c->entry_token;
+    const bool entered = !c->active && !c->changing && !core_is_mute(c) && token >= c->entry_token;
     if (entered) c->active = true;
     for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
         struct core_slot *s = core_slot(c, n);

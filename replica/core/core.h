@@ -83,6 +83,7 @@ struct core_recovered {
     struct blob *view_change; /* own, for `view`, which was left for and not entered; NULL: `view` was entered */
     struct blob *new_view;    /* the NEW-VIEW by which the last view was entered; NULL: none since view 0 */
     struct blob *const *kept; /* VIEW-CHANGEs that it names, by member, as far as they are here; NULL: none */
+    bool damaged; /* a vote or certificate is missing: what was promised is unknown */
     bool clean; /* the clean-stop mark was there: the slots hold every vote of this view (design.md 7.5) */
     struct wire_checkpoint_certificate stable;
     uint64_t executed; /* blocks up to here are durable and executed */
@@ -237,6 +238,7 @@ struct core_summary {
     uint64_t under_way; /* sequences accepted and not yet executed */
     uint32_t peers_heard; /* other members heard within the last three heartbeats */
     bool diverged;
+    bool mute; /* its record is damaged: until enough is stable it follows and casts no vote */
 };
 struct core_summary core_summary(const struct core *c);
 /* Highest settled sequence of a client, as of the last executed block. */

@@ -172,6 +172,7 @@ struct core {
     uint64_t executed_time_ms;
     uint64_t low_time_ms; /* batch time at h; 0 when not known */
     uint64_t next_seq; /* of the primary's next proposal */
+    uint64_t mute_until; /* the record is damaged: no vote of a view and no VIEW-CHANGE until h is there (design.md 7.6) */
     uint64_t abstain_until; /* no PRE-PREPARE or PREPARE in this view up to here (design.md 7.5) */
     uint64_t highest_certificate; /* highest n with a prepared certificate of ours, given out or durable (rule 23) */
     uint64_t next_token;
@@ -235,6 +236,7 @@ void core_batch_set(struct core_batch *b, struct blob *bytes, const struct diges
 /* The batch of this digest, wherever the slot has it; NULL when it is not held. */
 const struct core_batch *core_slot_batch(const struct core_slot *s, const struct digest *digest);
 void core_slot_reset(struct core *c, struct core_slot *s, uint64_t seq);
+bool core_is_mute(const struct core *c);
 bool core_is_primary(const struct core *c);
 uint32_t core_primary(const struct core *c);
 

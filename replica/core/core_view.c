@@ -312,7 +312,7 @@ static bool look_at_candidate(struct core *c)
 static void evaluate(struct core *c)
 {
     const uint32_t members = c->config.group.quorum.replica_count;
-    for (uint32_t i = 0; i < members; i++) { /* each time to a view that another member names */
+    for (uint32_t i = 0; i < members && !core_is_mute(c); i++) { /* each time to a view that another member names */
         const uint64_t join = viewchange_join(c->collected, c->view);
         if (join == 0) break;
         leave(c, join);
@@ -322,7 +322,7 @@ static void evaluate(struct core *c)
         c->quorum_us = c->now_us; /* rule 17: the NEW-VIEW timer starts */
     for (uint32_t i = 0; i < members && look_at_candidate(c); i++) {
     }
-    if (c->changing && core_is_primary(c)) try_build(c);
+    if (c->changing && core_is_primary(c) && !core_is_mute(c)) try_build(c);
 }
 
 void core_leave_view(struct core *c, uint64_t to)
@@ -376,7 +376,7 @@ void core_view_repair(struct core *c, uint32_t to)
 {
     const struct core_peer *p = &c->peers[to];
     if (p->view > c->view || (p->view == c->view && !p->changing)) return;
-    if (c->changing && c->left_token <= c->durable_token)
+    if (c->changing && c->left_token <= c->durable_token && !core_is_mute(c))
         core_send_blob(c, to, WIRE_TYPE_view_change, blob_retain(c->own_view_change), 0, true);
     else if (c->active && c->new_view != NULL)
         core_send_blob(c, to, WIRE_TYPE_new_view, blob_retain(c->new_view), 0, true);
@@ -399,7 +399,7 @@ static bool timed_out(struct core *c)
 
 void core_view_tick(struct core *c)
 {
-    if (c->diverged || c->stopping) return;
+    if (c->diverged || c->stopping || core_is_mute(c)) return;
     if (c->changing && c->quorum_us != 0 && c->now_us - c->quorum_us >= c->backoff.now_us) {
         viewchange_backoff_failed(&c->backoff); /* rule 17 */
         leave(c, c->view + 1);

@@ -23,13 +23,14 @@
 #define NODE_PEER_INSIDE_BYTES_MAX (32u * 1024u * 1024u)
 #define NODE_PEER_CONNECTIONS_MAX 4u
 #define NODE_CLIENT_JOBS_MAX 32768u  /* messages of all clients being worked on */
-#define NODE_DATA_OWED_MAX 64u       /* DATA of one member that may still come for what was asked of it */
+#define NODE_DATA_OWED_MAX 192u      /* DATA of one member that may still come for what was asked of it */
 #define NODE_QUERIES_MAX 1024u       /* reads that wait for execution */
 #define NODE_QUERIES_RUNNING_MAX 16u /* reads given to the execution thread: each may come back with a whole result */
 
 _Static_assert(NODE_CLIENT_INSIDE_BYTES_MAX > CLIENT_FRAME_BYTES_MAX, "one frame of a client can be worked on");
 _Static_assert(NODE_PEER_INSIDE_BYTES_MAX > FRAME_BYTES_MAX, "one frame of a member can be worked on");
-_Static_assert(NODE_DATA_OWED_MAX >= 2u * CORE_FETCH_BLOCKS_MAX, "two answers of blocks can be on their way");
+_Static_assert(NODE_DATA_OWED_MAX >= 2u * CORE_FETCH_BLOCKS_MAX + REPLICAS_MAX,
+               "two answers of blocks and one of each member's VIEW-CHANGE can be on their way");
 
 struct node;
 

@@ -8,6 +8,7 @@
 enum replica_condition node_condition(const struct node *n, const struct core_summary *s)
 {
     if (s->diverged) return CONDITION_DIVERGED;
+    if (s->mute) return CONDITION_FENCED;
     if (storage_disk_full(n->storage)) return CONDITION_DISK_FULL;
     if (!s->started) return CONDITION_STARTING;
     if (node_peers_connected(n) + 1 < n->wire.quorum.quorum) return CONDITION_NO_QUORUM;

@@ -184,9 +184,9 @@ static bool drop_damaged(const struct source *in, struct recovery *r, const char
     const struct err store = kv_store_fault(in->dir->log);
     if (err_is(&store)) return false;
     LOG(LOG_LEVEL_ERROR, "recovery.damaged-vote", LOG_S("record", what), LOG_U("seq", seq), LOG_S("error", e->text),
-        LOG_S("action", "this replica goes on without the record and abstains as after an unclean stop; check its disk "
-                        "and memory, and replace them if this happens again"));
-    r->damaged_votes = true;
+        LOG_S("action", "this replica follows without a vote until a window of batches more is stable, and then takes part "
+                        "again; check its disk and memory, and replace them if this happens again"));
+    r->recovered.damaged = true;
     return true;
 }
 
@@ -253,7 +253,7 @@ static struct err recover_votes(const struct source *in, struct recovery *r)
     const uint32_t certificates = r->recovered.slot_count;
     struct wire_stored_vote stored;
     struct log_place at = {.seq = 0};
-    for (uint64_t from = 0; !r->damaged_votes; from = at.seq + 1) {
+    for (uint64_t from = 0; !r->recovered.damaged; from = at.seq + 1) {
         struct err e = log_next_vote(in->dir->log, from, &at, &stored);
         if (e.code == ERR_NOT_FOUND) return err_none();
         if (err_is(&e)) return e;
@@ -331,7 +331,7 @@ static struct err recover_promises(const struct source *in, struct recovery *r)
 {
     ERR_TRY(recover_certificates(in, r));
     if (r->recovered.clean && r->view_change == NULL) ERR_TRY(recover_votes(in, r));
-    if (r->damaged_votes) r->recovered.clean = false; /* design.md 7.5 */
+    if (r->recovered.damaged) r->recovered.clean = false; /* design.md 7.5 */
     return err_none();
 }
 

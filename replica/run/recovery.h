@@ -17,7 +17,6 @@ struct recovery {
     struct blob *new_view;
     struct blob **kept; /* REPLICAS_MAX */
     uint64_t blocks_executed;   /* again, to rebuild the overlay */
-    bool damaged_votes; /* a vote or certificate was damaged, and said so in the log: recovered.clean is false */
 };
 
 /* Errors: ERR_CORRUPT, naming the record: blocks, state or checkpoints are damaged or contradict each other; ERR_IO. */

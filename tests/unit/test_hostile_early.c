@@ -135,7 +135,7 @@ static void test_data_not_asked_for_costs_no_signature(void **state)
     struct raw_peer *p = live_peer_member(&live, 0, EVIL);
     struct blob *empty = new_batch(0); /* what may be owed is used up with these */
     LIVE_UNTIL_LOGGED(&live, 0, "event=inbound.ignored replica=0 peer=3 reason=\"DATA that was not asked for\"", {
-        for (uint32_t i = 0; i < 70; i++)
+        for (uint32_t i = 0; i < 200; i++)
             send_batch_as_data(p, empty);
     });
     const uint64_t before = verified_now();

@@ -139,7 +139,7 @@ static void test_recovery_after_a_clean_stop_gives_the_votes(void **state)
     recovery_room_put_vote(r, 0, 8, 8);
     const struct core_recovered *c = recovery_room_recovered(r);
     assert_true(c->clean);
-    assert_false(r->recovery.damaged_votes);
+    assert_false(r->recovery.recovered.damaged);
     assert_int_equal(c->slot_count, 2);
     struct blob *batch = recovery_room_batch(r, 8, &digest);
     assert_int_equal(c->slots[0].seq, 6);
@@ -252,7 +252,7 @@ static void test_recovery_of_real_signatures_checks_them(void **state)
     recovery_room_put_vote(r, 0, 132, 132);
     recovery_room_mark_clean(r);
     assert_int_equal(recovery_room_recovered(r)->slot_count, 2);
-    assert_false(r->recovery.damaged_votes);
+    assert_false(r->recovery.recovered.damaged);
     recovery_room_restart(r);
     recovery_room_spoil(r, LOG_TABLE_CERTIFICATES, recovery_room_seq_key(key, 131), 10);
     recovery_room_check_abstains(r, 131, 0);

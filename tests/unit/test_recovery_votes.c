@@ -43,7 +43,7 @@ static void stop_clean(struct recovery_room *r)
     const struct core_recovered *c = recovery_room_recovered(r);
     assert_true(c->clean);
     assert_int_equal(c->slot_count, 4);
-    assert_false(r->recovery.damaged_votes);
+    assert_false(r->recovery.recovered.damaged);
     recovery_room_restart(r);
 }
 
@@ -183,7 +183,7 @@ static void test_recovery_votes_damaged_certificate_counts_after_an_unclean_stop
     uint8_t key[8];
     recovery_room_put_prepared(r, 0, 6);
     assert_false(recovery_room_recovered(r)->clean);
-    assert_false(r->recovery.damaged_votes);
+    assert_false(r->recovery.recovered.damaged);
     recovery_room_spoil(r, LOG_TABLE_CERTIFICATES, recovery_room_seq_key(key, 6), 0);
     recovery_room_restart(r);
     recovery_room_check_abstains(r, 6, 0);
@@ -329,7 +329,7 @@ static void test_recovery_votes_after_an_unclean_stop_are_not_looked_at(void **s
     struct recovery_room *r = *state;
     replace_record(r, LOG_TABLE_VOTES, 9, bytes_of_text("garbage"));
     assert_false(recovery_room_recovered(r)->clean);
-    assert_false(r->recovery.damaged_votes);
+    assert_false(r->recovery.recovered.damaged);
 }
 
 #define ROOM_TEST(f) cmocka_unit_test_setup_teardown(f, recovery_room_setup, recovery_room_teardown)

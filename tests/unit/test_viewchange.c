@@ -222,6 +222,19 @@ static void test_viewchange_restore_kept_is_served_until_replaced(void **state)
     assert_ptr_equal(viewchange_find(kit.v, 1, &second->id), second->blob);
 }
 
+/* It may be the last one who holds it. */
+static void test_viewchange_restore_kept_of_what_is_kept_keeps_it(void **state)
+{
+    (void)state;
+    struct viewchange_kit_message m;
+    viewchange_kit_start(&kit, 4, 0);
+    viewchange_kit_make(1, 1, 0, NULL, 0, &m);
+    viewchange_restore_kept(kit.v, 1, m.blob, &m.id);
+    blob_release(m.blob);
+    viewchange_restore_kept(kit.v, 1, viewchange_kept(kit.v, 1), &m.id);
+    assert_int_equal(viewchange_kept(kit.v, 1)->refs, 1);
+}
+
 /* ---- back-off (rule 17) ---- */
 
 static void test_viewchange_backoff_doubles_up_to_the_cap(void **state)
@@ -323,6 +336,7 @@ int main(void)
         TEST(test_viewchange_keep_built_serves_v_when_newer_ones_have_come),
         TEST(test_viewchange_keep_built_forgets_the_v_before),
         TEST(test_viewchange_restore_kept_is_served_until_replaced),
+        TEST(test_viewchange_restore_kept_of_what_is_kept_keeps_it),
         TEST(test_viewchange_backoff_doubles_up_to_the_cap),
         TEST(test_viewchange_backoff_does_not_overflow),
         TEST(test_viewchange_backoff_halves_every_sixteen_batches_down_to_the_base),

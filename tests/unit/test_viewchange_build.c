@@ -160,6 +160,21 @@ static void test_viewchange_build_leaves_out_whose_batch_is_not_held(void **stat
     assert_members("123");
 }
 
+static void test_viewchange_build_leaves_out_at_the_high_watermark_too(void **state)
+{
+    (void)state;
+    for (uint64_t seq = 1; seq <= L; seq += L - 1) {
+        viewchange_kit_start(&kit, 4, 0);
+        ask(0, VIEW);
+        shows(1, seq, 0, 'x');
+        ask(2, VIEW);
+        ask(3, VIEW);
+        assert_true(build("x"));
+        assert_members("023");
+        viewchange_kit_end(&kit);
+    }
+}
+
 static void test_viewchange_build_minds_only_batches_that_win(void **state)
 {
     (void)state;
@@ -315,6 +330,7 @@ int main(void)
         TEST(test_viewchange_build_needs_a_quorum_for_exactly_the_view),
         TEST(test_viewchange_build_names_a_quorum_with_the_own_one_ids_ascending),
         TEST(test_viewchange_build_leaves_out_whose_batch_is_not_held),
+        TEST(test_viewchange_build_leaves_out_at_the_high_watermark_too),
         TEST(test_viewchange_build_minds_only_batches_that_win),
         TEST(test_viewchange_build_leaves_out_one_after_the_other),
         TEST(test_viewchange_build_with_an_own_batch_not_held_names_it),

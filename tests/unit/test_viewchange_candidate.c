@@ -10,8 +10,6 @@
 
 #include <cmocka.h>
 
-#define K CHECKPOINT_INTERVAL
-#define L WINDOW_BATCHES
 #define N 4u /* members; the test's own is 0 */
 #define Q 3u
 
@@ -33,7 +31,7 @@ static void add(const struct viewchange_kit_message *m)
 
 static void offer(const struct viewchange_kit_new_view *n)
 {
-    assert_null(viewchange_kit_offer(kit.v, n, 0));
+    assert_null(viewchange_kit_offer(&kit, n, 0));
 }
 
 /* The view of the NEW-VIEW looked at; 0: none. */
@@ -98,12 +96,72 @@ static void test_viewchange_candidate_of_a_newer_message_is_chosen_anew(void **s
         add(m[id]);
     offer(&n);
     assert_candidate(5);
-    offer(&next); /* of the same sender, and it can be entered */
+    offer(&next); /* of the same sender */
     assert_null(viewchange_candidate(kit.v));
+    assert_null(viewchange_named(kit.v, 1));
     assert_entered(9);
     offer_empty(13);
     offer_empty(10);
     assert_candidate(10);
+}
+
+static void test_viewchange_candidate_replaced_lacks_nothing_until_looked_at(void **state)
+{
+    (void)state;
+    struct digest id;
+    viewchange_kit_start(&kit, N, 0);
+    offer_empty(5);
+    assert_candidate(5);
+    assert_true(viewchange_lacking(kit.v, 1, &id));
+    offer_empty(9);
+    assert_false(viewchange_lacking(kit.v, 1, &id));
+    assert_candidate(9);
+    assert_true(viewchange_lacking(kit.v, 1, &id));
+    assert_int_equal(id.bytes[0], 9);
+}
+
+/* What was fetched for it is not lost. */
+static void test_viewchange_candidate_stays_when_another_is_past(void **state)
+{
+    (void)state;
+    const struct viewchange_kit_message *m[N];
+    viewchange_kit_start(&kit, N, 0);
+    offer_empty(5);
+    const struct viewchange_kit_new_view n = viewchange_kit_right(&kit, 6, m);
+    offer(&n);
+    assert_candidate(5);
+    viewchange_rotate(kit.v);
+    for (uint32_t id = 1; id < N; id++) {
+        add(m[id]);
+        add(viewchange_kit_usual(&kit, id, 7));
+    }
+    assert_int_equal(resolve(5), VIEWCHANGE_ENTER);
+    assert_int_equal(message.view, 6);
+}
+
+static void test_viewchange_candidate_number_changes_with_the_candidate(void **state)
+{
+    (void)state;
+    viewchange_kit_start(&kit, N, 0);
+    const uint64_t none = viewchange_candidate_number(kit.v);
+    offer_empty(6);
+    assert_candidate(6);
+    const uint64_t first = viewchange_candidate_number(kit.v);
+    assert_true(first != none);
+    assert_candidate(6); /* looked at again */
+    viewchange_rotate(kit.v);
+    offer_empty(7);
+    assert_candidate(6);
+    assert_int_equal(viewchange_candidate_number(kit.v), first);
+    viewchange_rotate(kit.v);
+    assert_candidate(7);
+    const uint64_t second = viewchange_candidate_number(kit.v);
+    assert_true(second != first && second != none);
+    offer_empty(11); /* another message of the same sender */
+    assert_candidate(6);
+    viewchange_rotate(kit.v);
+    assert_candidate(11);
+    assert_true(viewchange_candidate_number(kit.v) > second + 1); /* none comes back */
 }
 
 static void test_viewchange_rotate_without_another_stays(void **state)
@@ -134,6 +192,23 @@ static void test_viewchange_rotate_goes_round_by_sender(void **state)
         assert_candidate(want[k]);
         assert_candidate(want[k]); /* no lower one takes its turn */
         viewchange_rotate(kit.v);
+    }
+}
+
+static void test_viewchange_rotate_finds_the_one_other_of_any_sender(void **state)
+{
+    (void)state;
+    for (uint64_t first = 4; first < 8; first++) {
+        for (uint64_t other = 8; other < 12; other++) {
+            if (first % N == other % N) continue;
+            viewchange_kit_start(&kit, N, 0);
+            offer_empty(first);
+            offer_empty(other);
+            assert_candidate(first);
+            viewchange_rotate(kit.v);
+            assert_candidate(other);
+            viewchange_kit_end(&kit);
+        }
     }
 }
 
@@ -201,6 +276,7 @@ static void test_viewchange_keep_candidate_serves_what_it_named(void **state)
         add(m[member]);
     offer(&n);
     assert_entered(5);
+    add(viewchange_kit_usual(&kit, 1, 6)); /* no more the newest of its member */
     viewchange_keep_candidate(kit.v);
     assert_null(viewchange_candidate(kit.v));
     assert_null(viewchange_kept(kit.v, 0));
@@ -208,7 +284,7 @@ static void test_viewchange_keep_candidate_serves_what_it_named(void **state)
         assert_ptr_equal(viewchange_kept(kit.v, member), m[member]->blob);
         assert_null(viewchange_named(kit.v, member));
         assert_false(viewchange_lacking(kit.v, member, &id));
-        add(viewchange_kit_usual(&kit, member, 6));
+        add(viewchange_kit_usual(&kit, member, 7));
         assert_ptr_equal(viewchange_find(kit.v, member, &m[member]->id), m[member]->blob);
     }
     assert_int_equal(resolve(5), VIEWCHANGE_WAIT);
@@ -246,8 +322,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_viewchange_candidate_is_the_lowest_view),
         TEST(test_viewchange_candidate_of_a_newer_message_is_chosen_anew),
+        TEST(test_viewchange_candidate_replaced_lacks_nothing_until_looked_at),
+        TEST(test_viewchange_candidate_stays_when_another_is_past),
+        TEST(test_viewchange_candidate_number_changes_with_the_candidate),
         TEST(test_viewchange_rotate_without_another_stays),
         TEST(test_viewchange_rotate_goes_round_by_sender),
+        TEST(test_viewchange_rotate_finds_the_one_other_of_any_sender),
         TEST(test_viewchange_rotate_then_a_lower_view_does_not_take_the_turn),
         TEST(test_viewchange_rotate_ends_its_turn_when_the_candidate_is_past),
         TEST(test_viewchange_rotate_lets_the_next_be_entered),

@@ -34,12 +34,12 @@ static void add(const struct viewchange_kit_message *m)
 
 static void offer(const struct viewchange_kit_new_view *n)
 {
-    assert_null(viewchange_kit_offer(kit.v, n, 0));
+    assert_null(viewchange_kit_offer(&kit, n, 0));
 }
 
 static void refused(const struct viewchange_kit_new_view *n, uint64_t above, const char *want)
 {
-    const char *got = viewchange_kit_offer(kit.v, n, above);
+    const char *got = viewchange_kit_offer(&kit, n, above);
     assert_non_null(got);
     assert_string_equal(got, want);
 }
@@ -69,7 +69,7 @@ static void test_viewchange_offer_of_a_view_not_above_is_refused(void **state)
     const struct viewchange_kit_new_view n = viewchange_kit_right(&kit, 5, m);
     refused(&n, 6, PAST);
     refused(&n, 5, PAST);
-    assert_null(viewchange_kit_offer(kit.v, &n, 4));
+    assert_null(viewchange_kit_offer(&kit, &n, 4));
 }
 
 /* Rule 2. */
@@ -130,7 +130,7 @@ static void test_viewchange_offer_of_the_same_or_a_lower_view_again_is_refused(v
 
 static void offer_context(void *context)
 {
-    (void)viewchange_kit_offer(kit.v, context, 0);
+    (void)viewchange_kit_offer(&kit, context, 0);
 }
 
 static void test_viewchange_offer_of_no_member_is_a_failed_check(void **state)
@@ -197,6 +197,23 @@ static void test_viewchange_resolve_enters_when_all_are_known(void **state)
         assert_ptr_equal(viewchange_named(kit.v, id), id == 0 ? NULL : m[id]->blob);
 }
 
+static void test_viewchange_resolve_enters_above_a_checkpoint(void **state)
+{
+    (void)state;
+    static const struct viewchange_kit_claim p[] = {{K + 2, 0, 'A', 0}, {K, 0, 'B', 0}};
+    viewchange_kit_start(&kit, N, 0);
+    struct viewchange_kit_new_view n = viewchange_kit_new_view(N, 5, K, "0A");
+    for (uint32_t id = 0; id < Q; id++) {
+        const struct viewchange_kit_message *m = viewchange_kit_say(&kit, id, 5, id == 1 ? K : 0, p, 2);
+        viewchange_kit_ref(&n, m);
+        add(m);
+    }
+    offer(&n);
+    assert_int_equal(resolve(0), VIEWCHANGE_ENTER);
+    assert_int_equal(plan.low, K);
+    assert_int_equal(plan.high, K + 2);
+}
+
 /* Bit id of `here`: that member's VIEW-CHANGE need not be fetched. */
 static void assert_lacking(const struct viewchange_kit_message *m[N], uint32_t here)
 {
@@ -220,7 +237,7 @@ static void fetch_in_order(const uint32_t order[3], bool newer)
     viewchange_kit_start(&kit, N, 0);
     const struct viewchange_kit_new_view n = viewchange_kit_right(&kit, 5, m);
     for (uint32_t id = 0; id < N && newer; id++)
-        add(viewchange_kit_usual(&kit, id, 6));
+        add(viewchange_kit_say(&kit, id, 6, 0, NULL, 0));
     offer(&n);
     for (uint32_t k = 0; k < 3; k++) {
         const uint32_t id = order[k];
@@ -231,6 +248,7 @@ static void fetch_in_order(const uint32_t order[3], bool newer)
         assert_non_null(viewchange_kit_add(kit.v, m[id])); /* it is here now */
         assert_int_equal(viewchange_latest(kit.v, id)->view, newer ? 6 : 5);
         assert_ptr_equal(viewchange_find(kit.v, id, &m[id]->id), m[id]->blob);
+        assert_null(viewchange_find(kit.v, id, &m[id % 3 + 1]->id));
         here |= 1u << id;
     }
     assert_entered(5);
@@ -472,6 +490,7 @@ int main(void)
         TEST(test_viewchange_offer_of_no_member_is_a_failed_check),
         TEST(test_viewchange_resolve_without_a_candidate_waits),
         TEST(test_viewchange_resolve_enters_when_all_are_known),
+        TEST(test_viewchange_resolve_enters_above_a_checkpoint),
         TEST(test_viewchange_resolve_enters_once_all_are_fetched_in_any_order),
         TEST(test_viewchange_resolve_keeps_what_is_named_when_newer_ones_come),
         TEST(test_viewchange_resolve_asks_for_another_message_of_a_member_that_sent_two),

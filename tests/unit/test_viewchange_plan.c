@@ -334,6 +334,22 @@ static void test_viewchange_read_keeps_what_is_signed_and_replaces_what_was(void
     viewchange_kit_release(&b);
 }
 
+/* It may hold the last reference to what it reads again. */
+static void test_viewchange_read_of_its_own_blob_again_keeps_it(void **state)
+{
+    (void)state;
+    struct viewchange_kit_message m;
+    static struct viewchange_message out;
+    viewchange_kit_make(1, 7, K, NULL, 0, &m);
+    viewchange_kit_read(&m, &out);
+    blob_release(m.blob);
+    assert_int_equal(out.blob->refs, 1);
+    viewchange_kit_read(&m, &out);
+    assert_int_equal(out.blob->refs, 1);
+    assert_int_equal(out.low, K);
+    blob_release(out.blob);
+}
+
 /* ---- every set of a small domain ---- */
 
 /* What a member may say, all of it combined: its checkpoint, of n = K+1, of K+2, and of the two n of one slot. */
@@ -448,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_viewchange_plan_reaches_the_high_watermark),
         cmocka_unit_test(test_viewchange_plan_takes_a_whole_window_of_certificates),
         cmocka_unit_test(test_viewchange_read_keeps_what_is_signed_and_replaces_what_was),
+        cmocka_unit_test(test_viewchange_read_of_its_own_blob_again_keeps_it),
         cmocka_unit_test(test_viewchange_plan_of_every_small_set_is_the_papers),
         cmocka_unit_test(test_viewchange_plan_of_random_sets_is_the_papers),
     };
