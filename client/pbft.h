@@ -140,7 +140,8 @@ struct pbft_error pbft_submit_at(struct pbft_client *c, uint64_t client_seq, uin
                                  const struct pbft_operation *ops, uint32_t op_count, pbft_callback callback,
                                  void *context);
 /* Reads without ordering: Q replicas must give the same answer, each from a state that holds all it has committed to.
- * When they do not agree (writes are under way) it is asked again, then ordered as a transaction. */
+ * When they do not agree (writes are under way) it is asked again, then ordered as a transaction: so op has to be one
+ * that changes nothing. */
 struct pbft_error pbft_read(struct pbft_client *c, const struct pbft_operation *op, pbft_callback callback,
                             void *context);
 /* Transactions and reads in flight. */

@@ -452,6 +452,7 @@ void core_free(struct core *c)
     for (uint32_t i = 0; i < c->config.group.quorum.replica_count; i++)
         free(c->early[i].votes);
     free(c->early);
+    core_drop_early_proposals(c);
     free(c->peers);
     free(c->leaf_space);
     free(c);

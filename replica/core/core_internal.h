@@ -114,6 +114,7 @@ struct core_client {
 
 /* Votes of a view that this replica has not entered yet, of one member: those for one view, the newest (rule 8). */
 #define CORE_EARLY_VOTES (2u * WINDOW_BATCHES)
+#define CORE_EARLY_PROPOSALS 8u
 struct core_early_vote {
     bool commit; /* else a PREPARE */
     uint64_t seq;
@@ -201,6 +202,8 @@ struct core {
     uint64_t rate_per_second;
     struct core_peer *peers;
     struct core_early *early; /* by member */
+    struct msg_verified early_proposals[CORE_EARLY_PROPOSALS]; /* of the next view's primary, whose view this may become */
+    uint32_t early_proposal_count;                             /* all of one view */
     uint64_t status_us; /* last STATUS sent */
     uint64_t status_wait_us; /* to the next one while something waits: doubles until something has changed */
     bool changed; /* something came on here or at a peer since the last tick */
@@ -264,6 +267,8 @@ uint64_t core_custody_oldest(struct core *c); /* UINT64_MAX: nothing that can be
 
 /* core_view.c: VIEW-CHANGE, NEW-VIEW, time-outs */
 bool core_is_early(const struct core *c, uint64_t view); /* of a view that may be entered yet */
+const char *core_keep_early_proposal(struct core *c, const struct msg_verified *m);
+void core_drop_early_proposals(struct core *c);
 const char *core_keep_early(struct core *c, uint64_t sender, uint64_t view, const struct core_early_vote *vote);
 const char *core_on_view_change(struct core *c, const struct msg_verified *m);
 const char *core_on_new_view(struct core *c, const struct msg_verified *m);

@@ -113,8 +113,9 @@ const char *core_attach_batch(struct core *c, struct core_slot *s, const struct 
 const char *core_on_pre_prepare(struct core *c, struct msg_verified *m)
 {
     const struct wire_pre_prepare *p = &m->msg.pre_prepare;
-    if (p->view != c->view || c->changing) return "PRE-PREPARE of another view";
     if (p->sender == c->config.self) return "own PRE-PREPARE";
+    if (core_is_early(c, p->view)) return core_keep_early_proposal(c, m);
+    if (p->view != c->view) return "PRE-PREPARE of a view that is past";
     struct core_slot *s = core_slot(c, p->seq);
     if (s == NULL) return "PRE-PREPARE outside the window";
     if (s->phase == CORE_PHASE_EMPTY) {
@@ -286,13 +287,13 @@ static void advance_range(struct core *c, uint64_t from, uint64_t to)
 }
 
 /* Looks at every slot of the window once. What is executed here comes last: after a view change it is agreed on again for
- * the sake of those who have not executed it, and clients wait for the rest. */
+ * the sake of those who have not executed it and cannot get the block; clients wait for the rest. */
 static void advance_slots(struct core *c)
 {
     c->under_way = 0;
     c->oldest_slot_us = UINT64_MAX;
     advance_range(c, c->executed + 1, c->low + WINDOW_BATCHES);
-    advance_range(c, c->low + 1, c->executed);
+    if (c->executed >= c->carried_until) advance_range(c, c->low + 1, c->executed);
 }
 
 void core_advance(struct core *c)

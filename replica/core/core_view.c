@@ -89,8 +89,39 @@ const char *core_keep_early(struct core *c, uint64_t sender, uint64_t view, cons
     return NULL;
 }
 
+/* Only of the view that comes next: it has one primary, so no other member can take the room. */
+const char *core_keep_early_proposal(struct core *c, const struct msg_verified *m)
+{
+    const uint64_t view = m->msg.pre_prepare.view;
+    if (view != (c->changing ? c->view : c->view + 1)) return "PRE-PREPARE of a view further on than the next";
+    if (c->early_proposal_count > 0 && c->early_proposals[0].msg.pre_prepare.view != view)
+        core_drop_early_proposals(c);
+    if (c->early_proposal_count == CORE_EARLY_PROPOSALS) return "more PRE-PREPAREs of the next view than are kept";
+    struct msg_verified *kept = &c->early_proposals[c->early_proposal_count++];
+    *kept = *m;
+    (void)blob_retain(kept->blob);
+    return NULL;
+}
+
+void core_drop_early_proposals(struct core *c)
+{
+    for (uint32_t i = 0; i < c->early_proposal_count; i++)
+        msg_verified_release(&c->early_proposals[i]);
+    c->early_proposal_count = 0;
+}
+
+static void take_early_proposals(struct core *c)
+{
+    for (uint32_t i = 0; i < c->early_proposal_count; i++)
+        if (c->early_proposals[i].msg.pre_prepare.view == c->view)
+            (void)core_on_pre_prepare(c, &c->early_proposals[i]);
+    if (c->early_proposal_count > 0 && c->early_proposals[0].msg.pre_prepare.view <= c->view)
+        core_drop_early_proposals(c);
+}
+
 static void take_early(struct core *c)
 {
+    take_early_proposals(c);
     for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++) {
         struct core_early *e = &c->early[id];
         for (uint32_t i = 0; i < e->count && e->view == c->view; i++) {

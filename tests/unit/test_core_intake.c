@@ -127,7 +127,8 @@ static void test_proposal_of_another_view_ignored(void **state)
     (void)state;
     solo_ready(&s, 4, 1);
     struct wire_pre_prepare proposal = {.sender = 0, .view = 4, .seq = 1, .digest = other};
-    assert_string_equal(solo_receive(&s, 0, &wire_record_pre_prepare, &proposal), "PRE-PREPARE of another view");
+    assert_string_equal(solo_receive(&s, 0, &wire_record_pre_prepare, &proposal),
+                        "PRE-PREPARE of a view further on than the next");
     solo_close(&s);
 }
 
