@@ -95,8 +95,6 @@ static void perform(struct node *n, struct core_effect *e)
         return;
     }
     case CORE_EFFECT_SERVE_BLOCKS: {
-        if (n->peers[e->serve.to].serving) return; /* one answer at a time; it asks again */
-        n->peers[e->serve.to].serving = true;
         if (n->members[e->serve.to].reads > 0) return; /* one at a time: who is behind waits for an answer before it asks on */
         n->members[e->serve.to].reads++;
         struct storage_job *j = mem_zero(1, sizeof *j);
@@ -169,7 +167,6 @@ void node_take_storage(struct node *n)
             const struct core_event event = {.type = CORE_EVENT_PERSISTED, .persisted = j->token};
             node_step(n, &event);
         } else if (j->kind == STORAGE_READ_BLOCKS) {
-            n->peers[j->to].serving = false;
             n->members[j->to].reads--;
             for (uint32_t i = 0; i < j->out_count; i++)
                 (void)node_send_member(n, j->to, WIRE_TYPE_data, j->out[i], false);
@@ -241,7 +238,9 @@ static void find_done(struct node *n, const struct execution_job *j)
         return;
     }
     case WINDOW_OTHER: send_conflict(n, j, BUSY_CONFLICT); return;
-    case WINDOW_OUTSIDE: send_conflict(n, j, BUSY_TOO_OLD); return;
+    case WINDOW_OUTSIDE: /* TOO_OLD says that the sequence is settled: never of one above the window */
+        send_conflict(n, j, j->seq > core_client_highest(n->core, j->client) ? BUSY_TOO_FAR : BUSY_TOO_OLD);
+        return;
     case WINDOW_NEW: return; /* the mirror was ahead for a moment: the client asks again */
     }
 }

@@ -62,7 +62,6 @@ struct session {
 struct peer {
     struct session *session;         /* greeted, or NULL */
     struct net_connection *dialling; /* ours, not yet greeted */
-    bool serving;                    /* blocks are being read for it */
     uint32_t data_owed;              /* DATA it may still send: answers to our FETCHes that have not come */
     double next_dial;
     double backoff;
