@@ -93,11 +93,47 @@ static void test_damaged_start_prepares_nothing_until_a_window_is_stable(void **
     solo_close(&s);
 }
 
+/* It had left for view 1, and waits for its NEW-VIEW: it neither begins that as its
+ * primary, nor goes on to view 2, nor says its VIEW-CHANGE again. */
+static void test_damaged_start_between_views_waits(void **state)
+{
+    struct solo s;
+    struct core_client_window windows[SOLO_CLIENTS] = {0};
+    (void)state;
+    for (uint32_t damaged = 0; damaged < 2; damaged++) {
+        solo_open(&s, 4, 1);
+        struct wire_view_change own = {.sender = 1, .view = 1};
+        fixture_sign_message(s.group, &wire_record_view_change, &own);
+        struct blob *message = wire_encode_blob(&wire_record_view_change, &own);
+        const struct core_recovered r = {
+            .view = 1, .view_change = message, .damaged = damaged == 1, .windows = windows};
+        solo_start(&s, &r);
+        (void)solo_all_persisted(&s);
+        (void)solo_tick(&s, SOLO_RESEND_US);
+        assert_null(solo_status(&s, 2, 0, NULL));
+        assert_int_equal(solo_sent(&s, WIRE_TYPE_view_change), damaged == 1 ? 0 : 1);
+        bool left = false;
+        for (uint32_t id = 2; id < 4; id++) {
+            struct wire_view_change m = {.sender = id, .view = 1};
+            (void)solo_receive(&s, id, &wire_record_view_change, &m);
+            left |= solo_persist(&s, CORE_PERSIST_NEW_VIEW) != NULL; /* it is the primary of view 1 */
+        }
+        for (uint32_t i = 0; i < 30; i++) {
+            (void)solo_tick(&s, SOLO_TIMEOUT_US / 10);
+            left |= solo_persist(&s, CORE_PERSIST_VIEW_LEFT) != NULL;
+        }
+        assert_int_equal(left, damaged == 0);
+        blob_release(message);
+        solo_close(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_damaged_start_does_not_time_out),
         cmocka_unit_test(test_damaged_start_joins_nobody),
+        cmocka_unit_test(test_damaged_start_between_views_waits),
         cmocka_unit_test(test_damaged_start_prepares_nothing_until_a_window_is_stable),
     };
     return cmocka_run_group_tests_name("core_damaged", tests, NULL, NULL);
