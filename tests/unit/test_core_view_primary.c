@@ -178,7 +178,8 @@ static void test_build_waits_for_a_batch_and_fetches_it(void **state)
     assert_false(core_summary(s.core).changing);
     const struct wire_new_view m = solo_message(solo_send(&s, WIRE_TYPE_new_view, 0)).new_view;
     assert_int_equal(m.proposals.count, 1);
-    assert_true(digest_equal(&proposal_of(&m, 0).digest, &a.digest));
+    const struct wire_reproposal p = proposal_of(&m, 0);
+    assert_true(digest_equal(&p.digest, &a.digest));
     solo_batch_free(&a);
     solo_batch_free(&other);
     solo_close(&s);
