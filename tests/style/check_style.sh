@@ -12,4 +12,7 @@ found=$(wc -l $files | awk '$2 != "total" && $1 > 650 {print $1, $2}')
 [ -z "$found" ] && echo "ok - no file over 650 lines" || { say "no file over 650 lines"; echo "$found"; }
 found=$(for f in $files; do head -c 2 "$f" | grep -q '/\*' || echo "$f"; done)
 [ -z "$found" ] && echo "ok - every file begins by saying what it is" || { say "every file begins by saying what it is"; echo "$found"; }
+house='Makefile README.md CHANGELOG.md LICENSE base crypto wire keys ledger viewchange replica client bench tests docs packaging .ci .clang-format .clang-tidy .gitignore'
+found=$(git ls-files 2>/dev/null | cut -d/ -f1 | sort -u | grep -vxF "$(tr ' ' '\n' <<<"$house")")
+[ -z "$found" ] && echo "ok - the top level is the house of design.md" || { say "the top level is the house of design.md"; echo "$found"; }
 exit $bad

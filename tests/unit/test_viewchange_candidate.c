@@ -98,7 +98,6 @@ static void test_viewchange_candidate_of_a_newer_message_is_chosen_anew(void **s
     assert_candidate(5);
     offer(&next); /* of the same sender */
     assert_null(viewchange_candidate(kit.v));
-    assert_null(viewchange_named(kit.v, 1));
     assert_entered(9);
     offer_empty(13);
     offer_empty(10);
@@ -108,12 +107,17 @@ static void test_viewchange_candidate_of_a_newer_message_is_chosen_anew(void **s
 static void test_viewchange_candidate_replaced_lacks_nothing_until_looked_at(void **state)
 {
     (void)state;
+    const struct viewchange_kit_message *m[N];
     struct digest id;
     viewchange_kit_start(&kit, N, 0);
-    offer_empty(5);
+    const struct viewchange_kit_new_view n = viewchange_kit_right(&kit, 5, m);
+    offer(&n);
+    add(m[2]);
     assert_candidate(5);
     assert_true(viewchange_lacking(kit.v, 1, &id));
+    assert_ptr_equal(viewchange_named(kit.v, 2), m[2]->blob);
     offer_empty(9);
+    assert_null(viewchange_named(kit.v, 2));
     assert_false(viewchange_lacking(kit.v, 1, &id));
     assert_candidate(9);
     assert_true(viewchange_lacking(kit.v, 1, &id));

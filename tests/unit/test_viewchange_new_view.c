@@ -463,12 +463,15 @@ static void test_viewchange_resolve_rejected_message_lives_until_the_next_call(v
         add(m[id]);
     offer(&n);
     assert_int_equal(resolve(0), VIEWCHANGE_REJECT);
+    assert_int_equal(kit.offered[0]->refs, 2); /* the test's own is one */
     struct wire_iterator i = wire_list_start(message.proposals);
     for (uint32_t k = 0; k < 3; k++) {
         assert_true(wire_list_next(&i, &wire_record_reproposal, &p));
         assert_int_equal(p.seq, k + 1);
         assert_true(digest_equal(&p.digest, &n.proposals[k].digest));
     }
+    assert_int_equal(resolve(0), VIEWCHANGE_WAIT);
+    assert_int_equal(kit.offered[0]->refs, 1);
 }
 
 static int test_teardown(void **state)
