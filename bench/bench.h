@@ -25,7 +25,12 @@ struct load_options {
 };
 MUST_USE struct err load_run(const struct load_options *o);
 
-enum recover_how { RECOVER_KILL, RECOVER_STOP, RECOVER_PAUSE };
+enum recover_how {
+    RECOVER_KILL,
+    RECOVER_STOP,
+    RECOVER_PAUSE,
+    RECOVER_RANDOM, /* kill -9 of any replica, and every fifth time of all at once */
+};
 
 struct recover_options {
     const char *home;

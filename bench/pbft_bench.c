@@ -19,7 +19,8 @@ static const char usage_text[] =
     "  --op-bytes N      bytes of each value (default 256)\n"
     "  --seconds S       measured time (default 10)     --warm-up S  before it (default 2)\n"
     "  --rounds N        recover: how often the primary goes (default 5)\n"
-    "  --how kill|stop|pause    recover: kill -9, TERM, or SIGSTOP for 10 s (default kill)\n"
+    "  --how kill|stop|pause|random    recover: kill -9, TERM, or SIGSTOP for 10 s of the primary (default kill);\n"
+    "                    random: kill -9 of any replica, every fifth time of all at once\n"
     "  -o table|json     form of the result\n"
     "Exit codes: 0 ok, 2 usage, 3 time-out or no quorum, 4 bad configuration or key.\n";
 
@@ -34,6 +35,7 @@ static bool parse_number(const char *text, double least, double most, double *ou
     return true;
 }
 
+/* The words of --how. */
 static bool parse_how(const char *text, enum recover_how *out)
 {
     if (strcmp(text, "kill") == 0)
@@ -42,6 +44,8 @@ static bool parse_how(const char *text, enum recover_how *out)
         *out = RECOVER_STOP;
     else if (strcmp(text, "pause") == 0)
         *out = RECOVER_PAUSE;
+    else if (strcmp(text, "random") == 0)
+        *out = RECOVER_RANDOM;
     else
         return false;
     return true;

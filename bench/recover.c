@@ -1,11 +1,12 @@
-/* recover.c - how long clients wait when the primary goes: a load runs, the primary is killed, stopped or paused again and
- * again, and each time the longest pause between two accepted results is taken. The members are driven by the `pbft`
+/* recover.c - how long clients wait when replicas go: a load runs, the primary (or any) is killed, stopped or paused again
+ * and again, and each time the longest pause between two accepted results is taken. The members are driven by the `pbft`
  * command beside this program, as an operator would. */
 #include "bench/bench.h"
 
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/prng.h"
 #include "client/pbft.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@ struct recover {
     struct pbft_client *client;
     char pbft[PATH_BYTES]; /* the command */
     uint8_t value[64];
+    struct prng random;
     uint64_t number;
     uint64_t accepted;
     uint64_t last_us; /* last accepted result */
@@ -132,22 +134,53 @@ static struct err wait_steady(struct recover *r, uint32_t *primary)
     return err_none();
 }
 
+static const char *const how_names[] = {
+    [RECOVER_KILL] = "kill", [RECOVER_STOP] = "stop", [RECOVER_PAUSE] = "pause", [RECOVER_RANDOM] = "random"};
+
+/* devnet VERB for the members from first to last. */
+static struct err devnet_each(struct recover *r, const char *verb, uint32_t first, uint32_t last)
+{
+    char id[16];
+    for (uint32_t i = first; i <= last; i++) {
+        (void)snprintf(id, sizeof id, "%u", i);
+        ERR_TRY(devnet(r, verb, id));
+    }
+    return err_none();
+}
+
+/* Waits until results come that were not in flight before. */
+static struct err wait_results(struct recover *r)
+{
+    const uint64_t accepted = r->accepted;
+    while (r->accepted <= accepted + r->o->in_flight)
+        ERR_TRY(poll_once(r));
+    return err_none();
+}
+
 static struct err one_round(struct recover *r)
 {
-    static const char *const before[] = {[RECOVER_KILL] = "kill", [RECOVER_STOP] = "stop", [RECOVER_PAUSE] = "pause"};
-    uint32_t primary;
-    char id[16];
-    ERR_TRY(wait_steady(r, &primary));
+    static const char *const before[] = {
+        [RECOVER_KILL] = "kill", [RECOVER_STOP] = "stop", [RECOVER_PAUSE] = "pause", [RECOVER_RANDOM] = "kill"};
+    const uint32_t count = pbft_replica_count(r->client);
+    const bool all = r->o->how == RECOVER_RANDOM && r->rounds % 5 == 4;
+    uint32_t first;
+    ERR_TRY(wait_steady(r, &first));
     ERR_TRY(run_for(r, REST_US));
-    (void)snprintf(id, sizeof id, "%u", primary);
+    if (r->o->how == RECOVER_RANDOM) first = (uint32_t)prng_below(&r->random, count);
+    if (all) first = 0;
+    const uint32_t last = all ? count - 1 : first;
     r->gap_us = 0;
-    ERR_TRY(devnet(r, before[r->o->how], id));
-    const uint64_t accepted = r->accepted;
-    while (r->accepted <= accepted + r->o->in_flight) /* what was in flight may be answered without a new primary */
-        ERR_TRY(poll_once(r));
-    ERR_TRY(run_for(r, r->o->how == RECOVER_PAUSE ? 10 * REST_US : REST_US));
+    ERR_TRY(devnet_each(r, before[r->o->how], first, last));
+    if (all) { /* nobody is there to answer until they are back */
+        ERR_TRY(devnet_each(r, "start", first, last));
+        ERR_TRY(wait_results(r));
+    } else {
+        ERR_TRY(wait_results(r));
+        ERR_TRY(run_for(r, r->o->how == RECOVER_PAUSE ? 10 * REST_US : REST_US));
+        ERR_TRY(devnet_each(r, r->o->how == RECOVER_PAUSE ? "resume" : "start", first, last));
+    }
     r->gaps_ms[r->rounds++] = (double)r->gap_us / 1000.0;
-    return devnet(r, r->o->how == RECOVER_PAUSE ? "resume" : "start", id);
+    return err_none();
 }
 
 static int compare_double(const void *a, const void *b)
@@ -159,17 +192,15 @@ static int compare_double(const void *a, const void *b)
 
 static void report(struct recover *r)
 {
-    static const char *const names[] = {[RECOVER_KILL] = "kill", [RECOVER_STOP] = "stop", [RECOVER_PAUSE] = "pause"};
     qsort(r->gaps_ms, r->rounds, sizeof r->gaps_ms[0], compare_double);
     const double median = r->gaps_ms[r->rounds / 2];
     const double longest = r->gaps_ms[r->rounds - 1];
     if (r->o->json)
         (void)printf("{\"how\":\"%s\",\"rounds\":%u,\"accepted\":%llu,\"gap_ms\":{\"median\":%.1f,\"max\":%.1f}}\n",
-                     names[r->o->how], r->rounds, (unsigned long long)r->accepted, median, longest);
+                     how_names[r->o->how], r->rounds, (unsigned long long)r->accepted, median, longest);
     else
-        (void)printf("%u rounds (%s the primary): %llu results; longest pause without a result: median %.1f ms, worst "
-                     "%.1f ms\n",
-                     r->rounds, names[r->o->how], (unsigned long long)r->accepted, median, longest);
+        (void)printf("%u rounds (%s): %llu results; longest pause without a result: median %.1f ms, worst %.1f ms\n",
+                     r->rounds, how_names[r->o->how], (unsigned long long)r->accepted, median, longest);
 }
 
 static struct err open_client(struct recover *r)
@@ -204,6 +235,7 @@ struct err recover_run(const struct recover_options *o)
     struct recover *r = mem_zero(1, sizeof *r);
     r->o = o;
     r->number = clock_wall_ms() << 20;
+    r->random = prng_of(r->number);
     r->last_us = clock_monotonic_us();
     struct err e = find_command(r);
     if (!err_is(&e)) e = open_client(r);

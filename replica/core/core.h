@@ -223,7 +223,8 @@ void core_dump(const struct core *c, struct buffer *out);
 struct core_summary {
     bool started;
     uint64_t view;
-    bool changing;      /* `view` has not begun here: its NEW-VIEW is waited for */
+    bool changing;      /* `view` has not begun here: its NEW-VIEW is waited for ... */
+    uint64_t changing_us; /* ... since so long */
     uint32_t primary;
     uint64_t view_changes; /* views left since start */
     uint64_t low;       /* h: the stable checkpoint */

@@ -9,6 +9,7 @@ struct core_summary core_summary(const struct core *c)
         .started = c->started,
         .view = c->view,
         .changing = c->changing,
+        .changing_us = c->changing ? c->now_us - c->view_since_us : 0,
         .view_changes = c->view_changes,
         .primary = core_primary(c),
         .low = c->low,

@@ -511,6 +511,42 @@ static void test_early_vote_of_a_later_view_does_not_count_here(void **state)
     solo_close(&s);
 }
 
+static void test_early_proposal_is_prepared_after_the_entry(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 3);
+    struct solo_batch a = solo_batch_make(&s, 1);
+    assert_null(solo_propose_in(&s, 1, 1, &a, true)); /* before it leaves view 0 */
+    assert_int_equal(s.effects->count, 0);
+    solo_enter(&s, 1, NULL, 0);
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_prepare), 0);
+    (void)solo_all_persisted(&s);
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_prepare), 1);
+    assert_int_equal(solo_message(solo_send(&s, WIRE_TYPE_prepare, 0)).prepare.view, 1);
+    solo_batch_free(&a);
+    solo_close(&s);
+}
+
+static void test_early_proposals_are_of_the_next_view_and_bounded(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 3);
+    struct solo_batch a = solo_batch_make(&s, 1);
+    assert_string_equal(solo_propose_in(&s, 2, 1, &a, true), "PRE-PREPARE of a view further on than the next");
+    for (uint64_t seq = 1; seq <= 8; seq++)
+        assert_null(solo_propose_in(&s, 1, seq, &a, true));
+    assert_string_equal(solo_propose_in(&s, 1, 9, &a, true), "more PRE-PREPAREs of the next view than are kept");
+    assert_null(solo_view_change(&s, 0, 1)); /* it waits for view 1: that one is the next */
+    assert_string_equal(solo_propose_in(&s, 2, 1, &a, true), "PRE-PREPARE of a view further on than the next");
+    assert_null(solo_view_change(&s, 1, 2));
+    assert_null(solo_view_change(&s, 2, 2)); /* it waits for view 2: those of view 1 give way */
+    assert_null(solo_propose_in(&s, 2, 1, &a, true));
+    solo_batch_free(&a);
+    solo_close(&s);
+}
+
 static void test_vote_of_a_past_view_refused(void **state)
 {
     struct solo s;
@@ -546,6 +582,8 @@ int main(void)
         cmocka_unit_test(test_early_prepare_and_commit_count_after_the_entry),
         cmocka_unit_test(test_early_votes_of_one_member_are_bounded),
         cmocka_unit_test(test_early_vote_of_a_later_view_does_not_count_here),
+        cmocka_unit_test(test_early_proposal_is_prepared_after_the_entry),
+        cmocka_unit_test(test_early_proposals_are_of_the_next_view_and_bounded),
         cmocka_unit_test(test_vote_of_a_past_view_refused),
     };
     return cmocka_run_group_tests_name("core_view_enter", tests, NULL, NULL);
