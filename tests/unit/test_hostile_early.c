@@ -30,7 +30,7 @@ static int suite_setup(void **state)
     live_group_make(&live, REPLICAS, CLIENT_COUNT);
     live_write(live.replicas[0].config,
                "[replica]\nid = 0\ngroup = ../group.json\ndata = data\nsigning_key = signing.key\n"
-               "transport_key = transport.key\nproduction = no\n[log]\nlevel = debug\n");
+               "transport_key = transport.key\nproduction = no\n" LIVE_TUNING "[log]\nlevel = debug\n");
     for (uint32_t id = 0; id < HONEST; id++)
         live_replica_start(&live, id);
     live_commit(&live);

@@ -472,6 +472,9 @@ static void test_viewchange_resolve_rejected_message_lives_until_the_next_call(v
     }
     assert_int_equal(resolve(0), VIEWCHANGE_WAIT);
     assert_int_equal(kit.offered[0]->refs, 1);
+    n.view = 9;
+    offer(&n);
+    assert_int_equal(resolve(0), VIEWCHANGE_REJECT); /* and so it ends: viewchange_kit_end looks at the references */
 }
 
 static int test_teardown(void **state)
