@@ -93,7 +93,12 @@ static void test_timeout_counts_from_the_entry_into_the_view(void **state)
     solo_ready(&s, 4, 2);
     assert_null(solo_request(&s, 0, 1));
     (void)solo_tick(&s, T - 1);
-    solo_enter(&s, 1, NULL, 0);
+    struct solo_view v;
+    solo_view_make(&s, 1, NULL, 0, &v);
+    solo_view_say_all(&s, &v);
+    (void)solo_tick(&s, 1000);
+    assert_null(solo_view_begin(&s, &v));
+    solo_view_free(&v);
     (void)solo_all_persisted(&s);
     (void)solo_tick(&s, T - 1);
     assert_int_equal(left_for(&s), 0);
@@ -353,6 +358,19 @@ static void test_left_view_own_commit_that_becomes_durable_commits_nothing(void 
     solo_close(&s);
 }
 
+static void test_left_view_custody_goes_to_the_next_primary(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 2);
+    assert_null(solo_request(&s, 0, 1));
+    assert_null(solo_view_change(&s, 0, 1));
+    assert_int_equal(left_for(&s), 1);
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_request), 1);
+    assert_int_equal(solo_send(&s, WIRE_TYPE_request, 0)->send.to, 1);
+    solo_close(&s);
+}
+
 /* ---- joining (rule 16) ---- */
 
 static void test_join_weak_quorum_goes_to_the_smallest_view(void **state)
@@ -403,6 +421,17 @@ static void test_resigning_primary_moves_at_once(void **state)
     solo_ready(&s, 4, 2);
     assert_null(solo_view_change(&s, 0, 1));
     assert_int_equal(left_for(&s), 1);
+    solo_close(&s);
+}
+
+static void test_resigning_primary_before_the_start_is_durable_moves_nobody(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_open(&s, 4, 2);
+    solo_start(&s, NULL);
+    assert_null(solo_view_change(&s, 0, 1));
+    assert_int_equal(core_summary(s.core).view, 0);
     solo_close(&s);
 }
 
@@ -521,10 +550,12 @@ int main(void)
         cmocka_unit_test(test_left_view_batch_that_comes_is_not_prepared),
         cmocka_unit_test(test_left_view_certificate_of_others_is_not_taken),
         cmocka_unit_test(test_left_view_own_commit_that_becomes_durable_commits_nothing),
+        cmocka_unit_test(test_left_view_custody_goes_to_the_next_primary),
         cmocka_unit_test(test_join_weak_quorum_goes_to_the_smallest_view),
         cmocka_unit_test(test_join_other_view_changes_of_one_member_count_once),
         cmocka_unit_test(test_join_while_changing_goes_on),
         cmocka_unit_test(test_resigning_primary_moves_at_once),
+        cmocka_unit_test(test_resigning_primary_before_the_start_is_durable_moves_nobody),
         cmocka_unit_test(test_primary_that_asks_for_a_later_view_moves_nobody),
         cmocka_unit_test(test_backup_that_asks_for_the_next_view_moves_nobody),
         cmocka_unit_test(test_primary_of_the_view_waited_for_moves_nobody),

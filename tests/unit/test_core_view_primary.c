@@ -203,7 +203,49 @@ static void test_build_without_the_member_whose_batch_is_missing(void **state)
     solo_close(&s);
 }
 
+/* It waited for a batch as primary of view 1, and has gone on to view 2: the batch makes it primary of nothing. */
+static void test_batch_that_comes_after_leaving_builds_nothing(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    struct solo_batch a = solo_batch_make(&s, 1);
+    const struct solo_claim claim = {1, 0, &a};
+    says(&s, 0, &claim, 1);
+    says(&s, 3, &claim, 1);
+    assert_null(solo_view_change(&s, 0, 2));
+    assert_null(solo_view_change(&s, 3, 2));
+    assert_int_equal(core_summary(s.core).view, 2);
+    (void)solo_data(&s, 3, 1, &a);
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_new_view), 0);
+    assert_true(core_summary(s.core).changing);
+    solo_batch_free(&a);
+    solo_close(&s);
+}
+
 /* ---- afterwards ---- */
+
+/* A backup that has the NEW-VIEW and lacks a batch is served as in any view: the proposal again, with its batch. */
+static void test_new_primary_sends_what_it_carried_again(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    struct solo_batch a = solo_batch_make(&s, 1);
+    const struct solo_claim claim = {1, 0, &a};
+    assert_null(solo_propose(&s, 1, &a, true));
+    says(&s, 0, &claim, 1);
+    says(&s, 3, NULL, 0);
+    (void)solo_all_persisted(&s);
+    (void)solo_tick(&s, SOLO_RESEND_US);
+    assert_null(solo_status_in(&s, 2, 1, false));
+    const struct core_effect *e = solo_send(&s, WIRE_TYPE_pre_prepare, 0);
+    assert_non_null(e);
+    assert_null(solo_verify(&s, blob_retain(e->send.bytes)));
+    assert_int_equal(solo_message(e).pre_prepare.view, 1);
+    solo_batch_free(&a);
+    solo_close(&s);
+}
 
 static void test_new_primary_proposes_nothing_before_o_has_executed(void **state)
 {
@@ -368,6 +410,8 @@ int main(void)
         cmocka_unit_test(test_new_view_leaves_only_when_it_and_its_v_are_durable),
         cmocka_unit_test(test_build_waits_for_a_batch_and_fetches_it),
         cmocka_unit_test(test_build_without_the_member_whose_batch_is_missing),
+        cmocka_unit_test(test_batch_that_comes_after_leaving_builds_nothing),
+        cmocka_unit_test(test_new_primary_sends_what_it_carried_again),
         cmocka_unit_test(test_new_primary_proposes_nothing_before_o_has_executed),
         cmocka_unit_test(test_new_primary_proposes_only_when_its_entry_is_durable),
         cmocka_unit_test(test_requests_of_an_old_proposal_are_proposed_again),

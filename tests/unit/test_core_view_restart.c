@@ -139,7 +139,9 @@ static void test_start_with_a_view_change_keeps_its_certificates(void **state)
     solo_start(&s, &r.recovered);
     (void)solo_all_persisted(&s);
     assert_int_equal(core_summary(s.core).read_barrier, 1);
+    (void)solo_tick(&s, SOLO_RESEND_US);
     assert_null(solo_status_in(&s, 0, 1, false));
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_prepare), 0);
     assert_int_equal(solo_sent(&s, WIRE_TYPE_commit), 0); /* of view 0: past */
     assert_null(solo_view_change(&s, 0, 2));
     assert_null(solo_view_change(&s, 1, 2));
@@ -273,7 +275,9 @@ static void test_start_certificate_of_an_earlier_view_goes_with_the_next_view_ch
     r.recovered.new_view = new_view;
     solo_start(&s, &r.recovered);
     (void)solo_all_persisted(&s);
+    (void)solo_tick(&s, SOLO_RESEND_US);
     assert_null(solo_status_in(&s, 0, 1, false));
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_prepare), 0);
     assert_int_equal(solo_sent(&s, WIRE_TYPE_commit), 0); /* no COMMIT in view 1 follows from it */
     assert_null(solo_view_change(&s, 1, 2));              /* the primary resigns */
     assert_int_equal(left_for(&s), 2);

@@ -29,6 +29,7 @@ static void test_status_says_whether_it_is_changing(void **state)
     (void)solo_tick(&s, SOLO_HEARTBEAT_US);
     assert_int_equal(solo_message(solo_send(&s, WIRE_TYPE_status, 0)).status.flags, 0);
     leave(&s);
+    (void)solo_all_persisted(&s);
     (void)solo_tick(&s, SOLO_RESEND_US); /* it waits: no heartbeat's time */
     const struct wire_status m = solo_message(solo_send(&s, WIRE_TYPE_status, 0)).status;
     assert_int_equal(m.flags, STATUS_FLAG_CHANGING);
