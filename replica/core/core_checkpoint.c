@@ -103,7 +103,10 @@ const char *core_on_executed(struct core *c, const struct core_executed *e)
         core_slot_decide(c, s, CORE_EXECUTED);
         s->decided.time_ms = e->time_ms; /* a null batch's is the one before it */
     }
-    if (c->active) viewchange_backoff_executed(&c->backoff);
+    if (c->active) {
+        viewchange_backoff_executed(&c->backoff);
+        c->unproven = false;
+    }
     if (e->seq % CHECKPOINT_INTERVAL == 0 && !c->diverged)
         core_own_checkpoint(c, e->seq, &e->header_hash, &e->state_root, false);
     if (c->executed >= c->fetch_until) core_fetch_blocks(c);

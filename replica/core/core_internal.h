@@ -152,6 +152,7 @@ struct core {
     uint64_t left_token;  /* PERSIST of the own VIEW-CHANGE */
     uint64_t view;
     uint64_t view_since_us; /* entered, or left for */
+    bool unproven; /* the view was entered by a NEW-VIEW, and nothing has executed in it yet */
     uint64_t view_changes;
     struct viewchange *collected;
     struct viewchange_backoff backoff;

@@ -171,6 +171,7 @@ static void enter(struct core *c, const struct viewchange_plan *plan, struct blo
     c->view_since_us = c->now_us;
     c->abstain_until = 0;
     c->missing_count = 0;
+    c->unproven = true;
     c->carried_until = plan->high;
     if (c->highest_certificate > plan->high) /* what V does not carry over was committed nowhere (rule 23) */
         c->highest_certificate = plan->high > c->executed ? plan->high : c->executed;
@@ -435,6 +436,8 @@ void core_view_tick(struct core *c)
         viewchange_backoff_failed(&c->backoff); /* rule 17 */
         leave(c, c->view + 1);
     } else if (c->active && timed_out(c)) {
+        /* OSDI'99 section 4.4: a view in which nothing executes is as one that never began: the next gets 2T */
+        if (c->unproven) viewchange_backoff_failed(&c->backoff);
         leave(c, c->view + 1);
     }
     evaluate(c);

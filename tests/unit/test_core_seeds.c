@@ -74,6 +74,15 @@ static void test_seed_144_clean_stop_after_fetched_blocks_recovers(void **state)
     run_seed(144, &sum);
 }
 
+/* Views began and timed out before slow disks let anything execute, 29 of them: T did not grow, since none had failed
+ * to begin. */
+static void test_seed_654_views_without_execution_get_longer(void **state)
+{
+    struct faults_result sum = {0};
+    (void)state;
+    run_seed(654, &sum);
+}
+
 static void test_seed_twice_same_trace(void **state)
 {
     struct faults_result a;
@@ -95,6 +104,7 @@ int main(void)
         cmocka_unit_test(test_seeds_76_to_100_hold),
         cmocka_unit_test(test_seed_1143_primary_stopped_in_its_first_sync_goes_on),
         cmocka_unit_test(test_seed_144_clean_stop_after_fetched_blocks_recovers),
+        cmocka_unit_test(test_seed_654_views_without_execution_get_longer),
         cmocka_unit_test(test_seed_twice_same_trace),
     };
     return cmocka_run_group_tests_name("core_seeds", tests, NULL, NULL);
