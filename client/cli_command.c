@@ -175,7 +175,7 @@ static struct err call_parse(const struct cli_command *c, int argc, char **argv,
         }
     }
     if (call->word_count < c->words_min)
-        return err_make(ERR_USAGE, "%s%u words are needed: %s", call->word_count == 0 ? "" : "too few words, ",
+        return err_make(ERR_USAGE, "%swords needed: %u: %s", call->word_count == 0 ? "" : "too few words, ",
                         c->words_min, c->words);
     return err_none();
 }

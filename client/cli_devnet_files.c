@@ -12,7 +12,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <libgen.h>
 #include <stdlib.h>
@@ -287,36 +286,21 @@ static struct err make_conf(const struct devnet *d, uint32_t id)
     return cli_file_write(path.text, text, 0644);
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *place)
-{
-    (void)st;
-    (void)kind;
-    (void)place;
-    return remove(path);
-}
-
-/* Makes the data directory. One that an interrupted attempt completed is kept; one that it left unfinished, as the
- * missing log environment shows (pbftd --init makes that last), is removed first. */
+/* Makes the data directory, or finishes one. A complete one, as its log shows (pbftd --init gives it its name last), is
+ * kept. */
 static struct err make_data(const struct devnet *d, uint32_t id)
 {
-    struct cli_path lock;
+    struct cli_path log;
     struct cli_path path;
     struct data_dir data;
     struct wire_store_identity identity;
     ERR_TRY(cli_home_path(d->home.text, &path, "r%u", id));
-    ERR_TRY(cli_home_path(d->home.text, &lock, "r%u/LOCK", id));
-    if (access(lock.text, F_OK) == 0) {
-        const struct err e = data_dir_open_reader(path.text, &data, &identity);
-        if (!err_is(&e)) {
-            data_dir_close(&data);
-            return err_none();
-        }
-        if (e.code != ERR_CONFIG)
-            return err_wrap(e, "an unfinished devnet is in the way: remove it, or give another --home");
-        if (nftw(path.text, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0)
-            return err_system(errno, "cannot remove the unfinished data directory %s", path.text);
-    }
-    return devnet_process_init(d, id);
+    ERR_TRY(cli_home_path(d->home.text, &log, "r%u/log", id));
+    if (access(log.text, F_OK) != 0) return devnet_process_init(d, id);
+    const struct err e = data_dir_open_reader(path.text, &data, &identity);
+    if (err_is(&e)) return err_wrap(e, "an unfinished devnet is in the way: remove it, or give another --home");
+    data_dir_close(&data);
+    return err_none();
 }
 
 static struct err make_layout(const struct devnet *d)

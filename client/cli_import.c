@@ -6,9 +6,10 @@
  *   accepted      all lines below `lowest`, and lowest + 1 + k for each bit k of `above`
  *   in flight     other lines below `next`
  *
- * When a sequence turns out to be used up (CONFLICT and TOO_OLD: something else used this client; EXPIRED), sending
- * stops, what is in flight ends, and the import goes on from `lowest` with fresh sequences. Lines sent twice that way
- * keep their one place in the log. */
+ * When a sequence turns out to be used up, sending stops and what is in flight ends. TOO_OLD, when an earlier run sent
+ * these sequences, says that more of what that run left in flight was settled meanwhile: the import goes on behind it.
+ * Otherwise (something else used this client; EXPIRED) it goes on from `lowest` with fresh sequences. Lines sent twice
+ * that way keep their one place in the log. */
 #include "client/cli_import.h"
 
 #include "base/check.h"
@@ -44,6 +45,7 @@ struct import {
     struct pbft_client *client;
     struct import_record record;
     uint64_t resumed_from; /* lines accepted before this run */
+    bool resumed;          /* an earlier run sent transactions with the record's sequences */
     uint64_t next;         /* line to send next, */
     size_t next_offset;    /* and where it begins */
     uint64_t lowest;
@@ -212,13 +214,21 @@ static void send_some(struct import *m)
     }
 }
 
+/* Sends from line `number` on. */
+static void go_to(struct import *m, uint64_t number)
+{
+    m->stale = false;
+    m->lowest = number;
+    m->lowest_offset = line_offset(m, number);
+    m->above = 0;
+    m->next = m->lowest;
+    m->next_offset = m->lowest_offset;
+}
+
 /* Fresh sequences and a fresh expiry for all lines from `lowest` on. */
 static struct err rebase(struct import *m)
 {
-    m->stale = false;
-    m->next = m->lowest;
-    m->next_offset = m->lowest_offset;
-    m->above = 0;
+    m->resumed = false;
     m->record.start_line = m->lowest;
     m->record.first_sequence = pbft_next_sequence(m->client);
     m->record.expiry_ms = clock_wall_ms() + EXPIRY_AFTER_MS;
@@ -233,6 +243,15 @@ static struct err await_ready(const struct import *m)
     return cli_error(&e);
 }
 
+/* After a sequence was refused as used up. */
+static struct err go_on(struct import *m)
+{
+    const uint64_t settled_below = import_record_position(&m->record, pbft_highest_settled(m->client));
+    const bool behind = m->resumed && settled_below > m->lowest;
+    go_to(m, behind ? settled_below : m->lowest);
+    return behind ? err_none() : rebase(m);
+}
+
 static struct err send_all(struct import *m, struct cli_progress *progress)
 {
     while (m->lowest < m->record.lines && !err_is(&m->failure)) {
@@ -241,7 +260,7 @@ static struct err send_all(struct import *m, struct cli_progress *progress)
                 return err_make(ERR_REFUSED, "other processes keep using client \"%s\"; give the import one of its own",
                                 m->client_name);
             ERR_TRY(await_ready(m));
-            ERR_TRY(rebase(m));
+            ERR_TRY(go_on(m));
         }
         send_some(m);
         pbft_poll(m->client, POLL_MS);
@@ -273,11 +292,9 @@ static struct err start_record(struct import *m, uint64_t lines, bool restart)
         return rebase(m);
     }
     m->record = r;
-    m->lowest = import_record_position(&r, pbft_highest_settled(m->client));
-    m->lowest_offset = line_offset(m, m->lowest);
+    m->resumed = true;
+    go_to(m, import_record_position(&r, pbft_highest_settled(m->client)));
     m->resumed_from = m->lowest;
-    m->next = m->lowest;
-    m->next_offset = m->lowest_offset;
     if (m->resumed_from > 0)
         (void)fprintf(stderr, "pbft: log append: continuing at line %" PRIu64 " of %" PRIu64 "\n", m->lowest + 1,
                       lines);

@@ -1,6 +1,8 @@
 /* data_dir.c - making, opening and locking data directories. */
 #include "ledger/data_dir.h"
 
+#include "base/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,6 +14,8 @@
 #define PATH_BYTES_MAX 4096u
 #define LOG_MAP_BYTES_FIRST (64ull << 20)
 #define STATE_MAP_BYTES_FIRST (64ull << 20)
+#define LOG_MAKING "log.making"
+#define STATE_MAKING "state.making"
 
 static struct err sub_path(char out[PATH_BYTES_MAX], const char *dir, const char *name)
 {
@@ -44,7 +48,7 @@ static struct err init_log(const char *dir, const struct group *g, uint32_t repl
 {
     char path[PATH_BYTES_MAX];
     struct kv_store *log;
-    ERR_TRY(sub_path(path, dir, "log"));
+    ERR_TRY(sub_path(path, dir, LOG_MAKING));
     ERR_TRY(kv_store_open_lmdb(path, KV_OPEN_CREATE, log_table_names, LOG_TABLE_COUNT, LOG_MAP_BYTES_FIRST, &log));
     struct kv_batch *b = kv_batch_new();
     const struct wire_store_identity identity = {.format = LOG_STORE_FORMAT, .group = g->id, .replica = replica};
@@ -61,7 +65,7 @@ static struct err init_state(const char *dir, const struct group *g)
 {
     char path[PATH_BYTES_MAX];
     struct kv_store *state;
-    ERR_TRY(sub_path(path, dir, "state"));
+    ERR_TRY(sub_path(path, dir, STATE_MAKING));
     ERR_TRY(kv_store_open_lmdb(path, KV_OPEN_CREATE, state_table_names, STATE_TABLE_COUNT, STATE_MAP_BYTES_FIRST,
                                &state));
     struct err e = executor_init(state, g);
@@ -69,18 +73,63 @@ static struct err init_state(const char *dir, const struct group *g)
     return e;
 }
 
+static bool is_there(const char *dir, const char *name)
+{
+    char path[PATH_BYTES_MAX];
+    const struct err e = sub_path(path, dir, name);
+    return !err_is(&e) && access(path, F_OK) == 0;
+}
+
+/* Removes the unfinished stores of an init that was interrupted. */
+static void clear_unfinished(const char *dir)
+{
+    static const char *const made[] = {STATE_MAKING "/data.mdb", STATE_MAKING "/lock.mdb", STATE_MAKING,
+                                       LOG_MAKING "/data.mdb",   LOG_MAKING "/lock.mdb",   LOG_MAKING};
+    char path[PATH_BYTES_MAX];
+    for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) {
+        const struct err e = sub_path(path, dir, made[i]);
+        if (!err_is(&e)) (void)remove(path);
+    }
+}
+
+static struct err rename_in(const char *dir, const char *from, const char *to)
+{
+    char old[PATH_BYTES_MAX];
+    char new[PATH_BYTES_MAX];
+    ERR_TRY(sub_path(old, dir, from));
+    ERR_TRY(sub_path(new, dir, to));
+    if (rename(old, new) != 0) return err_system(errno, "cannot rename %s to %s", old, new);
+    const int failure = file_directory_sync(new);
+    return failure == 0 ? err_none() : err_system(failure, "cannot sync %s", dir);
+}
+
+/* Both stores are made whole before either has its name, the log's last: a directory with a log is complete. One with a
+ * state and no log is either one step short of that, or has lost its log, and with it its votes. */
+static struct err init_locked(const char *dir, const struct group *g, uint32_t replica)
+{
+    if (is_there(dir, "log"))
+        return err_make(ERR_CONFIG, "%s is a data directory already; init never touches an existing one", dir);
+    if (is_there(dir, "state")) {
+        if (is_there(dir, LOG_MAKING)) return rename_in(dir, LOG_MAKING, "log");
+        return err_make(ERR_CONFIG, "%s holds a state but no log; init never touches an existing one", dir);
+    }
+    clear_unfinished(dir);
+    ERR_TRY(init_state(dir, g));
+    ERR_TRY(init_log(dir, g, replica));
+    ERR_TRY(rename_in(dir, STATE_MAKING, "state"));
+    return rename_in(dir, LOG_MAKING, "log");
+}
+
 struct err data_dir_init(const char *dir, const struct group *g, uint32_t replica)
 {
     int lock = -1;
     if (mkdir(dir, 0700) != 0 && errno != EEXIST) return err_system(errno, "cannot make the data directory %s", dir);
-    struct err e = lock_dir(dir, O_CREAT | O_EXCL, &lock);
-    if (e.code == ERR_IO && errno == EEXIST)
-        return err_make(ERR_CONFIG, "%s is a data directory already; init never touches an existing one", dir);
-    if (err_is(&e)) return e;
-    e = init_state(dir, g);
-    if (!err_is(&e)) e = init_log(dir, g, replica); /* last: a directory without it is refused as incomplete */
+    ERR_TRY(lock_dir(dir, O_CREAT, &lock));
+    struct err e = init_locked(dir, g, replica);
     (void)close(lock);
-    return e;
+    if (err_is(&e)) return e;
+    const int failure = file_directory_sync(dir);
+    return failure == 0 ? e : err_system(failure, "cannot sync the directory that holds %s", dir);
 }
 
 static struct err check_identity(const char *dir, struct kv_store *log, const struct group *g, uint32_t replica)

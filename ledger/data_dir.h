@@ -17,7 +17,8 @@ struct data_dir {
     struct kv_store *state;
 };
 
-/* Makes the directory of a new member of a new group. Errors: ERR_CONFIG when there is one already, ERR_IO, ERR_NO_SPACE. */
+/* Makes the directory of a new member of a new group, or finishes it after an interrupted init; it may be there when it
+ * is empty. Errors: ERR_CONFIG when there is one already, or another process is at it; ERR_IO, ERR_NO_SPACE. */
 MUST_USE struct err data_dir_init(const char *dir, const struct group *g, uint32_t replica);
 /* Opens and locks it. Errors, each naming the directory and the cure: ERR_CONFIG (absent; another process holds it; of
  * another group, replica or format), ERR_CORRUPT, ERR_IO. */

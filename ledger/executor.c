@@ -382,7 +382,8 @@ struct err executor_execute(struct executor *e, uint64_t seq, struct bytes batch
     if (fault != NULL) return err_make(ERR_CORRUPT, "batch %llu does not decode: %s", (unsigned long long)seq, fault);
     struct executed_block *block = mem_zero(1, sizeof *block);
     struct run run = {.e = e, .block = block, .first_index = e->history.count, .time_ms = b.time_ms};
-    if (b.requests.count == 0 && b.time_ms == 0) run.time_ms = e->header.time_ms; /* the null batch of a NEW-VIEW */
+    /* A NEW-VIEW carries batches over from different views, and null batches: time stands still rather than go back. */
+    if (b.time_ms < e->header.time_ms) run.time_ms = e->header.time_ms;
     block->header.seq = seq;
     block->requests = mem_zero(b.requests.count + 1u, sizeof *block->requests);
     struct wire_iterator i = wire_list_start(b.requests);

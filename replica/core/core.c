@@ -315,7 +315,8 @@ static const char *on_persisted(struct core *c, uint64_t token)
     const bool mute = core_is_mute(c);
     core_checkpoint_persisted(c, entered);
     if (mute && !core_is_mute(c) && !c->changing) c->active = token >= c->entry_token; /* what it forgot is settled */
-    if (entered && core_is_primary(c) && c->abstain_until > c->low)
+    const bool resigns = c->draining && !c->stopping && c->config.group.quorum.replica_count > 1;
+    if (entered && core_is_primary(c) && (c->abstain_until > c->low || resigns))
         core_leave_view(c, c->view + 1); /* design.md 7.5: a primary that may not propose says so at once */
     return NULL;
 }

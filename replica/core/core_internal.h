@@ -201,6 +201,9 @@ struct core {
     uint64_t rate_mark_total;
     uint64_t rate_mark_us;
     uint64_t rate_per_second;
+    uint64_t settled_bytes; /* of requests that were in custody, and the rate of it */
+    uint64_t rate_mark_bytes;
+    uint64_t bytes_per_second;
     struct core_peer *peers;
     struct core_early *early; /* by member */
     struct msg_verified early_proposals[CORE_EARLY_PROPOSALS]; /* of the next view's primary, whose view this may become */

@@ -5,10 +5,11 @@
 #include "replica/core/core_internal.h"
 
 #define CUSTODY_LEAST 2048u /* requests taken before any rate is known */
+#define CUSTODY_BYTES_LEAST (8ull * 1024u * 1024u) /* ... and bytes: what fills the pipeline with the largest requests */
 #define CUSTODY_BYTES_MAX (64ull * 1024u * 1024u)
 #define CLIENT_BYTES_MAX (16ull * 1024u * 1024u) /* of one client */
 #define PARKED_BYTES_MAX (256u * 1024u)          /* of one client, above its window */
-#define PARKED_TOTAL_MAX (16ull * 1024u * 1024u) /* of all */
+#define PARKED_TOTAL_MAX (4ull * 1024u * 1024u)   /* of all: half of the least, so these never fill custody */
 #define FORWARD_BYTES_MAX (1024u * 1024u)        /* forwarded again in one look over custody ... */
 #define FORWARD_COUNT_MAX 512u                   /* ... and requests */
 #define RATE_WINDOW_US 1000000u
@@ -101,11 +102,18 @@ static void request_drop(struct core *c, uint32_t client, struct core_request *r
     *r = (struct core_request){.state = CORE_REQUEST_EMPTY};
 }
 
-/* What custody may hold: as much as clears in T/2 at the recent rate (design.md section 8). */
+/* What custody may hold: as much as clears in T/2 at the recent rate, requests and bytes (design.md section 8). */
 static uint64_t custody_limit(const struct core *c)
 {
     const uint64_t clears = c->rate_per_second * (c->config.timeout_us / 2u) / 1000000u;
     return clears > CUSTODY_LEAST ? clears : CUSTODY_LEAST;
+}
+
+static uint64_t custody_bytes_limit(const struct core *c)
+{
+    const uint64_t clears = c->bytes_per_second * (c->config.timeout_us / 2u) / 1000000u;
+    if (clears < CUSTODY_BYTES_LEAST) return CUSTODY_BYTES_LEAST;
+    return clears < CUSTODY_BYTES_MAX ? clears : CUSTODY_BYTES_MAX;
 }
 
 static void send_busy(struct core *c, uint32_t client, uint64_t seq, const struct digest *transaction,
@@ -168,7 +176,7 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
         return NULL;
     }
     if (r->state != CORE_REQUEST_EMPTY) return "a request with this client sequence is in custody already";
-    if (c->draining || c->custody_count >= custody_limit(c) || c->custody_bytes + m->blob->len > CUSTODY_BYTES_MAX ||
+    if (c->draining || c->custody_count >= custody_limit(c) || c->custody_bytes + m->blob->len > custody_bytes_limit(c) ||
         owner->bytes + m->blob->len > CLIENT_BYTES_MAX) {
         if (!from_member) send_busy(c, client, q->seq, &m->id, c->draining ? BUSY_NOT_READY : BUSY_OVERLOAD);
         return "custody is full";
@@ -207,7 +215,10 @@ void core_settle(struct core *c, uint32_t client, uint64_t seq)
     window_settle(&owner->window, seq);
     c->settled_total++;
     struct core_request *r = &owner->requests[seq % CORE_CLIENT_REQUESTS];
-    if (r->state != CORE_REQUEST_EMPTY && window_settled(&owner->window, r->seq)) request_drop(c, client, r);
+    if (r->state != CORE_REQUEST_EMPTY && window_settled(&owner->window, r->seq)) {
+        c->settled_bytes += r->bytes->len;
+        request_drop(c, client, r);
+    }
     if (core_is_primary(c)) offer(c, client); /* the window may have moved up to what is held */
 }
 
@@ -269,7 +280,9 @@ void core_custody_tick(struct core *c)
     if (c->now_us - c->rate_mark_us >= RATE_WINDOW_US) {
         const uint64_t elapsed = c->now_us - c->rate_mark_us;
         c->rate_per_second = (c->settled_total - c->rate_mark_total) * 1000000u / elapsed;
+        c->bytes_per_second = (c->settled_bytes - c->rate_mark_bytes) * 1000000u / elapsed;
         c->rate_mark_total = c->settled_total;
+        c->rate_mark_bytes = c->settled_bytes;
         c->rate_mark_us = c->now_us;
     }
     if (c->custody_count == 0 || c->now_us - c->sweep_us < SWEEP_US) return;

@@ -1,8 +1,10 @@
 /* test_client_import.c - `pbft log append --lines` with sequences that are used up: no line counts as appended that
  * f+1 replicas did not accept.
  */
+#include "base/clock.h"
 #include "client/cli_common.h"
 #include "client/cli_import.h"
+#include "client/cli_import_record.h"
 #include "ledger/app.h"
 #include "tests/fixture/client_kit.h"
 
@@ -17,6 +19,7 @@
 #include <cmocka.h>
 
 static struct kept kept;
+static bool said[4];
 static struct fake_replica *const replicas = fakes.replicas;
 
 static bool say_2_settled(struct fake_replica *r, const struct wire_message *m)
@@ -101,6 +104,54 @@ static void test_import_sequences_of_others_lines_sent_again(void **state)
     check_three_lines_appended(5);
 }
 
+/* Says once that 100 are settled, when it is 140 and the replicas have no answers left below the window. */
+static bool settle_40_more(struct fake_replica *r, const struct wire_message *m)
+{
+    const struct wire_client_status s = {.registered = 1, .highest_settled = 100};
+    if (m->type == WIRE_TYPE_request && m->request.seq + CLIENT_WINDOW <= 140) {
+        fake_send_busy(r, m->request.seq, BUSY_TOO_OLD);
+        return true;
+    }
+    if (m->type != WIRE_TYPE_query || m->query.operation.verb != SYSTEM_VERB_CLIENT || said[r->id]) return false;
+    said[r->id] = true;
+    struct blob *value = wire_encode_blob(&wire_record_client_status, &s);
+    fake_send_result(r, m->query.number, OUTCOME_OK, 0, blob_bytes(value));
+    blob_release(value);
+    return true;
+}
+
+/* The run before was killed; what it had in flight settles after this one asked where the sequences stand. */
+static void test_import_resumed_while_lines_settle_enters_none_twice(void **state)
+{
+    char text[140 * 8 + 1] = "";
+    const struct cli_globals globals = {.home = fakes.place.root, .timeout_ms = CLIENT_KIT_MS};
+    const struct cli_call call = {.globals = &globals};
+    struct import_record record = {.lines = 140, .first_sequence = 1, .expiry_ms = 2 * clock_wall_ms()};
+    struct hasher h;
+    (void)state;
+    make_home();
+    for (size_t i = 0; i < 140; i++)
+        (void)snprintf(text + strlen(text), 9, "line%03zu\n", i);
+    hasher_start_plain(&h);
+    hasher_add(&h, text, strlen(text));
+    hasher_finish(&h, &record.file);
+    for (uint32_t run = 0; run < 2; run++) { /* the same transactions in both */
+        if (run == 1) {
+            fake_lock(&fakes);
+            for (uint32_t id = 0; id < 4; id++)
+                replicas[id].hook = settle_40_more;
+            fake_unlock(&fakes);
+        }
+        struct err e = import_record_write(&globals, "default", &record);
+        if (!err_is(&e)) e = cli_import_run(&call, "lines", bytes_of_text(text), false);
+        if (err_is(&e)) fail_msg("%s", e.text);
+    }
+    struct pbft_client *c = client_open();
+    assert_int_equal(pbft_ready(c, CLIENT_KIT_MS).status, PBFT_OK);
+    assert_int_equal(pbft_highest_settled(c), 140);
+    pbft_close(c);
+}
+
 /* What may have been executed is no refusal. */
 static void test_cli_too_old_is_no_refusal_and_says_look(void **state)
 {
@@ -118,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_OF(4, test_import_sequences_below_window_lines_sent_again),
         TEST_OF(4, test_import_sequences_of_others_lines_sent_again),
+        TEST_OF(4, test_import_resumed_while_lines_settle_enters_none_twice),
         cmocka_unit_test(test_cli_too_old_is_no_refusal_and_says_look),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@
 #define PARKED_SHARE (256u * 1024u)
 #define ABOVE (CLIENT_WINDOW + 1) /* the first sequence above the window of a client that has settled nothing */
 #define SWEEP_US 100000u
-#define MANY 65u
+#define MANY 17u
 
 /* Member `self` of a group of four, or of one, that knows so many clients. */
 static void open_with_clients(struct solo *s, uint32_t member_count, uint32_t self, uint32_t client_count)
@@ -63,7 +63,45 @@ static const char *take_bytes(struct solo *s, uint32_t client, uint64_t seq, siz
     return ignored;
 }
 
+/* Settles so many MiB of a client's requests in a second, in batches from sequence 1 on: then custody takes what clears in
+ * half of T at that rate, 1 s here. */
+static void settle_in_a_second(struct solo *s, uint32_t client, uint64_t mib)
+{
+    (void)solo_tick(s, 1000000);
+    for (uint64_t seq = 1; seq <= mib; seq++) {
+        const struct core_settled settled = {.client = client, .seq = seq};
+        assert_null(take_bytes(s, client, seq, MIB));
+        solo_commit(s, seq);
+        assert_null(solo_executed(s, seq, s->wall_ms, &settled, 1));
+    }
+    (void)solo_tick(s, 1000000);
+}
+
 /* ---- the share of one client, and of all ---- */
+
+static void test_custody_without_a_rate_takes_the_least(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    for (uint64_t seq = 1; seq <= 8; seq++)
+        assert_null(take_bytes(&s, 0, seq, MIB)); /* 8 MiB to the byte */
+    assert_string_equal(solo_request(&s, 1, 1), "custody is full");
+    assert_int_equal(solo_busy(&s), BUSY_OVERLOAD);
+    solo_close(&s);
+}
+
+static void test_custody_takes_the_bytes_that_clear_in_half_of_t(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    settle_in_a_second(&s, 3, 12);
+    for (uint64_t seq = 1; seq <= 12; seq++)
+        assert_null(take_bytes(&s, 0, seq, MIB));
+    assert_string_equal(solo_request(&s, 1, 1), "custody is full");
+    solo_close(&s);
+}
 
 static void test_custody_of_one_client_ends_at_its_share_of_bytes(void **state)
 {
@@ -71,13 +109,14 @@ static void test_custody_of_one_client_ends_at_its_share_of_bytes(void **state)
     const struct core_settled settled = {.client = 0, .seq = 16};
     (void)state;
     solo_ready(&s, 4, 1);
+    settle_in_a_second(&s, 3, 40);
     for (uint64_t seq = 1; seq <= 16; seq++)
-        assert_null(take_bytes(&s, 0, seq, MIB)); /* 16 MiB to the byte */
+        assert_null(take_bytes(&s, 0, seq, MIB)); /* 4 MiB to the byte */
     assert_string_equal(solo_request(&s, 0, 17), "custody is full");
     assert_int_equal(solo_busy(&s), BUSY_OVERLOAD);
     assert_null(solo_request(&s, 1, 1)); /* another client's share is its own */
-    solo_commit(&s, 1);
-    assert_null(solo_executed(&s, 1, s.wall_ms, &settled, 1));
+    solo_commit(&s, 41);
+    assert_null(solo_executed(&s, 41, s.wall_ms, &settled, 1));
     assert_null(solo_request(&s, 0, 17)); /* what settles makes room */
     assert_string_equal(take_bytes(&s, 0, 18, MIB), "custody is full");
     solo_close(&s);
@@ -87,7 +126,8 @@ static void test_custody_of_all_ends_at_its_bytes(void **state)
 {
     struct solo s;
     (void)state;
-    open_with_clients(&s, 4, 1, 5);
+    open_with_clients(&s, 4, 1, 6);
+    settle_in_a_second(&s, 5, 100);
     for (uint64_t seq = 1; seq <= 16; seq++) {
         struct blob *q = request_of_bytes(&s, seq, MIB);
         for (uint32_t client = 0; client < 4; client++)
@@ -123,7 +163,7 @@ static void test_parked_of_all_ends_at_its_bytes(void **state)
     struct blob *share = request_of_bytes(&s, ABOVE, PARKED_SHARE);
     struct blob *small = fixture_request(s.group, 0, ABOVE, s.wall_ms + 60000, "key", "value");
     for (uint32_t client = 0; client < MANY - 1; client++)
-        assert_null(take(&s, client, share)); /* 16 MiB to the byte */
+        assert_null(take(&s, client, share)); /* 4 MiB to the byte */
     assert_string_equal(take(&s, MANY - 1, small), "request above its client's window");
     assert_int_equal(solo_busy(&s), BUSY_TOO_FAR);
     (void)solo_tick(&s, SOLO_TIMEOUT_US + SWEEP_US); /* all are let go */
@@ -235,6 +275,8 @@ static void test_forwarded_again_each_in_its_turn(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_custody_without_a_rate_takes_the_least),
+        cmocka_unit_test(test_custody_takes_the_bytes_that_clear_in_half_of_t),
         cmocka_unit_test(test_custody_of_one_client_ends_at_its_share_of_bytes),
         cmocka_unit_test(test_custody_of_all_ends_at_its_bytes),
         cmocka_unit_test(test_parked_of_one_client_ends_at_its_share_of_bytes),

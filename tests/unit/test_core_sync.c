@@ -278,7 +278,7 @@ static void test_status_resends_at_most_so_many_bytes(void **state)
 {
     struct solo s;
     (void)state;
-    propose_large(&s, 16);
+    propose_large(&s, 12);
     (void)solo_tick(&s, SOLO_RESEND_US);
     assert_null(solo_status(&s, 3, 0, NULL));
     assert_int_equal(solo_sent(&s, WIRE_TYPE_pre_prepare), 7); /* past 4 MiB no more */

@@ -282,8 +282,8 @@ static void test_drain_while_changing_leaves_nothing(void **state)
     solo_close(&s);
 }
 
-/* Nothing is left to resign for: what it proposes after all would be lost with it. */
-static void test_drain_proposes_nothing_in_a_view_that_begins(void **state)
+/* It becomes primary of the view it waited for: it says at once that it will not be one for long. */
+static void test_drain_leaves_a_view_that_begins_with_itself(void **state)
 {
     struct solo s;
     (void)state;
@@ -293,8 +293,9 @@ static void test_drain_proposes_nothing_in_a_view_that_begins(void **state)
     assert_null(solo_view_change(&s, 0, 1));
     assert_null(solo_view_change(&s, 3, 1));
     (void)solo_all_persisted(&s);
-    assert_false(core_summary(s.core).changing);
     assert_int_equal(solo_sent(&s, WIRE_TYPE_pre_prepare), 0);
+    assert_int_equal(core_summary(s.core).view, 2);
+    assert_true(core_summary(s.core).changing);
     solo_close(&s);
 }
 
@@ -315,7 +316,7 @@ int main(void)
         cmocka_unit_test(test_drain_backup_stays),
         cmocka_unit_test(test_drain_group_of_one_stays),
         cmocka_unit_test(test_drain_while_changing_leaves_nothing),
-        cmocka_unit_test(test_drain_proposes_nothing_in_a_view_that_begins),
+        cmocka_unit_test(test_drain_leaves_a_view_that_begins_with_itself),
     };
     return cmocka_run_group_tests_name("core_view_status", tests, NULL, NULL);
 }

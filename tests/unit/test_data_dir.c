@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -83,6 +84,14 @@ static const char *below(const struct room *r, const char *name)
     return path;
 }
 
+/* Renames within it. */
+static void move(const struct room *r, const char *from, const char *to)
+{
+    char old[256];
+    (void)snprintf(old, sizeof old, "%s", below(r, from));
+    assert_int_equal(rename(old, below(r, to)), 0);
+}
+
 static void put_identity(const struct room *r, const struct wire_store_identity *identity)
 {
     struct data_dir d = opened(r);
@@ -139,6 +148,40 @@ static void test_data_dir_init_beside_a_store_is_refused(void **state)
         (void)snprintf(gone, sizeof gone, "%s/gone-%zu", r->place.root, i);
         assert_int_equal(rename(r->place.dir, gone), 0);
     }
+}
+
+/* Whatever step an init was interrupted at, the next one finishes. */
+static void test_data_dir_init_after_an_interrupted_one(void **state)
+{
+    const struct room *r = *state;
+    for (int step = 0; step < 4; step++) {
+        char gone[128];
+        made(r);
+        move(r, "log", "log.making");
+        if (step < 3) move(r, "state", "state.making");
+        if (step < 2) assert_int_equal(truncate(below(r, "log.making/data.mdb"), 5000), 0);
+        if (step < 1) assert_int_equal(unlink(below(r, "state.making/data.mdb")), 0);
+        struct data_dir d;
+        assert_int_not_equal(data_dir_open(r->place.dir, r->kit->group, REPLICA, &d).code, ERR_NONE);
+        made(r);
+        assert_int_not_equal(access(below(r, "log.making"), F_OK), 0);
+        d = opened(r);
+        data_dir_close(&d);
+        (void)snprintf(gone, sizeof gone, "%s/gone-%d", r->place.root, step);
+        assert_int_equal(rename(r->place.dir, gone), 0);
+    }
+}
+
+static void test_data_dir_init_while_another_one_runs_is_refused(void **state)
+{
+    const struct room *r = *state;
+    made(r);
+    move(r, "log", "log.making");
+    const int fd = open(below(r, "LOCK"), O_RDWR);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    assert_int_equal(data_dir_init(r->place.dir, r->kit->group, REPLICA).code, ERR_CONFIG);
+    assert_int_equal(access(below(r, "log.making"), F_OK), 0);
+    (void)close(fd);
 }
 
 static void test_data_dir_of_a_path_that_is_too_long_is_config(void **state)
@@ -394,6 +437,8 @@ int main(void)
         ROOM_TEST(test_data_dir_init_without_a_parent_is_an_error),
         ROOM_TEST(test_data_dir_init_on_a_file_is_an_error),
         ROOM_TEST(test_data_dir_init_beside_a_store_is_refused),
+        ROOM_TEST(test_data_dir_init_after_an_interrupted_one),
+        ROOM_TEST(test_data_dir_init_while_another_one_runs_is_refused),
         ROOM_TEST(test_data_dir_of_a_path_that_is_too_long_is_config),
         ROOM_TEST(test_data_dir_init_takes_an_empty_directory),
         ROOM_TEST(test_data_dir_new_is_the_beginning_and_clean),

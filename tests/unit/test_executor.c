@@ -369,6 +369,18 @@ static void test_executor_null_batch_makes_a_block_without_entries(void **state)
     executed_block_free(b);
 }
 
+/* A view change carries batches over from different views, and null batches with no time at all. */
+static void test_executor_time_never_goes_back(void **state)
+{
+    struct executor_room *r = *state;
+    static const uint64_t batch_ms[] = {2000, 1500, 0, 1999, 2000, 2001};
+    for (size_t i = 0; i < sizeof batch_ms / sizeof batch_ms[0]; i++) {
+        struct executed_block *b = executor_room_execute(r, batch_ms[i], NULL, 0);
+        assert_int_equal(b->header.time_ms, batch_ms[i] > 2000 ? batch_ms[i] : 2000);
+        executed_block_free(b);
+    }
+}
+
 /* ---- limits of results ---- */
 
 /* Puts a value of `size` bytes under a key. */
@@ -611,6 +623,7 @@ int main(void)
         ROOM_TEST(test_executor_bundle_gives_one_entry_for_each_operation_in_order),
         ROOM_TEST(test_executor_refused_operation_leaves_the_others_of_its_bundle),
         ROOM_TEST(test_executor_null_batch_makes_a_block_without_entries),
+        ROOM_TEST(test_executor_time_never_goes_back),
         ROOM_TEST(test_executor_read_up_to_the_limit_of_a_block_is_answered),
         ROOM_TEST(test_executor_read_past_the_limit_of_a_block_is_refused),
         ROOM_TEST(test_executor_write_past_the_limit_of_reads_is_executed),
