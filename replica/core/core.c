@@ -299,6 +299,16 @@ static const char *on_stop(struct core *c)
     return NULL;
 }
 
+/* A primary that is about to stop leaves its view first, so that nobody need time out (design.md 7.5). Once: where all
+ * are about to stop, one has to be the primary. */
+static void resign(struct core *c)
+{
+    if (c->resigned || c->stopping || !c->active || !core_is_primary(c)) return;
+    if (c->config.group.quorum.replica_count == 1) return;
+    c->resigned = true;
+    core_leave_view(c, c->view + 1);
+}
+
 static const char *on_persisted(struct core *c, uint64_t token)
 {
     if (token <= c->durable_token) return "already known to be durable";
@@ -315,17 +325,17 @@ static const char *on_persisted(struct core *c, uint64_t token)
     const bool mute = core_is_mute(c);
     core_checkpoint_persisted(c, entered);
     if (mute && !core_is_mute(c) && !c->changing) c->active = token >= c->entry_token; /* what it forgot is settled */
-    const bool resigns = c->draining && !c->stopping && c->config.group.quorum.replica_count > 1;
-    if (entered && core_is_primary(c) && (c->abstain_until > c->low || resigns))
+    if (entered && core_is_primary(c) && c->abstain_until > c->low)
         core_leave_view(c, c->view + 1); /* design.md 7.5: a primary that may not propose says so at once */
+    else if (entered && c->draining)
+        resign(c);
     return NULL;
 }
 
-/* A primary that is about to stop resigns first, so that nobody need time out (design.md 7.5). */
 static void on_drain(struct core *c)
 {
     c->draining = true;
-    if (c->active && core_is_primary(c) && c->config.group.quorum.replica_count > 1) core_leave_view(c, c->view + 1);
+    resign(c);
 }
 
 static const char *on_tick(struct core *c, uint64_t monotonic_us, uint64_t wall_ms)

@@ -144,6 +144,7 @@ struct core {
     struct core_config config;
     bool started;
     bool draining;
+    bool resigned; /* as primary, for that */
     bool stopping;
     bool diverged;
     bool active; /* the entry into this view is durable: votes may leave (design.md 7.1) */

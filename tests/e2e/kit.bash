@@ -5,11 +5,18 @@ bin=${PBFT_BIN:-$PWD/bin}
 home=$(mktemp -d "${TMPDIR:-/tmp}/pbft-e2e-XXXXXX")
 export PBFT_HOME=$home/net
 failures=0
-pbft() { "$bin/pbft" "$@"; }
+. tests/e2e/ports.bash
+take_ports || exit 1
+# pbft WORDS...: the program; a group that it makes gets this script's ports
+pbft() {
+    if [ "${1-} ${2-}" = "devnet up" ]; then set -- devnet up --base-port "$base" "${@:3}"; fi
+    "$bin/pbft" "$@"
+}
 finish() {
     if [ "$failures" -ne 0 ]; then for l in "$PBFT_HOME"/run/*.log; do echo "--- $l"; tail -n 15 "$l"; done; fi
     [ -d "$PBFT_HOME" ] && pbft devnet down >/dev/null 2>&1
     rm -rf "$home"
+    drop_ports
     [ "$failures" -eq 0 ]
     exit $?
 }

@@ -21,7 +21,10 @@ cleanup() {
         done
     fi
     rm -rf "$work"
+    drop_ports
 }
+. tests/e2e/ports.bash
+take_ports || exit 1
 trap cleanup EXIT
 trap 'exit 1' INT TERM HUP
 
@@ -85,16 +88,9 @@ try_until() {
     done
 }
 
-# start_devnet [N]: a devnet of N (default 4) replicas on ports that no other test uses: below the kernel's own range, by
-# process id, the next ones when they are taken.
+# start_devnet [N]: a devnet of N (default 4) replicas on this test's ports.
 start_devnet() {
-    local base=$((11000 + ($$ * 8) % 20000)) try
-    for try in 1 2 3 4 5 6 7 8; do
-        "$pbft" devnet up --replicas "${1:-4}" --base-port $base --timeout 60000 >"$work/up.out" 2>"$work/up.err" </dev/null &&
-            return 0
-        grep -q "is in use" "$work/up.err" || break
-        base=$((base + 1000 + try))
-    done
+    "$pbft" devnet up --replicas "${1:-4}" --base-port "$base" --timeout 60000 >"$work/up.out" 2>"$work/up.err" </dev/null && return 0
     sed 's/^/#   up: /' "$work/up.err"
     return 1
 }

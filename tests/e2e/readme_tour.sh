@@ -4,7 +4,7 @@
 tree=$PWD
 mkdir "$home/tour" && cd "$home/tour" && ln -s "$bin" bin && ln -s "$tree/README.md" README.md
 export PBFT_HOME=$home/tour/devnet
-check "pbft devnet up" bin/pbft devnet up
+check "pbft devnet up" bin/pbft devnet up --base-port "$base"
 count=0
 while IFS= read -r line; do
     count=$((count + 1))

@@ -299,6 +299,25 @@ static void test_drain_leaves_a_view_that_begins_with_itself(void **state)
     solo_close(&s);
 }
 
+/* All are about to stop: without an end to it they would hand the view around for ever. */
+static void test_drain_resigns_once(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    assert_null(solo_request(&s, 0, 1));
+    assert_null(solo_step(&s, &drain));
+    for (uint64_t view = 1; view <= 5; view += 4) {
+        assert_null(solo_view_change(&s, 0, view));
+        assert_null(solo_view_change(&s, 3, view));
+        (void)solo_all_persisted(&s);
+        assert_int_equal(core_summary(s.core).view, view == 1 ? 2 : 5);
+    }
+    assert_false(core_summary(s.core).changing);
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_pre_prepare), 0);
+    solo_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_drain_group_of_one_stays),
         cmocka_unit_test(test_drain_while_changing_leaves_nothing),
         cmocka_unit_test(test_drain_leaves_a_view_that_begins_with_itself),
+        cmocka_unit_test(test_drain_resigns_once),
     };
     return cmocka_run_group_tests_name("core_view_status", tests, NULL, NULL);
 }
