@@ -286,7 +286,7 @@ static struct err make_conf(const struct devnet *d, uint32_t id)
     return cli_file_write(path.text, text, 0644);
 }
 
-/* Makes the data directory, or finishes one. A complete one, as its log shows (pbftd --init gives it its name last), is
+/* Makes the data directory, or finishes one. A complete one, as its log shows (pbftd --init-new-group gives it its name last), is
  * kept. */
 static struct err make_data(const struct devnet *d, uint32_t id)
 {

@@ -57,7 +57,7 @@ void devnet_process_close(struct devnet_process *p);
 const char *devnet_state_name(const struct devnet_process *p);
 /* Starts pbftd in a session of its own. Errors: ERR_CONFIG, ERR_IO. */
 MUST_USE struct err devnet_process_start(const struct devnet *d, uint32_t id);
-/* Runs `pbftd --config C --init` and waits for it. */
+/* Runs `pbftd --config C --init-new-group` and waits for it. */
 MUST_USE struct err devnet_process_init(const struct devnet *d, uint32_t id);
 MUST_USE struct err devnet_process_signal(const struct devnet_process *p, uint32_t id, int signal);
 /* Waits until the processes (count of them; stopped ones are skipped) have ended, at most timeout_ms. True when all

@@ -193,7 +193,7 @@ static bool child_note_pid(const char *pid_path)
 static _Noreturn void child_become(const struct devnet *d, const char *conf, const char *log_path, const char *pid_path)
 {
     static char option_config[] = "--config";
-    static char option_init[] = "--init";
+    static char option_init[] = "--init-new-group";
     char *conf_word = strdup(conf);
     char *program = strdup(d->pbftd.text);
     char *const words[] = {program, option_config, conf_word, pid_path == NULL ? option_init : NULL, NULL};
@@ -226,7 +226,7 @@ struct err devnet_process_init(const struct devnet *d, uint32_t id)
     if (child == 0) child_become(d, conf.text, log.text, NULL);
     if (wait_child(child) == 0) return err_none();
     devnet_log_tail(d, id);
-    return err_make(ERR_CONFIG, "%s --init failed for replica %u; its words are above", d->pbftd.text, id);
+    return err_make(ERR_CONFIG, "%s --init-new-group failed for replica %u; its words are above", d->pbftd.text, id);
 }
 
 /* A grandchild in its own session: it belongs to nobody's terminal, and init reaps it. */

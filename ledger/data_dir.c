@@ -44,7 +44,7 @@ static struct err lock_dir(const char *dir, int flags, int *out)
     return err_none();
 }
 
-static struct err init_log(const char *dir, const struct group *g, uint32_t replica)
+static struct err init_log(const char *dir, const struct group *g, uint32_t replica, bool new_group)
 {
     char path[PATH_BYTES_MAX];
     struct kv_store *log;
@@ -54,7 +54,10 @@ static struct err init_log(const char *dir, const struct group *g, uint32_t repl
     const struct wire_store_identity identity = {.format = LOG_STORE_FORMAT, .group = g->id, .replica = replica};
     log_put_identity(b, &identity);
     log_put_view(b, 0);
-    log_put_clean(b); /* a new group has cast no vote that could be forgotten */
+    if (new_group)
+        log_put_clean(b); /* it has cast no vote that could be forgotten */
+    else
+        log_put_fence(b, 0); /* design.md 7.6 */
     struct err e = kv_store_apply(log, b);
     kv_batch_free(b);
     kv_store_close(log);
@@ -105,7 +108,7 @@ static struct err rename_in(const char *dir, const char *from, const char *to)
 
 /* Both stores are made whole before either has its name, the log's last: a directory with a log is complete. One with a
  * state and no log is either one step short of that, or has lost its log, and with it its votes. */
-static struct err init_locked(const char *dir, const struct group *g, uint32_t replica)
+static struct err init_locked(const char *dir, const struct group *g, uint32_t replica, bool new_group)
 {
     if (is_there(dir, "log"))
         return err_make(ERR_CONFIG, "%s is a data directory already; init never touches an existing one", dir);
@@ -115,17 +118,17 @@ static struct err init_locked(const char *dir, const struct group *g, uint32_t r
     }
     clear_unfinished(dir);
     ERR_TRY(init_state(dir, g));
-    ERR_TRY(init_log(dir, g, replica));
+    ERR_TRY(init_log(dir, g, replica, new_group));
     ERR_TRY(rename_in(dir, STATE_MAKING, "state"));
     return rename_in(dir, LOG_MAKING, "log");
 }
 
-struct err data_dir_init(const char *dir, const struct group *g, uint32_t replica)
+struct err data_dir_init(const char *dir, const struct group *g, uint32_t replica, bool new_group)
 {
     int lock = -1;
     if (mkdir(dir, 0700) != 0 && errno != EEXIST) return err_system(errno, "cannot make the data directory %s", dir);
     ERR_TRY(lock_dir(dir, O_CREAT, &lock));
-    struct err e = init_locked(dir, g, replica);
+    struct err e = init_locked(dir, g, replica, new_group);
     (void)close(lock);
     if (err_is(&e)) return e;
     const int failure = file_directory_sync(dir);

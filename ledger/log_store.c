@@ -73,6 +73,12 @@ void log_put_clean(struct kv_batch *b)
     kv_batch_put(b, LOG_TABLE_META, bytes_of_text("clean"), bytes_of_text("yes"));
 }
 
+void log_put_fence(struct kv_batch *b, uint64_t until)
+{
+    struct seq_key space;
+    kv_batch_put(b, LOG_TABLE_META, bytes_of_text("fence"), seq_key(&space, until));
+}
+
 void log_delete_clean(struct kv_batch *b)
 {
     kv_batch_delete(b, LOG_TABLE_META, bytes_of_text("clean"));
@@ -227,6 +233,17 @@ bool log_is_clean(struct kv_store *s)
 {
     struct bytes value;
     return kv_store_get(s, LOG_TABLE_META, bytes_of_text("clean"), &value) == KV_FOUND;
+}
+
+struct err log_get_fence(struct kv_store *s, bool *fenced, uint64_t *until)
+{
+    struct bytes value;
+    *fenced = kv_store_get(s, LOG_TABLE_META, bytes_of_text("fence"), &value) == KV_FOUND;
+    *until = 0;
+    if (!*fenced) return err_none();
+    if (value.len != 8) return err_make(ERR_CORRUPT, "the stored fence is damaged");
+    *until = be64_get(value.data);
+    return err_none();
 }
 
 struct err log_get_stable(struct kv_store *s, struct wire_checkpoint_certificate *out)

@@ -6,6 +6,7 @@
  *                 "view-change"           own VIEW-CHANGE for that view, until the view is entered
  *                 "new-view"              NEW-VIEW of the last view entered; absent in view 0
  *                 "clean"                 present after a clean stop
+ *                 "fence"                 fenced until this sequence is stable, 8 bytes; 0: until when is not known yet
  *                 "stable"                checkpoint_certificate: the low watermark
  *   blocks        seq (8 bytes)           stored_block
  *   batches       seq (8), digest (32)    encoded batch; more than one for a seq only above the low watermark
@@ -43,6 +44,7 @@ void log_put_identity(struct kv_batch *b, const struct wire_store_identity *iden
 void log_put_view(struct kv_batch *b, uint64_t view);
 void log_put_clean(struct kv_batch *b);
 void log_delete_clean(struct kv_batch *b);
+void log_put_fence(struct kv_batch *b, uint64_t until);
 /* The view was left for `view`; record: the own VIEW-CHANGE, as signed. */
 void log_put_view_left(struct kv_batch *b, uint64_t view, struct bytes record);
 /* A VIEW-CHANGE that the NEW-VIEW to be put names. */
@@ -70,6 +72,8 @@ MUST_USE struct err log_get_view_left(struct kv_store *s, struct bytes *out);
 MUST_USE struct err log_get_new_view(struct kv_store *s, struct bytes *out);
 MUST_USE struct err log_get_view_change(struct kv_store *s, uint64_t member, struct bytes *out);
 bool log_is_clean(struct kv_store *s);
+/* *fenced is false when no fence was ever put. ERR_CORRUPT. */
+MUST_USE struct err log_get_fence(struct kv_store *s, bool *fenced, uint64_t *until);
 /* A certificate of seq 0, of no epoch, when there is none yet. */
 MUST_USE struct err log_get_stable(struct kv_store *s, struct wire_checkpoint_certificate *out);
 /* Highest block; 0 when there is none. */

@@ -170,6 +170,31 @@ static const char *verify_data(const struct wire_group *g, struct signature_chec
     }
 }
 
+/* The signature of a message inside a message; nothing else of it is believed. */
+static bool shown_is_signed(const struct wire_group *g, struct signature_checker checker, struct bytes raw)
+{
+    struct msg_verified m = {0};
+    if (wire_decode(raw, &m.msg) != NULL) return false;
+    const struct wire_message *w = &m.msg;
+    switch (w->type) {
+    case WIRE_TYPE_pre_prepare:
+        return check_member_signature(g, checker, w->pre_prepare.sender, w->pre_prepare.epoch,
+                                      &w->pre_prepare.signature, &m) == NULL;
+    case WIRE_TYPE_prepare:
+        return check_member_signature(g, checker, w->prepare.sender, w->prepare.epoch, &w->prepare.signature, &m) ==
+               NULL;
+    case WIRE_TYPE_commit:
+        return check_member_signature(g, checker, w->commit.sender, w->commit.epoch, &w->commit.signature, &m) == NULL;
+    case WIRE_TYPE_checkpoint:
+        return check_member_signature(g, checker, w->checkpoint.sender, w->checkpoint.epoch, &w->checkpoint.signature,
+                                      &m) == NULL;
+    case WIRE_TYPE_view_change:
+        return check_member_signature(g, checker, w->view_change.sender, w->view_change.epoch,
+                                      &w->view_change.signature, &m) == NULL;
+    default: return false;
+    }
+}
+
 static const char *verify_status(const struct wire_group *g, struct signature_checker checker,
                                  struct msg_verified *out)
 {
@@ -178,6 +203,10 @@ static const char *verify_status(const struct wire_group *g, struct signature_ch
     if (fault != NULL) return fault;
     /* a claim without proof counts as absent (rule 5) */
     out->checkpoint_good = m->stable.seq > 0 && certificate_check_checkpoint(g, checker, &m->stable) == NULL;
+    struct wire_iterator i = wire_list_start(m->shown);
+    struct bytes raw;
+    for (uint32_t k = 0; wire_list_next_bytes(&i, &raw); k++)
+        if (shown_is_signed(g, checker, raw)) out->shown_good |= 1u << k;
     return NULL;
 }
 

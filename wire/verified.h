@@ -28,6 +28,7 @@ struct msg_verified {
     struct batch_view batch;
     struct wire_block block;  /* DATA of kind BLOCK: decoded, committed certificate good, batch matches the header */
     bool checkpoint_good;     /* ... and its checkpoint certificate, if it has one; STATUS: `stable` carries proof */
+    uint32_t shown_good;      /* STATUS: bit k for the k-th message of `shown`: it is a message, signed by its sender */
     uint64_t certificates_good[(WINDOW_BATCHES + 64u) / 64u]; /* VIEW-CHANGE: bit k for the k-th of P */
 };
 

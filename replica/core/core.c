@@ -80,11 +80,6 @@ void core_effects_release(struct core_effects *effects)
 
 /* ---- slots ---- */
 
-bool core_is_mute(const struct core *c)
-{
-    return c->low < c->mute_until;
-}
-
 bool core_is_primary(const struct core *c)
 {
     return core_primary(c) == c->config.self;
@@ -251,8 +246,6 @@ static const char *on_start(struct core *c, const struct core_recovered *r)
     c->changing = r->view_change != NULL;
     c->view_since_us = c->now_us;
     c->low = r->stable.seq;
-    /* all that it can have forgotten is about n <= h + L, and settled once that is stable */
-    c->mute_until = r->damaged ? c->low + WINDOW_BATCHES : 0;
     c->executed = r->executed;
     c->handed = r->executed;
     c->executed_time_ms = r->executed_time_ms;
@@ -276,6 +269,7 @@ static const char *on_start(struct core *c, const struct core_recovered *r)
                             true);
     c->executed_us = c->now_us;
     c->entry_token = core_persist(c, CORE_PERSIST_START, 0, NULL, NULL, NULL);
+    core_listen(c, r);
     return NULL;
 }
 
@@ -309,26 +303,31 @@ static void resign(struct core *c)
     core_leave_view(c, c->view + 1);
 }
 
+/* Votes of this view may leave as soon as nothing speaks against it. */
+void core_begin(struct core *c)
+{
+    if (c->active || c->changing || core_is_mute(c) || c->durable_token < c->entry_token) return;
+    c->active = true;
+    core_checkpoint_persisted(c, true);
+    if (core_is_primary(c) && c->abstain_until > c->low)
+        core_leave_view(c, c->view + 1); /* design.md 7.5: a primary that may not propose says so at once */
+    else if (c->draining)
+        resign(c);
+}
+
 static const char *on_persisted(struct core *c, uint64_t token)
 {
     if (token <= c->durable_token) return "already known to be durable";
     CHECK_OP(token, <=, c->next_token);
     c->durable_token = token;
-    const bool entered = !c->active && !c->changing && !core_is_mute(c) && token >= c->entry_token;
-    if (entered) c->active = true;
     for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
         struct core_slot *s = core_slot(c, n);
         if (s == NULL || s->certificate_durable || s->certificate_token == 0 || s->certificate_token > token) continue;
         s->certificate_durable = true;
         s->commits[c->config.self].present = true; /* rule 31: own COMMIT counts from here */
     }
-    const bool mute = core_is_mute(c);
-    core_checkpoint_persisted(c, entered);
-    if (mute && !core_is_mute(c) && !c->changing) c->active = token >= c->entry_token; /* what it forgot is settled */
-    if (entered && core_is_primary(c) && c->abstain_until > c->low)
-        core_leave_view(c, c->view + 1); /* design.md 7.5: a primary that may not propose says so at once */
-    else if (entered && c->draining)
-        resign(c);
+    core_checkpoint_persisted(c, false);
+    core_begin(c);
     return NULL;
 }
 
@@ -345,6 +344,7 @@ static const char *on_tick(struct core *c, uint64_t monotonic_us, uint64_t wall_
     if (!c->started) return NULL;
     core_custody_tick(c);
     core_view_tick(c);
+    core_fence_tick(c);
     core_sync_tick(c);
     return NULL;
 }

@@ -83,6 +83,8 @@ struct core_recovered {
     struct blob *view_change; /* own, for `view`, which was left for and not entered; NULL: `view` was entered */
     struct blob *new_view;    /* the NEW-VIEW by which the last view was entered; NULL: none since view 0 */
     struct blob *const *kept; /* VIEW-CHANGEs that it names, by member, as far as they are here; NULL: none */
+    bool fenced;  /* made for a member of a group that may know it: what was promised is unknown */
+    uint64_t fence_until; /* what an earlier start was fenced until; 0: it was not */
     bool damaged; /* a vote or certificate is missing: what was promised is unknown */
     bool clean; /* the clean-stop mark was there: the slots hold every vote of this view (design.md 7.5) */
     struct wire_checkpoint_certificate stable;
@@ -150,6 +152,7 @@ enum core_persist_kind {
     CORE_PERSIST_VIEW_LEFT,   /* `view` is waited for; record: the own VIEW-CHANGE for it */
     CORE_PERSIST_VIEW_CHANGE, /* record: the VIEW-CHANGE of member `seq` that the NEW-VIEW to come names */
     CORE_PERSIST_NEW_VIEW,    /* `view` was entered; record: its NEW-VIEW */
+    CORE_PERSIST_FENCE,       /* fenced until `seq` is stable (design.md 7.6) */
 };
 
 struct core_effect {
@@ -239,7 +242,11 @@ struct core_summary {
     uint64_t under_way; /* sequences accepted and not yet executed */
     uint32_t peers_heard; /* other members heard within the last three heartbeats */
     bool diverged;
-    bool mute; /* its record is damaged: until enough is stable it follows and casts no vote */
+    bool listening;      /* just started: it has not heard yet what Q-1 others hold of it, and casts no vote ... */
+    uint32_t heard;      /* ... but what so many do */
+    bool fenced;         /* its record is not all that it promised: it follows, and casts no vote ... */
+    uint64_t fence_until; /* ... until this is stable */
+    const char *fence_reason; /* a static sentence; NULL: never fenced */
 };
 struct core_summary core_summary(const struct core *c);
 /* Highest settled sequence of a client, as of the last executed block. */

@@ -13,6 +13,7 @@ struct core_checkpoint *core_checkpoint_at(struct core *c, uint64_t seq)
 
 void core_send_checkpoint(struct core *c, struct core_checkpoint *p, uint32_t to, uint64_t after, bool resend)
 {
+    if (core_is_mute(c)) return; /* design.md 7.6; later on STATUS */
     struct wire_checkpoint m = {.epoch = c->config.group.epoch,
                                 .sender = c->config.self,
                                 .seq = p->seq,
@@ -40,7 +41,7 @@ static void try_stable(struct core *c, const struct core_checkpoint *p)
                                                       .state_root = p->state_root};
     const uint32_t quorum = c->config.group.quorum.quorum;
     for (uint32_t id = 0; id < c->config.group.quorum.replica_count && certificate.signatures.count < quorum; id++) {
-        if (id == c->config.self && !p->durable) continue; /* rule 31 */
+        if (id == c->config.self && (!p->durable || core_is_mute(c))) continue; /* rule 31 */
         if (!vote_matches(p, &p->votes[id])) continue;
         const struct wire_member_signature m = {.id = id, .signature = p->votes[id].signature};
         wire_list_add(&certificate.signatures, &w, &wire_record_member_signature, &m);

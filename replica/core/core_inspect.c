@@ -22,7 +22,11 @@ struct core_summary core_summary(const struct core *c)
         .abstain_until = c->abstain_until > c->low ? c->abstain_until : 0,
         .custody = c->custody_count,
         .diverged = c->diverged,
-        .mute = core_is_mute(c),
+        .listening = c->listening,
+        .heard = replica_set_count(&c->heard),
+        .fenced = core_is_fenced(c),
+        .fence_until = c->mute_until,
+        .fence_reason = c->fence_reason,
     };
     for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
         const struct core_slot *s = core_slot_const(c, n);

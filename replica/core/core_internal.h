@@ -130,6 +130,9 @@ struct core_early {
 struct core_peer {
     bool heard;
     bool changing; /* it waits for the NEW-VIEW of its view */
+    bool fenced;
+    uint32_t filled; /* empty batches proposed since it says so */
+    uint64_t answered_us; /* its question at its start */
     uint64_t view;
     uint64_t executed; /* claimed */
     uint64_t stable;   /* proven */
@@ -175,7 +178,20 @@ struct core {
     uint64_t executed_time_ms;
     uint64_t low_time_ms; /* batch time at h; 0 when not known */
     uint64_t next_seq; /* of the primary's next proposal */
-    uint64_t mute_until; /* the record is damaged: no vote of a view and no VIEW-CHANGE until h is there (design.md 7.6) */
+    /* design.md 7.6: no vote and no VIEW-CHANGE ... */
+    bool listening;           /* ... until Q-1 others have shown what they hold of this replica, */
+    struct replica_set heard; /* as these have */
+    uint64_t heard_stable;    /* the highest stable checkpoint that they prove */
+    struct {
+        uint64_t view;
+        uint64_t low;
+        uint64_t executed;
+        bool clean;
+    } record; /* as it was at the start */
+    uint64_t mute_until; /* ... nor, fenced, until h is there */
+    bool fence_new;      /* something was shown, or found at the start, that fences */
+    const char *fence_reason;
+    uint64_t filled_us; /* last empty batch proposed for a member that is fenced */
     uint64_t abstain_until; /* no PRE-PREPARE or PREPARE in this view up to here (design.md 7.5) */
     uint64_t highest_certificate; /* highest n with a prepared certificate of ours, given out or durable (rule 23) */
     uint64_t next_token;
@@ -244,9 +260,18 @@ void core_batch_set(struct core_batch *b, struct blob *bytes, const struct diges
 /* The batch of this digest, wherever the slot has it; NULL when it is not held. */
 const struct core_batch *core_slot_batch(const struct core_slot *s, const struct digest *digest);
 void core_slot_reset(struct core *c, struct core_slot *s, uint64_t seq);
-bool core_is_mute(const struct core *c);
 bool core_is_primary(const struct core *c);
 uint32_t core_primary(const struct core *c);
+
+void core_begin(struct core *c);
+
+/* core_fence.c: what others hold of a replica that starts; the fence (design.md 7.6) */
+bool core_is_mute(const struct core *c);
+bool core_is_fenced(const struct core *c);
+void core_listen(struct core *c, const struct core_recovered *r);
+void core_hear(struct core *c, const struct msg_verified *m, uint32_t from);
+struct blob *core_shown(const struct core *c, uint32_t of, struct wire_list *out);
+void core_fence_tick(struct core *c);
 
 /* core_normal.c: PRE-PREPARE, PREPARE, COMMIT, execution in order */
 const char *core_on_pre_prepare(struct core *c, struct msg_verified *m);
@@ -265,6 +290,8 @@ struct blob *core_certificate(const struct core *c, const struct core_slot *s, b
 /* core_request.c: custody, fair queueing, batching */
 const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t client, bool from_member);
 bool core_propose(struct core *c);
+bool core_may_fill(const struct core *c);
+void core_propose_empty(struct core *c);
 void core_settle(struct core *c, uint32_t client, uint64_t seq);
 void core_custody_tick(struct core *c);
 void core_custody_new_view(struct core *c);

@@ -360,11 +360,14 @@ static void plan_batch(struct core *c, struct batch_plan *plan)
     }
 }
 
-static bool propose_batch(struct core *c, struct core_slot *s, uint64_t previous_ms)
+static bool propose_batch(struct core *c, struct core_slot *s, bool empty)
 {
     struct batch_plan plan;
     plan_batch(c, &plan);
-    if (plan.count == 0) return false; /* what was held has been settled meanwhile */
+    if (plan.count == 0 && !empty) return false; /* what was held has been settled meanwhile */
+    const struct core_slot *before = core_slot_const(c, s->seq - 1);
+    const bool known = before != NULL && before->batch.bytes != NULL && before->batch.time_ms != 0;
+    const uint64_t previous_ms = known ? before->batch.time_ms : c->executed_time_ms;
     const uint64_t time_ms = c->wall_ms > previous_ms ? c->wall_ms : previous_ms;
     struct blob *items = blob_new(plan.items_bytes);
     struct writer w = writer_of(items->data, items->len);
@@ -389,12 +392,17 @@ static bool propose_batch(struct core *c, struct core_slot *s, uint64_t previous
     return true;
 }
 
+static bool may_lead(const struct core *c)
+{
+    if (!c->active || c->draining || !core_is_primary(c)) return false;
+    if (c->next_seq > c->low + WINDOW_BATCHES || c->next_seq <= c->abstain_until) return false;
+    return c->executed >= c->carried_until; /* what the NEW-VIEW carried over settles its requests first */
+}
+
 /* At once when idle; while batches are under way, when enough has gathered or has waited. */
 static bool may_propose(const struct core *c)
 {
-    if (!c->active || c->draining || !core_is_primary(c) || c->ring_count == 0) return false;
-    if (c->next_seq > c->low + WINDOW_BATCHES || c->next_seq <= c->abstain_until) return false;
-    if (c->executed < c->carried_until) return false; /* what the NEW-VIEW carried over settles its requests first */
+    if (c->ring_count == 0 || !may_lead(c)) return false;
     if (c->under_way == 0) return true;
     if (c->under_way >= c->config.pipeline_max) return false;
     return c->held_count >= c->config.batch_fill || c->now_us - c->oldest_held_us >= c->config.batch_delay_us;
@@ -405,16 +413,26 @@ bool core_propose(struct core *c)
 {
     bool proposed = false;
     while (may_propose(c)) {
-        const struct core_slot *before = core_slot_const(c, c->next_seq - 1);
         struct core_slot *s = core_slot(c, c->next_seq);
         if (s->phase != CORE_PHASE_EMPTY || s->decision != CORE_OPEN) {
             c->next_seq++;
             continue;
         }
-        const bool known = before != NULL && before->batch.bytes != NULL && before->batch.time_ms != 0;
-        if (!propose_batch(c, s, known ? before->batch.time_ms : c->executed_time_ms)) break;
+        if (!propose_batch(c, s, false)) break;
         proposed = true;
         if (c->config.group.quorum.quorum == 1) break; /* prepared at once by the next look at the slots */
     }
     return proposed;
+}
+
+/* Nothing is to be done, and a batch may be proposed. */
+bool core_may_fill(const struct core *c)
+{
+    return may_lead(c) && c->ring_count == 0 && c->under_way == 0 && c->executed + 1 == c->next_seq;
+}
+
+void core_propose_empty(struct core *c)
+{
+    struct core_slot *s = core_slot(c, c->next_seq);
+    if (s->phase == CORE_PHASE_EMPTY && s->decision == CORE_OPEN) (void)propose_batch(c, s, true);
 }

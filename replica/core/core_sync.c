@@ -22,7 +22,14 @@ static bool map_has(struct bytes map, uint64_t bit)
     return bit / 8 < map.len && ((uint32_t)map.data[bit / 8] >> (bit % 8) & 1u) != 0;
 }
 
-static void send_status(struct core *c, uint32_t to, uint64_t flags)
+static uint64_t own_flags(const struct core *c)
+{
+    return (c->changing ? STATUS_FLAG_CHANGING : 0) | (c->listening ? STATUS_FLAG_LISTENING : 0) |
+           (!c->listening && core_is_fenced(c) ? STATUS_FLAG_FENCED : 0);
+}
+
+/* shown: what this replica holds of the receiver; or empty. */
+static void send_status(struct core *c, uint32_t to, uint64_t flags, struct wire_list shown)
 {
     uint8_t pre_prepared[WINDOW_BATCHES / 8] = {0};
     uint8_t prepared[WINDOW_BATCHES / 8] = {0};
@@ -39,13 +46,14 @@ static void send_status(struct core *c, uint32_t to, uint64_t flags)
     struct wire_status m = {.epoch = c->config.group.epoch,
                             .sender = c->config.self,
                             .view = c->view,
-                            .flags = flags | (c->changing ? STATUS_FLAG_CHANGING : 0),
+                            .flags = flags | own_flags(c),
                             .executed = c->executed,
                             .time_ms = c->wall_ms,
                             .stable = c->stable,
                             .pre_prepared = bytes_of(pre_prepared, sizeof pre_prepared),
                             .prepared = bytes_of(prepared, sizeof prepared),
-                            .committed = bytes_of(committed, sizeof committed)};
+                            .committed = bytes_of(committed, sizeof committed),
+                            .shown = shown};
     core_send(c, to, &wire_record_status, &m, 0, false);
 }
 
@@ -62,9 +70,9 @@ static uint64_t status_wait_max(const struct core *c)
 static bool status_due(struct core *c)
 {
     const bool behind = core_peers_executed(c) > c->executed;
-    const bool waiting = behind || c->changing || c->under_way > 0 || c->handed > c->executed || c->custody_count > 0 ||
+    const bool waiting = behind || c->listening || c->changing || c->under_way > 0 || c->handed > c->executed || c->custody_count > 0 ||
                          c->next_token > c->durable_token;
-    if (c->changed || behind || !waiting) c->status_wait_us = c->config.resend_us;
+    if (c->changed || behind || c->listening || !waiting) c->status_wait_us = c->config.resend_us;
     c->changed = false;
     if (c->now_us - c->status_us < (waiting ? c->status_wait_us : c->config.heartbeat_us)) return false;
     c->status_us = c->now_us;
@@ -94,7 +102,7 @@ bool core_brings_on(const struct core_event *event)
 void core_sync_tick(struct core *c)
 {
     if (!status_due(c)) return;
-    send_status(c, CORE_TO_ALL, 0);
+    send_status(c, CORE_TO_ALL, 0, (struct wire_list){0});
     /* proposals whose batch did not come with them */
     uint32_t asked = 0;
     for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES && asked < FETCH_BATCHES_MAX; n++) {
@@ -205,10 +213,22 @@ static bool take_claims(struct core *c, struct core_peer *peer, const struct msg
     peer->heard_us = c->now_us;
     peer->view = status->view;
     peer->changing = changing;
+    peer->fenced = (status->flags & STATUS_FLAG_FENCED) != 0;
     peer->executed = status->executed;
     peer->said = said;
     if (proven) peer->stable = status->stable.seq;
     return news;
+}
+
+/* A member that has just started asks what is held of it (design.md 7.6). */
+static void answer_start(struct core *c, struct core_peer *peer, uint32_t to)
+{
+    struct wire_list shown = {0};
+    if (peer->answered_us != 0 && c->now_us - peer->answered_us < c->config.resend_us / 2) return;
+    peer->answered_us = c->now_us;
+    struct blob *space = core_shown(c, to, &shown);
+    send_status(c, to, STATUS_FLAG_ANSWER, shown);
+    blob_release(space);
 }
 
 const char *core_on_status(struct core *c, const struct msg_verified *m, uint32_t from)
@@ -219,6 +239,10 @@ const char *core_on_status(struct core *c, const struct msg_verified *m, uint32_
     struct core_peer *peer = &c->peers[from];
     if (take_claims(c, peer, m)) c->changed = true;
     if (m->checkpoint_good) core_offer_stable(c, &status->stable);
+    if (c->listening && (status->flags & STATUS_FLAG_ANSWER) != 0) core_hear(c, m, from);
+    if ((status->flags & STATUS_FLAG_LISTENING) != 0) answer_start(c, peer, from);
+    if (peer->fenced && from == core_primary(c) && status->view == c->view && c->active)
+        core_leave_view(c, c->view + 1); /* it may not propose, nor say so in a VIEW-CHANGE (rule 16) */
     const bool due = peer->repaired_us == 0 || c->now_us - peer->repaired_us >= c->config.resend_us / 2;
     if (due) {
         peer->repaired_us = c->now_us; /* however often it sends STATUS */

@@ -17,6 +17,10 @@ static void log_view(const struct node *n, const struct core_effect *e)
     if (e->persist.kind == CORE_PERSIST_NEW_VIEW)
         LOG(LOG_LEVEL_INFO, "view.entered", LOG_U("view", e->persist.view), LOG_U("primary", primary),
             LOG_U("executed", core_summary(n->core).executed));
+    if (e->persist.kind == CORE_PERSIST_FENCE)
+        LOG(LOG_LEVEL_WARN, "replica.fenced", LOG_U("until", e->persist.seq),
+            LOG_S("reason", core_summary(n->core).fence_reason),
+            LOG_S("action", "none while enough others run: it follows, and votes again once that sequence is stable"));
 }
 
 static void submit_persist(struct node *n, struct core_effect *e)

@@ -8,10 +8,11 @@
 enum replica_condition node_condition(const struct node *n, const struct core_summary *s)
 {
     if (s->diverged) return CONDITION_DIVERGED;
-    if (s->mute) return CONDITION_FENCED;
+    if (s->fenced) return CONDITION_FENCED;
     if (storage_disk_full(n->storage)) return CONDITION_DISK_FULL;
     if (!s->started) return CONDITION_STARTING;
     if (node_peers_connected(n) + 1 < n->wire.quorum.quorum) return CONDITION_NO_QUORUM;
+    if (s->listening) return CONDITION_STARTING;
     if (s->highest_peer_executed > s->executed + 8) return CONDITION_CATCHING_UP;
     if (s->changing_us > n->config.timeout_ms * 1000) return CONDITION_STALLED; /* no NEW-VIEW in the time for one */
     return CONDITION_SYNCED;

@@ -10,11 +10,13 @@
 #include <string.h>
 
 static const char usage_text[] =
-    "usage: pbftd --config FILE [--check-config | --init]\n"
+    "usage: pbftd --config FILE [--check-config | --init | --init-new-group]\n"
     "\n"
     "  --config FILE    configuration of this replica (docs/architecture.md describes every key)\n"
     "  --check-config   read configuration, group file and keys, say what is wrong, and end\n"
-    "  --init           make the data directory of a new member of a new group, and end\n"
+    "  --init           make a data directory where one was lost, and end: the replica starts fenced, copies the\n"
+    "                   ledger from the others, and votes once nothing that it may have forgotten can matter\n"
+    "  --init-new-group make the data directory of a member of a group that has never run, and end\n"
     "  --version        print the version, and end\n"
     "\n"
     "TERM stops cleanly; HUP reads log level and peer addresses again.\n"
@@ -41,16 +43,19 @@ static struct err run(const struct config *config, const char *path, struct iden
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"check-config", no_argument, NULL, 'k'},
-                                            {"init", no_argument, NULL, 'i'},         {"version", no_argument, NULL, 'v'},
-                                            {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+                                            {"init", no_argument, NULL, 'i'},         {"init-new-group", no_argument, NULL, 'n'},
+                                            {"version", no_argument, NULL, 'v'},      {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     const char *path = NULL;
     bool check_only = false;
     bool init = false;
+    bool new_group = false;
     int option;
     while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
         switch (option) {
         case 'c': path = optarg; break;
         case 'k': check_only = true; break;
+        case 'n': new_group = true; init = true; break;
         case 'i': init = true; break;
         case 'v': (void)printf("pbftd 0.1.0\n"); return 0;
         case 'h': (void)fputs(usage_text, stdout); return 0;
@@ -71,7 +76,7 @@ int main(int argc, char **argv)
         (void)printf("%s: ok: replica %u of %u in group %s\n", path, config.id, identity.group->member_count,
                      identity.group->name);
     else if (!err_is(&e) && init)
-        e = data_dir_init(config.data_path, identity.group, config.id);
+        e = data_dir_init(config.data_path, identity.group, config.id, new_group);
     else if (!err_is(&e))
         e = run(&config, path, &identity);
     identity_free(&identity);

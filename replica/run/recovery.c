@@ -361,6 +361,8 @@ struct err recovery_run(struct data_dir *d, struct executor *e, const struct wir
     struct core_recovered *r = &out->recovered;
     struct err error = log_get_view(d->log, &r->view);
     r->clean = log_is_clean(d->log);
+    if (!err_is(&error)) error = log_get_fence(d->log, &r->fenced, &r->fence_until);
+    r->fenced = r->fenced && r->fence_until == 0;
     if (!err_is(&error)) error = recover_stable(&in, out);
     if (!err_is(&error)) error = log_last_block(d->log, &last);
     if (!err_is(&error) && (last < executor_executed(e) || last < r->stable.seq))

@@ -1,5 +1,5 @@
-/* test_core_damaged.c - a start with a damaged vote record: no vote of a view and no VIEW-CHANGE until a window more is
- * stable (design.md 7.6), since any of them might contradict what was lost. */
+/* test_core_damaged.c - a start with a damaged vote record: fenced (design.md 7.6), no vote and no VIEW-CHANGE, since any of
+ * them might contradict what was lost. How a replica is fenced otherwise is test_core_fence.c's. */
 #include "tests/fixture/solo.h"
 
 #include <setjmp.h>
@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 /* Member 1 of four, executed up to 256, stable at 0. */
-static void open_damaged(struct solo *s, bool damaged)
+static void open_fenced(struct solo *s, bool damaged, uint64_t fence_until)
 {
     static struct core_client_window windows[SOLO_CLIENTS];
     struct core_recovered_checkpoint checkpoints[2];
@@ -19,6 +19,7 @@ static void open_damaged(struct solo *s, bool damaged)
                                                             .header_hash = solo_header((i + 1) * CHECKPOINT_INTERVAL),
                                                             .state_root = solo_root((i + 1) * CHECKPOINT_INTERVAL)};
     const struct core_recovered r = {.damaged = damaged,
+                                     .fence_until = fence_until,
                                      .executed = WINDOW_BATCHES,
                                      .executed_time_ms = SOLO_WALL_MS,
                                      .windows = windows,
@@ -27,6 +28,11 @@ static void open_damaged(struct solo *s, bool damaged)
     solo_open(s, 4, 1);
     solo_start(s, &r);
     (void)solo_all_persisted(s);
+}
+
+static void open_damaged(struct solo *s, bool damaged)
+{
+    open_fenced(s, damaged, 0);
 }
 
 static bool leaves_its_view(struct solo *s)
@@ -41,6 +47,7 @@ static bool leaves_its_view(struct solo *s)
 
 static void make_stable(struct solo *s, uint64_t seq)
 {
+    (void)solo_checkpoint(s, 0, seq);
     (void)solo_checkpoint(s, 2, seq);
     (void)solo_checkpoint(s, 3, seq);
     (void)solo_all_persisted(s);
@@ -55,7 +62,7 @@ static void test_damaged_start_does_not_time_out(void **state)
     assert_true(leaves_its_view(&s));
     solo_close(&s);
     open_damaged(&s, true);
-    assert_true(core_summary(s.core).mute);
+    assert_true(core_summary(s.core).fenced);
     assert_false(leaves_its_view(&s));
     solo_close(&s);
 }
@@ -74,18 +81,18 @@ static void test_damaged_start_joins_nobody(void **state)
     solo_close(&s);
 }
 
-static void test_damaged_start_prepares_nothing_until_a_window_is_stable(void **state)
+static void test_damaged_start_prepares_nothing_until_the_fence_is_stable(void **state)
 {
     struct solo s;
     (void)state;
-    open_damaged(&s, true);
+    open_fenced(&s, true, WINDOW_BATCHES); /* an earlier start has found out until when */
     make_stable(&s, CHECKPOINT_INTERVAL); /* not enough */
-    assert_true(core_summary(s.core).mute);
+    assert_true(core_summary(s.core).fenced);
     struct solo_batch b = solo_batch_make(&s, WINDOW_BATCHES + 1);
     assert_null(solo_propose(&s, WINDOW_BATCHES + 1, &b, true));
     assert_int_equal(solo_sent(&s, WIRE_TYPE_prepare), 0);
     make_stable(&s, WINDOW_BATCHES);
-    assert_false(core_summary(s.core).mute);
+    assert_false(core_summary(s.core).fenced);
     (void)solo_tick(&s, 1000);
     (void)solo_all_persisted(&s);
     assert_true(leaves_its_view(&s)); /* it takes part again */
@@ -134,7 +141,7 @@ int main(void)
         cmocka_unit_test(test_damaged_start_does_not_time_out),
         cmocka_unit_test(test_damaged_start_joins_nobody),
         cmocka_unit_test(test_damaged_start_between_views_waits),
-        cmocka_unit_test(test_damaged_start_prepares_nothing_until_a_window_is_stable),
+        cmocka_unit_test(test_damaged_start_prepares_nothing_until_the_fence_is_stable),
     };
     return cmocka_run_group_tests_name("core_damaged", tests, NULL, NULL);
 }

@@ -381,6 +381,7 @@ static void test_start_sends_its_checkpoints_again_on_status(void **state)
     solo_open(&s, 4, 1);
     solo_start(&s, &r.recovered);
     (void)solo_all_persisted(&s);
+    (void)solo_tick(&s, SOLO_RESEND_US);
     assert_null(solo_status(&s, 2, K, NULL));
     assert_int_equal(solo_sent(&s, WIRE_TYPE_checkpoint), 1);
     (void)solo_checkpoint(&s, 2, K);

@@ -142,6 +142,10 @@ int main(void)
         SCENARIO(stopped_in_its_first_sync),
         SCENARIO(total_split),
         SCENARIO(two_backups_crash),
+        SCENARIO(emptied_replica),
+        SCENARIO(emptied_primary),
+        SCENARIO(restored_from_a_copy),
+        SCENARIO(two_emptied_at_once),
     };
     return cmocka_run_group_tests_name("core_scenarios", tests, NULL, NULL);
 }

@@ -289,7 +289,7 @@ static void test_status_after_a_peer_is_first_heard_at_once(void **state)
     (void)solo_all_persisted(&s);
     struct solo_batch b = stall_long(&s);
     assert_in_range(s.now_us, 0, 2 * SOLO_HEARTBEAT_US);
-    assert_null(solo_status(&s, 2, 0, NULL));
+    assert_null(solo_status(&s, 3, 0, NULL));
     expect_at_once(&s);
     solo_batch_free(&b);
     solo_close(&s);

@@ -200,6 +200,7 @@ static void test_start_with_a_new_view_carries_its_proposals_whatever_their_time
     const struct wire_prepare p = solo_message(solo_send(&s, WIRE_TYPE_prepare, 0)).prepare;
     assert_int_equal(p.view, 1);
     assert_true(digest_equal(&p.digest, &old.digest));
+    (void)solo_tick(&s, SOLO_RESEND_US);
     assert_null(solo_status_in(&s, 0, 0, false)); /* and who lacks the NEW-VIEW gets it from here */
     assert_int_equal(solo_sent(&s, WIRE_TYPE_new_view), 1);
     blob_release(new_view);

@@ -84,6 +84,7 @@ static void test_view_repair_once_in_an_interval(void **state)
     solo_ready(&s, 4, 3);
     leave(&s);
     (void)solo_all_persisted(&s);
+    (void)solo_tick(&s, SOLO_RESEND_US);
     assert_null(solo_status_in(&s, 1, 0, false));
     assert_int_equal(solo_sent(&s, WIRE_TYPE_view_change), 1);
     for (uint32_t i = 0; i < 3; i++) { /* however often it asks */

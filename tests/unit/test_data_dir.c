@@ -44,7 +44,7 @@ static int room_teardown(void **state)
 
 static void made(const struct room *r)
 {
-    const struct err e = data_dir_init(r->place.dir, r->kit->group, REPLICA);
+    const struct err e = data_dir_init(r->place.dir, r->kit->group, REPLICA, true);
     if (err_is(&e)) fail_msg("%s", e.text);
 }
 
@@ -107,7 +107,7 @@ static void test_data_dir_init_twice_is_refused_and_changes_nothing(void **state
 {
     const struct room *r = *state;
     made(r);
-    const struct err e = data_dir_init(r->place.dir, r->kit->group, REPLICA + 1);
+    const struct err e = data_dir_init(r->place.dir, r->kit->group, REPLICA + 1, true);
     assert_int_equal(e.code, ERR_CONFIG);
     assert_non_null(strstr(e.text, r->place.dir));
     struct data_dir d = opened(r);
@@ -119,7 +119,7 @@ static void test_data_dir_init_without_a_parent_is_an_error(void **state)
     struct room *r = *state;
     const struct kit_place place = r->place;
     (void)snprintf(r->place.dir, sizeof r->place.dir, "%s/none/r0", place.root);
-    const struct err e = data_dir_init(r->place.dir, r->kit->group, REPLICA);
+    const struct err e = data_dir_init(r->place.dir, r->kit->group, REPLICA, true);
     assert_int_equal(e.code, ERR_IO);
     assert_non_null(strstr(e.text, r->place.dir));
 }
@@ -130,7 +130,7 @@ static void test_data_dir_init_on_a_file_is_an_error(void **state)
     const int fd = creat(r->place.dir, 0600);
     assert_true(fd >= 0);
     (void)close(fd);
-    assert_int_equal(data_dir_init(r->place.dir, r->kit->group, REPLICA).code, ERR_IO);
+    assert_int_equal(data_dir_init(r->place.dir, r->kit->group, REPLICA, true).code, ERR_IO);
 }
 
 /* The lock is gone, but a store is there: init never touches it. */
@@ -144,7 +144,7 @@ static void test_data_dir_init_beside_a_store_is_refused(void **state)
         (void)snprintf(gone, sizeof gone, "%s/%s", r->place.root, moved[i]);
         assert_int_equal(rename(below(r, moved[i]), gone), 0);
         assert_int_equal(unlink(below(r, "LOCK")), 0);
-        assert_int_equal(data_dir_init(r->place.dir, r->kit->group, REPLICA).code, ERR_CONFIG);
+        assert_int_equal(data_dir_init(r->place.dir, r->kit->group, REPLICA, true).code, ERR_CONFIG);
         (void)snprintf(gone, sizeof gone, "%s/gone-%zu", r->place.root, i);
         assert_int_equal(rename(r->place.dir, gone), 0);
     }
@@ -179,7 +179,7 @@ static void test_data_dir_init_while_another_one_runs_is_refused(void **state)
     move(r, "log", "log.making");
     const int fd = open(below(r, "LOCK"), O_RDWR);
     assert_int_equal(flock(fd, LOCK_EX), 0);
-    assert_int_equal(data_dir_init(r->place.dir, r->kit->group, REPLICA).code, ERR_CONFIG);
+    assert_int_equal(data_dir_init(r->place.dir, r->kit->group, REPLICA, true).code, ERR_CONFIG);
     assert_int_equal(access(below(r, "log.making"), F_OK), 0);
     (void)close(fd);
 }
@@ -191,7 +191,7 @@ static void test_data_dir_of_a_path_that_is_too_long_is_config(void **state)
     struct wire_store_identity identity;
     char *path = mem_zero(5000, 1);
     memset(path, 'x', 4999);
-    assert_true(data_dir_init(path, r->kit->group, REPLICA).code != ERR_NONE);
+    assert_true(data_dir_init(path, r->kit->group, REPLICA, true).code != ERR_NONE);
     assert_int_equal(data_dir_open(path, r->kit->group, REPLICA, &d).code, ERR_CONFIG);
     assert_int_equal(data_dir_open_reader(path, &d, &identity).code, ERR_CONFIG);
     free(path);

@@ -272,7 +272,7 @@ static int fresh_data(void **state)
     (void)state;
     data_path("", path);
     if (access(path, F_OK) == 0) live_remove(path);
-    EXPECT(0, "", "--config", cold.replicas[0].config, "--init");
+    EXPECT(0, "", "--config", cold.replicas[0].config, "--init-new-group");
     return 0;
 }
 

@@ -296,7 +296,7 @@ static void test_storage_stopped_has_written_everything_to_the_files(void **stat
     struct log_place at;
     uint64_t last;
     const struct kit_place place = kit_place_new();
-    assert_int_equal(data_dir_init(place.dir, r->kit->group, 1).code, ERR_NONE);
+    assert_int_equal(data_dir_init(place.dir, r->kit->group, 1, true).code, ERR_NONE);
     assert_int_equal(data_dir_open(place.dir, r->kit->group, 1, &d).code, ERR_NONE);
     started(r, d.log);
     for (uint64_t i = 1; i <= 20; i++) {
