@@ -172,6 +172,26 @@ static void test_data_dir_init_after_an_interrupted_one(void **state)
     }
 }
 
+/* Only a group that has never run begins with the mark of a clean stop; what replaces a lost directory is fenced. */
+static void test_data_dir_of_a_group_that_runs_is_fenced(void **state)
+{
+    const struct room *r = *state;
+    for (int new_group = 0; new_group < 2; new_group++) {
+        char gone[128];
+        bool fenced = new_group == 1;
+        uint64_t until = 1;
+        assert_int_equal(data_dir_init(r->place.dir, r->kit->group, REPLICA, new_group == 1).code, ERR_NONE);
+        struct data_dir d = opened(r);
+        assert_int_equal(log_get_fence(d.log, &fenced, &until).code, ERR_NONE);
+        assert_int_equal(fenced, new_group == 0);
+        assert_int_equal(until, 0);
+        assert_int_equal(log_is_clean(d.log), new_group == 1);
+        data_dir_close(&d);
+        (void)snprintf(gone, sizeof gone, "%s/gone-%d", r->place.root, new_group);
+        assert_int_equal(rename(r->place.dir, gone), 0);
+    }
+}
+
 static void test_data_dir_init_while_another_one_runs_is_refused(void **state)
 {
     const struct room *r = *state;
@@ -438,6 +458,7 @@ int main(void)
         ROOM_TEST(test_data_dir_init_on_a_file_is_an_error),
         ROOM_TEST(test_data_dir_init_beside_a_store_is_refused),
         ROOM_TEST(test_data_dir_init_after_an_interrupted_one),
+        ROOM_TEST(test_data_dir_of_a_group_that_runs_is_fenced),
         ROOM_TEST(test_data_dir_init_while_another_one_runs_is_refused),
         ROOM_TEST(test_data_dir_of_a_path_that_is_too_long_is_config),
         ROOM_TEST(test_data_dir_init_takes_an_empty_directory),

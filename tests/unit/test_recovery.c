@@ -120,6 +120,26 @@ static void test_recovery_of_a_young_window_does_not_count_below_1(void **state)
 
 /* ---- votes and certificates ---- */
 
+static void put_fence(struct recovery_room *r, struct bytes value)
+{
+    recovery_room_put_raw(r, LOG_TABLE_META, bytes_of_text("fence"), value);
+}
+
+static void test_recovery_gives_the_fence(void **state)
+{
+    struct recovery_room *r = *state;
+    uint8_t space[8];
+    assert_false(recovery_room_recovered(r)->fenced);
+    put_fence(r, recovery_room_seq_key(space, 0)); /* a directory of pbftd --init */
+    assert_true(recovery_room_recovered(r)->fenced);
+    put_fence(r, recovery_room_seq_key(space, 777));
+    const struct core_recovered *c = recovery_room_recovered(r);
+    assert_false(c->fenced);
+    assert_int_equal(c->fence_until, 777);
+    put_fence(r, bytes_of(space, 5));
+    recovery_room_check_corrupt(r, "fence");
+}
+
 static void test_recovery_after_an_unclean_stop_gives_no_votes(void **state)
 {
     struct recovery_room *r = *state;
@@ -278,6 +298,7 @@ int main(void)
         ROOM_TEST(test_recovery_stable_checkpoint_comes_back_with_its_signatures),
         ROOM_TEST(test_recovery_windows_say_which_sequences_are_settled),
         ROOM_TEST(test_recovery_of_a_young_window_does_not_count_below_1),
+        ROOM_TEST(test_recovery_gives_the_fence),
         ROOM_TEST(test_recovery_after_an_unclean_stop_gives_no_votes),
         ROOM_TEST(test_recovery_after_a_clean_stop_gives_the_votes),
         ROOM_TEST(test_recovery_gives_certificates_clean_or_not),
