@@ -25,8 +25,8 @@ static int run_seeds(uint64_t first, uint64_t count)
         faults_run(seed, &r, NULL);
         hex_encode(hex, r.trace_hash.bytes, DIGEST_BYTES);
         (void)printf(
-            "%" PRIu64 " %s view %" PRIu64 " executed %" PRIu64 " crashes %" PRIu64 " stops %" PRIu64 " resent %" PRIu64 "%s%s\n", seed,
-            hex, r.view, r.executed, r.crashes, r.stops, r.resent, r.failure[0] == '\0' ? "" : " FAILED ", r.failure);
+            "%" PRIu64 " %s view %" PRIu64 " executed %" PRIu64 " crashes %" PRIu64 " stops %" PRIu64 " wipes %" PRIu64 " resent %" PRIu64 "%s%s\n", seed,
+            hex, r.view, r.executed, r.crashes, r.stops, r.wipes, r.resent, r.failure[0] == '\0' ? "" : " FAILED ", r.failure);
         if (r.failure[0] != '\0') code = 1;
     }
     return code;
