@@ -458,6 +458,7 @@ void core_free(struct core *c)
     blob_release(c->stable_record);
     blob_release(c->stable_next_record);
     blob_release(c->own_view_change);
+    blob_release(c->heard_own);
     blob_release(c->new_view);
     viewchange_free(c->collected);
     free(c->clients);

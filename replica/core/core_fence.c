@@ -203,8 +203,21 @@ static void end_listening(struct core *c)
         const uint64_t from = c->heard_stable > c->low ? c->heard_stable : c->low;
         c->mute_until = from + 2 * WINDOW_BATCHES;
         (void)core_persist(c, CORE_PERSIST_FENCE, c->mute_until, NULL, NULL, NULL);
+        if (c->heard_view > c->view) core_view_retake(c, c->heard_own, c->heard_view);
     }
+    blob_release(c->heard_own);
+    c->heard_own = NULL;
     core_begin(c);
+}
+
+/* The promise in a VIEW-CHANGE, no vote in a lower view, outlasts the fence (rule 16). */
+static void keep_own(struct core *c, const struct wire_message *m, struct bytes raw)
+{
+    if (m->type != WIRE_TYPE_view_change || m->view_change.sender != c->config.self) return;
+    if (m->view_change.view <= c->heard_view) return;
+    blob_release(c->heard_own);
+    c->heard_own = blob_copy(raw);
+    c->heard_view = m->view_change.view;
 }
 
 static void listen_on(struct core *c)
@@ -240,6 +253,7 @@ void core_hear(struct core *c, const struct msg_verified *m, uint32_t from)
     for (uint32_t k = 0; wire_list_next_bytes(&i, &raw); k++) {
         struct wire_message shown;
         if ((m->shown_good >> k & 1u) == 0 || wire_decode(raw, &shown) != NULL) continue;
+        keep_own(c, &shown, raw);
         const char *reason = judge(c, &shown);
         if (reason != NULL && !core_is_fenced(c)) suspect(c, reason);
     }

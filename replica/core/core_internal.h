@@ -182,6 +182,8 @@ struct core {
     bool listening;           /* ... until Q-1 others have shown what they hold of this replica, */
     struct replica_set heard; /* as these have */
     uint64_t heard_stable;    /* the highest stable checkpoint that they prove */
+    struct blob *heard_own;   /* the own VIEW-CHANGE of the highest view that they show; or NULL */
+    uint64_t heard_view;      /* its view */
     struct {
         uint64_t view;
         uint64_t low;
@@ -307,6 +309,7 @@ const char *core_on_new_view(struct core *c, const struct msg_verified *m);
 const char *core_on_fetch_view_change(struct core *c, const struct wire_fetch *m, uint32_t from);
 bool core_take_missing(struct core *c, const struct msg_verified *m);
 void core_leave_view(struct core *c, uint64_t to);
+void core_view_retake(struct core *c, struct blob *own, uint64_t view);
 void core_view_tick(struct core *c);
 void core_view_repair(struct core *c, uint32_t to);
 void core_view_restore(struct core *c, const struct core_recovered *r);

@@ -43,10 +43,9 @@ static void add_own(struct core *c)
     (void)viewchange_add(c->collected, c->own_view_change, &id, &m.view_change, good);
 }
 
-static void leave(struct core *c, uint64_t to)
+static void stop_voting(struct core *c, uint64_t to)
 {
     CHECK_OP(to, >, c->view);
-    if (to > VIEW_MAX) return; /* rule 16: views cannot wrap */
     c->view = to;
     c->changing = true;
     c->active = false;
@@ -55,6 +54,12 @@ static void leave(struct core *c, uint64_t to)
     c->quorum_us = 0;
     c->missing_count = 0;
     c->abstain_until = 0; /* it bound this replica in the view left */
+}
+
+static void leave(struct core *c, uint64_t to)
+{
+    if (to > VIEW_MAX) return; /* rule 16: views cannot wrap */
+    stop_voting(c, to);
     struct wire_view_change m = {
         .epoch = c->config.group.epoch, .sender = c->config.self, .view = to, .proof = c->stable};
     struct blob *prepared = prepared_list(c, &m.prepared);
@@ -66,6 +71,18 @@ static void leave(struct core *c, uint64_t to)
     /* the certificates in it were given out before: they are durable with it or before it */
     c->left_token = core_persist(c, CORE_PERSIST_VIEW_LEFT, 0, NULL, blob_retain(c->own_view_change), NULL);
     core_send_blob(c, CORE_TO_ALL, WIRE_TYPE_view_change, blob_retain(c->own_view_change), c->left_token, false);
+    add_own(c);
+    core_custody_new_view(c);
+}
+
+/* Holds to a VIEW-CHANGE of its own that its record has lost and another member has shown. */
+void core_view_retake(struct core *c, struct blob *own, uint64_t view)
+{
+    stop_voting(c, view);
+    (void)blob_retain(own);
+    blob_release(c->own_view_change);
+    c->own_view_change = own;
+    c->left_token = core_persist(c, CORE_PERSIST_VIEW_LEFT, 0, NULL, blob_retain(own), NULL);
     add_own(c);
     core_custody_new_view(c);
 }

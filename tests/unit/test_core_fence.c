@@ -79,6 +79,7 @@ static bool fences(const struct core_recovered *r, struct blob *(*make)(const st
     const bool fenced = fenced_by(&s, make(&s));
     assert_int_equal(summary(&s).fence_until, fenced ? 2 * L : 0);
     assert_int_equal(fenced, summary(&s).fence_reason != NULL);
+    assert_false(summary(&s).listening);
     assert_int_equal(takes_part(&s), !fenced && r == NULL);
     solo_close(&s);
     return fenced;
@@ -190,6 +191,29 @@ static void test_fence_by_own_signature_of_a_view_above(void **state)
     assert_true(fences(&unclean, prepare_of_view_2));
     assert_true(fences(&unclean, commit_of_view_1));
     assert_true(fences(&unclean, proposal_of_view_1));
+}
+
+/* It goes on waiting for the view that it had left for, with the very VIEW-CHANGE it had sent. */
+static void test_fence_holds_to_the_view_change_it_is_shown(void **state)
+{
+    struct solo s;
+    const struct core_recovered unclean = {.windows = windows};
+    (void)state;
+    open_unheard(&s, &unclean);
+    struct blob *first = view_change(&s, SELF, 1);
+    struct blob *second = view_change(&s, SELF, 3);
+    assert_null(solo_answer(&s, 2, &second, 1, NULL));
+    assert_null(solo_answer(&s, 3, &first, 1, NULL));
+    const struct core_effect *e = solo_persist(&s, CORE_PERSIST_VIEW_LEFT);
+    assert_non_null(e);
+    assert_int_equal(e->persist.view, 3);
+    assert_true(bytes_equal(blob_bytes(e->persist.record), blob_bytes(second)));
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_view_change), 0);
+    assert_int_equal(summary(&s).view, 3);
+    assert_true(summary(&s).changing);
+    blob_release(first);
+    blob_release(second);
+    solo_close(&s);
 }
 
 /* What others signed, or nobody, says nothing: a liar fences no correct replica. */
@@ -527,6 +551,7 @@ int main(void)
         cmocka_unit_test(test_fence_counts_members_that_answer),
         cmocka_unit_test(test_fence_group_of_one_hears_nobody),
         cmocka_unit_test(test_fence_by_own_signature_of_a_view_above),
+        cmocka_unit_test(test_fence_holds_to_the_view_change_it_is_shown),
         cmocka_unit_test(test_fence_not_by_what_it_has_not_signed),
         cmocka_unit_test(test_fence_by_own_vote_above_its_window),
         cmocka_unit_test(test_fence_by_own_commit_without_its_certificate),

@@ -83,6 +83,14 @@ static void test_seed_654_views_without_execution_get_longer(void **state)
     run_seed(654, &sum);
 }
 
+/* A replica that had lost its disk left a view that it had left before, with another VIEW-CHANGE. */
+static void test_seed_1198_a_view_change_outlasts_a_lost_disk(void **state)
+{
+    struct faults_result sum = {0};
+    (void)state;
+    run_seed(1198, &sum);
+}
+
 static void test_seed_twice_same_trace(void **state)
 {
     struct faults_result a;
@@ -105,6 +113,7 @@ int main(void)
         cmocka_unit_test(test_seed_1143_primary_stopped_in_its_first_sync_goes_on),
         cmocka_unit_test(test_seed_144_clean_stop_after_fetched_blocks_recovers),
         cmocka_unit_test(test_seed_654_views_without_execution_get_longer),
+        cmocka_unit_test(test_seed_1198_a_view_change_outlasts_a_lost_disk),
         cmocka_unit_test(test_seed_twice_same_trace),
     };
     return cmocka_run_group_tests_name("core_seeds", tests, NULL, NULL);
