@@ -85,6 +85,14 @@ $(B)/pbftd: $(B)/replica/run/pbftd.o
 $(B)/pbft: $(B)/client/pbft.o
 $(B)/pbft-bench: $(B)/bench/pbft_bench.o
 
+# A replica that misbehaves on purpose (docs/adversary.md): the product with three functions wrapped. Never installed, never in bin/.
+EVIL_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/evil/*.c))
+$(B)/pbft-evil: $(EVIL_OBJECTS) $(ARCHIVE)
+	@echo "  ld $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -Wl,--wrap=core_new,--wrap=core_step,--wrap=node_send_member $^ -o $@ $(LIBS)
+.PHONY: evil
+evil: $(B)/pbft-evil
+
 $(B)/libpbft.a: $(LIBPBFT_OBJECTS)
 	@rm -f $@
 	$(Q)ar rcs $@ $^
@@ -119,6 +127,7 @@ help:
 	@echo "make fuzz BUDGET=60   each libFuzzer target for so many seconds"
 	@echo "make coverage     line coverage of wire, crypto, ledger, replica/core"
 	@echo "make bench        pbft-bench load against the running group"
+	@echo "make evil         build/release/pbft-evil, a replica that misbehaves (docs/adversary.md)"
 	@echo "make install PREFIX=/usr/local             make clean"
 
 .PHONY: deps deps-build deps-check
@@ -162,7 +171,7 @@ SAN_ENV := UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1
 
 .PHONY: check
 check: deps-check
-	@$(SUB) programs unit-programs
+	@$(SUB) programs unit-programs evil
 	@$(SUB) VARIANT=asan build/asan/pbftd unit-programs
 	@$(SUB) VARIANT=tsan build/tsan/pbftd $(TSAN_NAMES:%=build/tsan/tests/unit/%)
 	@$(SUB) VARIANT=fuzz CC=clang $(FUZZ_NAMES:%=build/fuzz/tests/fuzz/%)
@@ -180,7 +189,7 @@ unit: deps-check
 	@$(SUB) programs unit-programs
 	@bash tests/run.sh $(call suite,release,$(UNIT_NAMES),)
 e2e: deps-check
-	@$(SUB) programs
+	@$(SUB) programs evil
 	@JOBS=1 bash tests/run.sh $(foreach n,$(E2E_NAMES),'e2e_$(n)=E2E_LINES=10000 bash tests/e2e/$(n).sh')
 asan: deps-check
 	@$(SUB) VARIANT=asan build/asan/pbftd unit-programs

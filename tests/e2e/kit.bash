@@ -2,6 +2,7 @@
 # "ok - name" or "not ok - name", and an end that stops what was started and removes what was made.
 set -u
 bin=${PBFT_BIN:-$PWD/bin}
+evil_program=${PBFT_EVIL:-$PWD/build/release/pbft-evil}
 home=$(mktemp -d "${TMPDIR:-/tmp}/pbft-e2e-XXXXXX")
 export PBFT_HOME=$home/net
 failures=0
@@ -70,4 +71,17 @@ exports_equal() {
     local id
     for id in 0 1 2 3; do pbft ledger export "$PBFT_HOME/r$id" >"$home/export$id" || return 1; done
     cmp "$home/export0" "$home/export1" && cmp "$home/export0" "$home/export2" && cmp "$home/export0" "$home/export3" && [ -s "$home/export0" ]
+}
+# count_lines PATTERN FILE...: how many lines of all of them match
+count_lines() { cat "${@:2}" 2>/dev/null | grep -c -- "$1"; }
+# view: the highest one that a replica reports
+view() { pbft -o json status | tr -d ' ",' | awk -F: '$1 == "view" && $2 > most { most = $2 } END { print most + 0 }'; }
+# timeout_ms MS: T of every replica; takes effect at the next start
+timeout_ms() { for conf in "$PBFT_HOME"/conf/r*.conf; do printf '[tuning]\ntimeout_ms = %s\n' "$1" >>"$conf"; done; }
+# group_up MS UP-OPTIONS...: a group whose T is so long
+group_up() { pbft devnet up "${@:2}" && pbft devnet down && timeout_ms "$1" && pbft devnet up; }
+# pbft-evil under the name by which a devnet knows its processes (docs/adversary.md)
+evil() {
+    [ -e "$home/evil/pbftd" ] || { mkdir -p "$home/evil" && ln -s "$evil_program" "$home/evil/pbftd"; } || return 1
+    PBFT_PBFTD=$home/evil/pbftd pbft "$@"
 }

@@ -2,9 +2,6 @@
 # viewchange.sh - the primary is killed, stopped and paused under load, again and again: the next one goes on, and the ledger
 # has every accepted transaction exactly once. With seven, the primary and the next one die together.
 . tests/e2e/kit.bash
-# timeout_ms MS: for every replica; takes effect at the next start
-timeout_ms() { for conf in "$PBFT_HOME"/conf/r*.conf; do printf '[tuning]\ntimeout_ms = %s\n' "$1" >>"$conf"; done; }
-group_up() { pbft devnet up "$@" && pbft devnet down && timeout_ms 500 && pbft devnet up; }
 entries() { pbft ledger export "$PBFT_HOME/r0" | grep -c '^entry'; }
 field() { sed -n "s/.*\"$1\": *\\([0-9.]*\\).*/\\1/p" "$home/result"; }
 # all have executed the same, and replica 0's last block is on its disk
@@ -20,7 +17,7 @@ exactly_once() {
     echo "$1: $(cat "$home/result"); $before entries before, $after after"
     [ $((after - before)) -eq "$(field accepted)" ]
 }
-check "a group of four comes up" group_up
+check "a group of four comes up" group_up 500
 check "the primary is killed three times: every accepted result once, four equal exports" exactly_once kill 3
 cat "$home/last" | sed 's/^/# /'
 check "it is stopped three times" exactly_once stop 3
@@ -33,9 +30,9 @@ check "and commit" pbft put after blackout
 check "down" pbft devnet down
 
 PBFT_HOME=$home/seven
-check "a group of seven comes up" group_up --replicas 7
+check "a group of seven comes up" group_up 500 --replicas 7
 check "it commits" pbft put before dead
-view=$(pbft -o json status | tr -d ' ",' | awk -F: '$1 == "view" { if ($2 > most) most = $2 } END { print most + 0 }')
+view=$(view)
 check "the primary and the next one are killed" eval 'pbft devnet kill $((view % 7)) && pbft devnet kill $(((view + 1) % 7))'
 check "the five others go on" pbft put after dead
 check "and say what was there before" grep -qx dead <(pbft get before)

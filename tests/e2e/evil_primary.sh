@@ -1,0 +1,48 @@
+#!/bin/bash
+# evil_primary.sh - a primary that misbehaves (tests/evil/): it ignores requests, gives different batches or different sequence
+# numbers to different backups, sends pre-prepares to some backups only. Every line comes in exactly once, the four ledgers
+# are equal, and where no quorum was left to it the group has left it.
+. tests/e2e/kit.bash
+lines=200
+reigns() { view=$(view) && [ $((view % 4)) -eq $id ] && all_equal; }
+# reign BEHAVIOUR: makes the next primary one that does so, and gives it the view; $reign is the view and $id the replica.
+# On a slow machine the view may be past it already: then the one after.
+reign() {
+    local try before
+    for try in 1 2 3 4; do
+        before=$(view)
+        id=$(((before + 1) % 4))
+        pbft devnet stop $id && PBFT_EVIL_BEHAVIOUR=$1 evil devnet start $id && eventually 30 all_equal || return 1
+        pbft devnet stop $((before % 4)) && pbft devnet start $((before % 4)) || return 1
+        eventually 10 reigns && reign=$view && return
+        honest_again
+    done
+    return 1
+}
+honest_again() { pbft devnet stop $id && pbft devnet start $id; }
+lines_in() { pbft --timeout 60000 log append --lines "$home/in"; }
+misbehaved() { [ "$(count_lines "event=evil.misbehaved.*behaviour=$1 " "$PBFT_HOME/run/r$id.log")" -gt 0 ]; }
+
+check "the product has nothing of it" [ "$(nm "$bin/pbftd" | grep -ciE 'evil|__wrap_|links_send')" -eq 0 ]
+check "the replica that misbehaves has" [ "$(nm "$evil_program" | grep -cE 'T (__wrap_core_step|links_send)$')" -eq 2 ]
+check "it says what it can do" grep -q '^equivocate ' <("$evil_program" --list)
+check "it refuses what it cannot" exits_with 2 "$evil_program" --config none --behaviour dance
+check "a group of four comes up" group_up 1000
+: >"$home/all"
+for behaviour in silent equivocate scatter renumber omit starve; do
+    real_file $lines "$home/in" && sed -i "s/\$/ $behaviour/" "$home/in" && cat "$home/in" >>"$home/all"
+    check "$behaviour: a replica that does so becomes primary" reign $behaviour
+    check "$behaviour: every line comes in all the same" lines_in
+    check "$behaviour: it did so" misbehaved $behaviour
+    echo "# $behaviour: replica $id in view $reign; now view $(view)"
+    case $behaviour in
+    silent | scatter | renumber | starve) check "$behaviour: it was left" [ "$(view)" -gt "$reign" ] ;;
+    esac
+    check "$behaviour: all four get there" eventually 60 all_equal
+    check "$behaviour: the replica keeps the rules again" honest_again
+done
+check "all four get there" eventually 60 all_equal
+check "four ledgers are equal" exports_become_equal
+lines_out() { pbft log cat >"$home/out" && cmp "$home/all" "$home/out"; }
+check "what comes out is what went in" lines_out
+check "nothing was entered twice" [ "$(grep -c '^entry' "$home/export0")" -eq $((2 + $(wc -l <"$home/all"))) ] # and of two times up

@@ -1,0 +1,111 @@
+/* pbft_evil.c - the command line of pbft-evil.
+ *
+ * Never installed. A development group runs it in the place of pbftd when PBFT_PBFTD names a link to it whose last part is
+ * `pbftd` (that is how `pbft devnet` knows its processes); what it does then comes from the environment (docs/adversary.md). */
+#include "tests/evil/evil.h"
+
+#include "replica/run/config.h"
+#include "replica/run/node.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage_text[] =
+    "usage: pbft-evil --config FILE [--behaviour NAME[@seq=N|@view=V]] [--links SPEC]\n"
+    "\n"
+    "A replica that misbehaves on purpose, for tests.\n"
+    "\n"
+    "  --config FILE      as of pbftd\n"
+    "  --behaviour NAME   what it does as primary (--list); from sequence N on, or in view V only\n"
+    "  --links SPEC       what becomes of frames to other replicas:\n"
+    "                     drop=PERCENT,dup=PERCENT,delay=PERCENT:MOSTms,seed=NUMBER\n"
+    "  --list             the behaviours, and end\n"
+    "\n"
+    "PBFT_EVIL_BEHAVIOUR and PBFT_EVIL_LINKS stand for options that are not given.\n"
+    "Exit codes: those of pbftd.\n";
+
+static bool parse_behaviour(const char *text)
+{
+    const char *at = strchr(text, '@');
+    const size_t len = at == NULL ? strlen(text) : (size_t)(at - text);
+    char *end;
+    evil.behaviour = evil_behaviour_find(text, len);
+    if (evil.behaviour == NULL || at == NULL) return evil.behaviour != NULL;
+    const char *value = strchr(at, '=');
+    if (value == NULL || value[1] < '0' || value[1] > '9') return false;
+    const uint64_t number = strtoull(value + 1, &end, 10);
+    if (*end != '\0' || number > SEQ_MAX) return false;
+    if (strncmp(at, "@seq=", 5) == 0)
+        evil.from_seq = number;
+    else if (strncmp(at, "@view=", 6) == 0)
+        evil.view = number;
+    else
+        return false;
+    return true;
+}
+
+static struct err run(const char *path, const struct evil_links *links)
+{
+    struct config config;
+    struct identity identity = {0};
+    struct node *n;
+    ERR_TRY(sign_start());
+    ERR_TRY(config_read(path, &config));
+    struct err e = identity_load(&config, &identity);
+    log_set_level(config.log_level);
+    log_set_format(config.log_format);
+    log_set_identity("replica", config.id);
+    links_start(links, config.id);
+    LOG(LOG_LEVEL_WARN, "evil.started", LOG_S("behaviour", evil.behaviour == NULL ? "none" : evil.behaviour->name),
+        LOG_S("links", evil.lossy ? "lossy" : "good"));
+    if (!err_is(&e)) e = node_start(&config, path, &identity, &n);
+    if (!err_is(&e)) {
+        e = node_run(n);
+        node_free(n);
+    }
+    links_stop();
+    identity_free(&identity);
+    return e;
+}
+
+static void list(void)
+{
+    for (uint32_t i = 0; i < evil_behaviour_count; i++)
+        (void)printf("%-12s %s\n", evil_behaviours[i].name, evil_behaviours[i].says);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"behaviour", required_argument, NULL, 'b'},
+                                            {"links", required_argument, NULL, 'k'},  {"list", no_argument, NULL, 'l'},
+                                            {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    const char *path = NULL;
+    const char *behaviour = getenv("PBFT_EVIL_BEHAVIOUR");
+    const char *links_text = getenv("PBFT_EVIL_LINKS");
+    struct evil_links links = {0};
+    int option;
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        switch (option) {
+        case 'c': path = optarg; break;
+        case 'b': behaviour = optarg; break;
+        case 'k': links_text = optarg; break;
+        case 'l': list(); return 0;
+        case 'h': (void)fputs(usage_text, stdout); return 0;
+        default: (void)fputs(usage_text, stderr); return 2;
+        }
+    }
+    evil.lossy = links_text != NULL;
+    if (path == NULL || optind != argc || (behaviour != NULL && !parse_behaviour(behaviour)) ||
+        (links_text != NULL && !links_parse(links_text, &links))) {
+        (void)fputs(usage_text, stderr);
+        return 2;
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    const struct err e = run(path, &links);
+    if (!err_is(&e)) return 0;
+    (void)fprintf(stderr, "pbft-evil: %s\n", e.text);
+    return err_exit_code(e.code);
+}
