@@ -30,6 +30,7 @@ enum recover_how {
     RECOVER_STOP,
     RECOVER_PAUSE,
     RECOVER_RANDOM, /* kill -9 of any replica, and every fifth time of all at once */
+    RECOVER_ROLL,   /* TERM of one replica after the other */
 };
 
 struct recover_options {
@@ -38,6 +39,7 @@ struct recover_options {
     uint32_t in_flight;
     uint32_t rounds; /* 1 to 1,000 */
     enum recover_how how;
+    const char *accepted; /* file for a line "INDEX BLOCK" of each accepted result, as it comes; or NULL */
     bool json;
 };
 MUST_USE struct err recover_run(const struct recover_options *o);

@@ -19,12 +19,24 @@ static const char usage_text[] =
     "  --op-bytes N      bytes of each value (default 256)\n"
     "  --seconds S       measured time (default 10)     --warm-up S  before it (default 2)\n"
     "  --rounds N        recover: how often the primary goes (default 5)\n"
-    "  --how kill|stop|pause|random    recover: kill -9, TERM, or SIGSTOP for 10 s of the primary (default kill);\n"
-    "                    random: kill -9 of any replica, every fifth time of all at once\n"
+    "  --how kill|stop|pause|random|roll    recover: kill -9, TERM, or SIGSTOP for 10 s of the primary (default "
+    "kill);\n"
+    "                    random: kill -9 of any replica, every fifth time of all at once; roll: TERM of each in turn\n"
+    "  --accepted FILE   recover: a line for each accepted result, the index of its entry and its block\n"
     "  -o table|json     form of the result\n"
     "Exit codes: 0 ok, 2 usage, 3 time-out or no quorum, 4 bad configuration or key.\n";
 
-enum { OPTION_HOME = 256, OPTION_CLIENT, OPTION_IN_FLIGHT, OPTION_OP_BYTES, OPTION_SECONDS, OPTION_WARM_UP, OPTION_ROUNDS, OPTION_HOW };
+enum {
+    OPTION_HOME = 256,
+    OPTION_CLIENT,
+    OPTION_IN_FLIGHT,
+    OPTION_OP_BYTES,
+    OPTION_SECONDS,
+    OPTION_WARM_UP,
+    OPTION_ROUNDS,
+    OPTION_HOW,
+    OPTION_ACCEPTED
+};
 
 static bool parse_number(const char *text, double least, double most, double *out)
 {
@@ -46,6 +58,8 @@ static bool parse_how(const char *text, enum recover_how *out)
         *out = RECOVER_PAUSE;
     else if (strcmp(text, "random") == 0)
         *out = RECOVER_RANDOM;
+    else if (strcmp(text, "roll") == 0)
+        *out = RECOVER_ROLL;
     else
         return false;
     return true;
@@ -61,6 +75,7 @@ static bool parse_options(int argc, char **argv, struct load_options *o, struct 
                                             {"warm-up", required_argument, NULL, OPTION_WARM_UP},
                                             {"rounds", required_argument, NULL, OPTION_ROUNDS},
                                             {"how", required_argument, NULL, OPTION_HOW},
+                                            {"accepted", required_argument, NULL, OPTION_ACCEPTED},
                                             {NULL, 0, NULL, 0}};
     int option;
     double number;
@@ -82,6 +97,7 @@ static bool parse_options(int argc, char **argv, struct load_options *o, struct 
             good = parse_number(optarg, 1, 1000, &number);
             if (good) recover->rounds = (uint32_t)number;
             break;
+        case OPTION_ACCEPTED: recover->accepted = optarg; break;
         case OPTION_HOW: good = parse_how(optarg, &recover->how); break;
         case OPTION_WARM_UP: good = parse_number(optarg, 0, 3600, &o->warm_up); break;
         case 'o':

@@ -1,6 +1,6 @@
-/* recover.c - how long clients wait when replicas go: a load runs, the primary (or any) is killed, stopped or paused again
- * and again, and each time the longest pause between two accepted results is taken. The members are driven by the `pbft`
- * command beside this program, as an operator would. */
+/* recover.c - how long clients wait when replicas go: a load runs, the primary (or any) is killed, stopped or paused
+ * again and again, and each time the longest pause between two accepted results is taken. The members are driven by the
+ * `pbft` command beside this program, as an operator would. */
 #include "bench/bench.h"
 
 #include "base/bytes.h"
@@ -38,6 +38,7 @@ struct recover {
     char failure[PBFT_ERROR_BYTES];
     double gaps_ms[ROUNDS_MAX];
     uint32_t rounds;
+    FILE *accepted_file;
 };
 
 static void on_answer(void *context, const struct pbft_answer *answer)
@@ -51,6 +52,9 @@ static void on_answer(void *context, const struct pbft_answer *answer)
     if (now - r->last_us > r->gap_us) r->gap_us = now - r->last_us;
     r->last_us = now;
     r->accepted++;
+    if (r->accepted_file != NULL && fprintf(r->accepted_file, "%llu %llu\n", (unsigned long long)answer->index,
+                                            (unsigned long long)answer->block) < 0)
+        (void)snprintf(r->failure, sizeof r->failure, "%s cannot be written", r->o->accepted);
 }
 
 static struct err poll_once(struct recover *r)
@@ -81,8 +85,13 @@ static struct err run_for(struct recover *r, uint64_t us)
 /* Runs `pbft --home DIR devnet VERB [WHO]` while the load goes on. */
 static struct err devnet(struct recover *r, const char *verb, const char *who)
 {
-    char *const argv[] = {r->pbft,      (char *)(uintptr_t)"--home", (char *)(uintptr_t)r->o->home, (char *)(uintptr_t) "devnet",
-                          (char *)(uintptr_t)verb, (char *)(uintptr_t)who, NULL};
+    char *const argv[] = {r->pbft,
+                          (char *)(uintptr_t) "--home",
+                          (char *)(uintptr_t)r->o->home,
+                          (char *)(uintptr_t) "devnet",
+                          (char *)(uintptr_t)verb,
+                          (char *)(uintptr_t)who,
+                          NULL};
     posix_spawn_file_actions_t quiet;
     pid_t pid;
     int status;
@@ -134,8 +143,11 @@ static struct err wait_steady(struct recover *r, uint32_t *primary)
     return err_none();
 }
 
-static const char *const how_names[] = {
-    [RECOVER_KILL] = "kill", [RECOVER_STOP] = "stop", [RECOVER_PAUSE] = "pause", [RECOVER_RANDOM] = "random"};
+static const char *const how_names[] = {[RECOVER_KILL] = "kill",
+                                        [RECOVER_STOP] = "stop",
+                                        [RECOVER_PAUSE] = "pause",
+                                        [RECOVER_RANDOM] = "random",
+                                        [RECOVER_ROLL] = "roll"};
 
 /* devnet VERB for the members from first to last. */
 static struct err devnet_each(struct recover *r, const char *verb, uint32_t first, uint32_t last)
@@ -159,14 +171,18 @@ static struct err wait_results(struct recover *r)
 
 static struct err one_round(struct recover *r)
 {
-    static const char *const before[] = {
-        [RECOVER_KILL] = "kill", [RECOVER_STOP] = "stop", [RECOVER_PAUSE] = "pause", [RECOVER_RANDOM] = "kill"};
+    static const char *const before[] = {[RECOVER_KILL] = "kill",
+                                         [RECOVER_STOP] = "stop",
+                                         [RECOVER_PAUSE] = "pause",
+                                         [RECOVER_RANDOM] = "kill",
+                                         [RECOVER_ROLL] = "stop"};
     const uint32_t count = pbft_replica_count(r->client);
     const bool all = r->o->how == RECOVER_RANDOM && r->rounds % 5 == 4;
     uint32_t first;
     ERR_TRY(wait_steady(r, &first));
     ERR_TRY(run_for(r, REST_US));
     if (r->o->how == RECOVER_RANDOM) first = (uint32_t)prng_below(&r->random, count);
+    if (r->o->how == RECOVER_ROLL) first = r->rounds % count;
     if (all) first = 0;
     const uint32_t last = all ? count - 1 : first;
     r->gap_us = 0;
@@ -230,6 +246,19 @@ static struct err find_command(struct recover *r)
     return err_none();
 }
 
+static struct err open_accepted(struct recover *r)
+{
+    if (r->o->accepted == NULL) return err_none();
+    r->accepted_file = fopen(r->o->accepted, "we");
+    return r->accepted_file != NULL ? err_none() : err_system(errno, "cannot write %s", r->o->accepted);
+}
+
+static struct err close_accepted(struct recover *r)
+{
+    if (r->accepted_file == NULL || fclose(r->accepted_file) == 0) return err_none();
+    return err_system(errno, "cannot write %s", r->o->accepted);
+}
+
 struct err recover_run(const struct recover_options *o)
 {
     struct recover *r = mem_zero(1, sizeof *r);
@@ -238,6 +267,7 @@ struct err recover_run(const struct recover_options *o)
     r->random = prng_of(r->number);
     r->last_us = clock_monotonic_us();
     struct err e = find_command(r);
+    if (!err_is(&e)) e = open_accepted(r);
     if (!err_is(&e)) e = open_client(r);
     for (uint32_t i = 0; i < o->rounds && !err_is(&e); i++)
         e = one_round(r);
@@ -247,6 +277,8 @@ struct err recover_run(const struct recover_options *o)
         pbft_poll(r->client, 100);
         if (r->failure[0] != '\0') e = err_make(ERR_TIMEOUT, "the load stopped: %s", r->failure);
     }
+    const struct err closed = close_accepted(r);
+    if (!err_is(&e)) e = closed;
     if (!err_is(&e)) report(r);
     if (r->client != NULL) pbft_close(r->client);
     free(r);

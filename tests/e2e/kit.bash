@@ -85,3 +85,19 @@ evil() {
     [ -e "$home/evil/pbftd" ] || { mkdir -p "$home/evil" && ln -s "$evil_program" "$home/evil/pbftd"; } || return 1
     PBFT_PBFTD=$home/evil/pbftd pbft "$@"
 }
+# all have executed the same, and replica 0's last block is on its disk
+durable() { all_equal && [ "$(pbft ledger export "$PBFT_HOME/r0" | sed -n 's/^end blocks \([0-9]*\) .*/\1/p')" = "$(sequence 0)" ]; }
+# exactly_once HOW ROUNDS: pbft-bench recover, and then, line by line: the entries that the four equal ledgers have gained are those
+# that the client accepted a result for, each at the index and in the block that the client was told, and none is there twice
+exactly_once() {
+    local from
+    eventually 60 durable || return 1
+    from=$(pbft ledger export "$PBFT_HOME/r0" | grep -c '^entry')
+    "$bin/pbft-bench" recover --home "$PBFT_HOME" --how "$1" --rounds "$2" --in-flight 16 -o json --accepted "$home/accepted" >"$home/result" || return 1
+    eventually 60 durable && exports_become_equal || return 1
+    awk -v from="$from" '$1 == "block" { block = $2 } $1 == "entry" && $2 >= from { print $2, block }' "$home/export0" | sort >"$home/gained"
+    sort "$home/accepted" >"$home/accepted.sorted"
+    echo "$1: $(cat "$home/result"); $(wc -l <"$home/gained") entries gained"
+    [ -s "$home/gained" ] && cmp "$home/gained" "$home/accepted.sorted" || return 1
+    [ -z "$(sed -n 's/^entry [0-9]* operation \([0-9]*\) .* transaction \([0-9a-f]*\) .*/\2 \1/p' "$home/export0" | sort | uniq -d)" ]
+}

@@ -1,8 +1,8 @@
 /* behaviours.c - the misbehaviours of a primary, by name.
  *
  * Everything that it says instead is well-formed and well signed: no receiver can tell it from the truth alone. With a
- * PRE-PREPARE that is not the truth goes a COMMIT for it, so that this replica votes for all it says. What is said depends on the
- * proposal and the receiver only: the same is said again when it is asked again. */
+ * PRE-PREPARE that is not the truth goes a COMMIT for it, so that this replica votes for all it says. What is said
+ * depends on the proposal and the receiver only: the same is said again when it is asked again. */
 #include "tests/evil/evil.h"
 
 #include "base/check.h"
@@ -50,7 +50,8 @@ static void say_proposal(const struct evil_proposal *p, uint64_t seq, const stru
     say(p, &wire_record_commit, WIRE_TYPE_commit, &commit);
 }
 
-/* The same requests in another order and `which` ms later: a batch that a correct primary could have proposed as well. */
+/* The same requests in another order and `which` ms later: a batch that a correct primary could have proposed as well.
+ */
 static void say_other_batch(const struct evil_proposal *p, uint32_t which)
 {
     struct wire_batch batch;

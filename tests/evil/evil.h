@@ -3,9 +3,9 @@
  *     core_step, honest ---> effects, durability ---> node_send_member ---> frames
  *         ^ what it hears                                 ^ what it says
  *
- * It is the whole product, linked with three functions wrapped (-Wl,--wrap, seam.c): core_new shows the key, core_step is
- * where messages can go unheard, node_send_member is where each message to each member can be left out, replaced or added to.
- * The product itself has no such code; tests/e2e/evil_primary.sh looks for it in pbftd.
+ * It is the whole product, linked with three functions wrapped (-Wl,--wrap, seam.c): core_new shows the key, core_step
+ * is where messages can go unheard, node_send_member is where each message to each member can be left out, replaced or
+ * added to. The product itself has no such code; tests/e2e/evil_primary.sh looks for it in pbftd.
  *
  * A misbehaviour is one line of the table in behaviours.c and a function. */
 #ifndef PBFT_TESTS_EVIL_EVIL_H

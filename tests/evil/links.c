@@ -1,10 +1,10 @@
-/* links.c - lossy links: of the frames that this replica sends to other replicas, some are lost, some come twice, some come
- * late and so out of order.
+/* links.c - lossy links: of the frames that this replica sends to other replicas, some are lost, some come twice, some
+ * come late and so out of order.
  *
- * This stands for a lossy proxy between the replicas. TLS runs over TCP, which hides what a network loses, and what is inside
- * TLS no proxy can take apart; so frames are lost here, above TLS, where each is whole. With all replicas of a group run this
- * way, every link between them is lossy in both directions. HELLO and what is said to clients are left alone. Otherwise
- * the replica keeps the rules. */
+ * This stands for a lossy proxy between the replicas. TLS runs over TCP, which hides what a network loses, and what is
+ * inside TLS no proxy can take apart; so frames are lost here, above TLS, where each is whole. With all replicas of a
+ * group run this way, every link between them is lossy in both directions. HELLO and what is said to clients are left
+ * alone. Otherwise the replica keeps the rules. */
 #include "tests/evil/evil.h"
 
 #include "base/check.h"

@@ -1,7 +1,8 @@
 /* pbft_evil.c - the command line of pbft-evil.
  *
- * Never installed. A development group runs it in the place of pbftd when PBFT_PBFTD names a link to it whose last part is
- * `pbftd` (that is how `pbft devnet` knows its processes); what it does then comes from the environment (docs/adversary.md). */
+ * Never installed. A development group runs it in the place of pbftd when PBFT_PBFTD names a link to it whose last part
+ * is `pbftd` (that is how `pbft devnet` knows its processes); what it does then comes from the environment
+ * (docs/adversary.md). */
 #include "tests/evil/evil.h"
 
 #include "replica/run/config.h"
@@ -79,9 +80,10 @@ static void list(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"behaviour", required_argument, NULL, 'b'},
-                                            {"links", required_argument, NULL, 'k'},  {"list", no_argument, NULL, 'l'},
-                                            {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"behaviour", required_argument, NULL, 'b'},
+        {"links", required_argument, NULL, 'k'},  {"list", no_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     const char *path = NULL;
     const char *behaviour = getenv("PBFT_EVIL_BEHAVIOUR");
     const char *links_text = getenv("PBFT_EVIL_LINKS");

@@ -1,8 +1,8 @@
 /* seam.c - where pbft-evil gets between the core and the world.
  *
  * What the core says passes node_send_member once for each receiver, after whatever had to be durable first: the
- * misbehaviour is about what is said, not about the disk. A primary that misbehaves also does not give its view up: its own
- * VIEW-CHANGE for the next view, by which a correct primary resigns, stays here. */
+ * misbehaviour is about what is said, not about the disk. A primary that misbehaves also does not give its view up: its
+ * own VIEW-CHANGE for the next view, by which a correct primary resigns, stays here. */
 #include "tests/evil/evil.h"
 
 #include "base/check.h"
@@ -18,8 +18,8 @@ struct core *__wrap_core_new(const struct core_config *config)
 /* So that a test can tell that it has. */
 static void note(uint32_t member, uint64_t view)
 {
-    LOG_LIMITED(LOG_LEVEL_WARN, "evil.misbehaved", member, LOG_S("behaviour", evil.behaviour->name), LOG_U("view", view),
-                LOG_U("member", member));
+    LOG_LIMITED(LOG_LEVEL_WARN, "evil.misbehaved", member, LOG_S("behaviour", evil.behaviour->name),
+                LOG_U("view", view), LOG_U("member", member));
 }
 
 const char *__wrap_core_step(struct core *c, const struct core_event *event, struct core_effects *effects)

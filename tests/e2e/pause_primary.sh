@@ -1,0 +1,20 @@
+#!/bin/bash
+# pause_primary.sh - the primary's process is stopped for ten seconds under load and goes on (SIGSTOP, SIGCONT): no fork, no lost
+# result, and it takes part again as a backup.
+. tests/e2e/kit.bash
+# of "COMMIT", sent by replica ID
+commits_of() { pbft -o json status | tr -d ' ",' | awk -F: -v id="$1" '$1 == "id" { on = $2 == id } on && $1 == "type" { type = $2 } on && type == "COMMIT" && $1 == "sent" { print $2 }'; }
+check "a group of four comes up" group_up 1000
+before=$(view)
+primary=$((before % 4))
+check "the primary is paused for ten seconds: every accepted result is there once, four ledgers are equal" exactly_once pause 1
+sed 's/^/# /' "$home/last"
+check "the others have left it" [ "$(view)" -gt "$before" ]
+one_view() { [ "$(pbft -o json status | tr -d ' ",' | awk -F: '$1 == "view" { print $2 }' | sort -u | wc -l)" -eq 1 ]; }
+check "all four are in one view" eventually 60 one_view
+check "the primary was paused, not started again" [ "$(count_lines event=replica.recovered "$PBFT_HOME/run/r$primary.log")" -eq 2 ]
+commits=$(commits_of $primary)
+check "the group commits" pbft put after pause
+check "and all four execute it" eventually 60 all_equal
+check "the one that was paused votes again" [ "$(commits_of $primary)" -gt "$commits" ]
+check "what was put is there" grep -qx pause <(pbft get after)
