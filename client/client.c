@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "crypto/keyfile.h"
+#include "wire/print.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -501,9 +502,7 @@ struct pbft_error pbft_status_wait(struct pbft_client *c, uint64_t timeout_ms, s
 
 const char *pbft_condition_name(uint32_t condition)
 {
-    static const char *const names[] = {"starting", "no-quorum", "catching-up", "synced",
-                                        "stalled",  "diverged",  "fenced",      "disk-full"};
-    return condition <= CONDITION_MAX ? names[condition] : "unknown";
+    return wire_condition_name(condition);
 }
 
 const char *pbft_status_name(enum pbft_status status)
