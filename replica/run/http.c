@@ -159,12 +159,10 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 }
 
 /* libmicrohttpd knows when a connection was idle, not how old it is. */
-static void on_sweep(struct ev_loop *loop, struct ev_timer *w, int events)
+static void end_old(const struct http *h)
 {
-    const struct http *h = w->data;
-    (void)events;
     for (struct http_connection *c = h->connections; c != NULL; c = c->next) {
-        if (c->ended || c->fd < 0 || ev_now(loop) - c->since < HTTP_LIFE_SECONDS) continue;
+        if (c->ended || c->fd < 0 || ev_now(h->loop) - c->since < HTTP_LIFE_SECONDS) continue;
         c->ended = true;
         (void)shutdown(c->fd, SHUT_RDWR);
     }
@@ -180,6 +178,17 @@ static void turn(struct http *h)
     h->resting = true;
     ev_timer_set(&h->timer, HTTP_REST_SECONDS, 0.0);
     ev_timer_start(h->loop, &h->timer);
+}
+
+/* Full, libmicrohttpd takes its listener out of the epoll descriptor, and puts it back in the first run after a connection has
+ * gone: which nobody may ask for. So it is run now and then without being asked. */
+static void on_sweep(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+    struct http *h = w->data;
+    (void)loop;
+    (void)events;
+    end_old(h);
+    if (!h->resting) turn(h);
 }
 
 static void on_ready(struct ev_loop *loop, struct ev_io *w, int events)
@@ -303,6 +312,14 @@ void http_free(struct http *h)
         if (h->kept[i].response != NULL) MHD_destroy_response(h->kept[i].response);
     if (h->daemon != NULL) MHD_stop_daemon(h->daemon); /* closes the listener too */
     free(h);
+}
+
+uint32_t http_connections(const struct http *h)
+{
+    uint32_t count = 0;
+    for (const struct http_connection *c = h->connections; c != NULL; c = c->next)
+        count++;
+    return count;
 }
 
 uint16_t http_port(const struct http *h)

@@ -18,8 +18,8 @@ struct http;
 #define HTTP_CONNECTIONS_MAX 32u
 #define HTTP_CONNECTIONS_OF_ADDRESS_MAX 16u
 #define HTTP_CONNECTION_BYTES_MAX 16384u /* memory of one: a longer request line or header is refused */
-#define HTTP_IDLE_SECONDS 5u
-#define HTTP_LIFE_SECONDS 15.0 /* from accept: whoever sends or reads a byte now and then gives way too */
+#define HTTP_IDLE_SECONDS 3u
+#define HTTP_LIFE_SECONDS 8.0 /* from accept: whoever sends or reads a byte now and then gives way too */
 #define HTTP_REST_SECONDS 0.002
 #define HTTP_PAGES_MAX 8u
 
@@ -37,6 +37,8 @@ MUST_USE struct err http_start(struct ev_loop *loop, const char *address, const 
                                uint32_t page_count, void *context, struct http **out);
 /* Ends all connections. NULL is allowed. */
 void http_free(struct http *h);
+/* Connections there are now. */
+uint32_t http_connections(const struct http *h);
 uint16_t http_port(const struct http *h);
 /* Whether only this machine can reach it. */
 bool http_is_loopback(const struct http *h);

@@ -37,6 +37,7 @@ static void traffic_family(const struct node *n, struct buffer *out, const char 
 static void traffic(const struct node *n, struct buffer *out)
 {
     const struct net_counts net = net_counts(n->net);
+    metrics_one(out, "pbft_http_connections", METRICS_GAUGE, "Connections of this endpoint.", http_connections(n->http));
     traffic_family(n, out, "pbft_messages_total", "Messages by type, direction and peer; first sends and re-sends apart.",
                    false);
     traffic_family(n, out, "pbft_message_bytes_total", "Bytes of these messages, frame lengths included, before TLS.", true);
