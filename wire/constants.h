@@ -86,7 +86,7 @@ enum why_phase {
 #define WHY_FLAG_PREPARE_SENT 8u        /* this replica has voted for it */
 #define WHY_FLAG_CERTIFICATE_DURABLE 16u /* the prepared certificate is on its disk */
 #define WHY_FLAG_ENTERED 32u            /* its entry into the view is durable: it may vote */
-#define WHY_FLAG_MUTE 64u               /* its record is damaged: it casts no vote */
+#define WHY_FLAG_MUTE 64u               /* just started, or fenced: it casts no vote */
 #define WHY_FLAG_DIVERGED 128u
 #define WHY_FLAG_DISK_FULL 256u
 #define WHY_FLAG_DRAINING 512u /* it is being stopped */

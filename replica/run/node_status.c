@@ -29,7 +29,13 @@ void node_reason(const struct node *n, const struct core_summary *s, char out[NO
     const enum replica_condition condition = node_condition(n, s);
     char why[NODE_REASON_BYTES - 40] = "";
     switch (condition) {
-    case CONDITION_STARTING: (void)snprintf(why, sizeof why, "its record is being read"); break;
+    case CONDITION_STARTING:
+        if (s->listening)
+            (void)snprintf(why, sizeof why, "before its first vote %u others have to say what they hold of it; %u have",
+                           q->quorum - 1, s->heard);
+        else
+            (void)snprintf(why, sizeof why, "its record is being read");
+        break;
     case CONDITION_NO_QUORUM:
         (void)snprintf(why, sizeof why, "it is connected to %u of the %u other replicas; a quorum is %u of %u, itself included",
                        node_peers_connected(n), q->replica_count - 1, q->quorum, q->replica_count);
@@ -48,7 +54,8 @@ void node_reason(const struct node *n, const struct core_summary *s, char out[NO
         (void)snprintf(why, sizeof why, "a quorum proved another state than this replica's; it votes no more");
         break;
     case CONDITION_FENCED:
-        (void)snprintf(why, sizeof why, "it may have forgotten votes; it casts none until enough batches more are stable");
+        (void)snprintf(why, sizeof why, "%s; it votes again once sequence %" PRIu64 " is stable, and now %" PRIu64 " is",
+                       s->fence_reason != NULL ? s->fence_reason : "it may have forgotten votes", s->fence_until, s->low);
         break;
     case CONDITION_DISK_FULL:
         (void)snprintf(why, sizeof why, "there is no room for its ledger in %.200s; it votes again once there is",

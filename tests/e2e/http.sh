@@ -8,7 +8,7 @@ port() { pbft -o json devnet status | tr -d ' ",' | awk -F: -v id="$1" '$1 == "i
 request() {
     local to
     to=$(port "$1")
-    { printf "$2" >&9; timeout 30 cat <&9 >"$home/answer"; } 9<>"/dev/tcp/127.0.0.1/$to"
+    { printf "$2" >&8; timeout 30 cat <&8 >"$home/answer"; } 8<>"/dev/tcp/127.0.0.1/$to"
 }
 page() { request "$1" "GET $2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"; cat "$home/answer"; }
 code() { page "$1" "$2" >/dev/null && [ "$(head -n 1 "$home/answer" | cut -d ' ' -f 2)" = "$3" ]; }
