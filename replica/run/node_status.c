@@ -58,7 +58,7 @@ void node_reason(const struct node *n, const struct core_summary *s, char out[NO
                        s->fence_reason != NULL ? s->fence_reason : "it may have forgotten votes", s->fence_until, s->low);
         break;
     case CONDITION_DISK_FULL:
-        (void)snprintf(why, sizeof why, "there is no room for its ledger in %.200s; it votes again once there is",
+        (void)snprintf(why, sizeof why, "there is no room for its ledger in %.200s; what it has to keep before it votes waits until there is",
                        n->config.data_path);
         break;
     }
