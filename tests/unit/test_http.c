@@ -355,6 +355,27 @@ static void test_http_half_open_connections_give_way(void **state)
     }
 }
 
+/* It was deaf from then on: libmicrohttpd puts its listener back only when it is run once more. */
+static void test_http_full_house_that_empties_at_once_lets_others_in(void **state)
+{
+    int fds[HTTP_CONNECTIONS_MAX];
+    const uint64_t until = clock_monotonic_us() + PATIENCE_US;
+    (void)state;
+    open_half(fds, HTTP_CONNECTIONS_MAX / 2, host + 1);
+    open_half(fds + HTTP_CONNECTIONS_MAX / 2, HTTP_CONNECTIONS_MAX / 2, host + 2);
+    while (http_connections(http) < HTTP_CONNECTIONS_MAX)
+        turn_until(until);
+    for (uint32_t i = 0; i < 8; i++) { /* runs in which it is full */
+        (void)send(fds[0], "g", 1, MSG_NOSIGNAL);
+        for (uint32_t k = 0; k < 4; k++)
+            (void)ev_run(loop, EVRUN_NOWAIT);
+        turn_until(until);
+    }
+    for (uint32_t i = 0; i < HTTP_CONNECTIONS_MAX; i++)
+        (void)close(fds[i]);
+    check_answer(GET_PAGE CLOSE, "HTTP/1.1 200 OK\r\n", NULL);
+}
+
 /* Never idle for long, never at an end, and far from every limit of memory. */
 static void test_http_connection_that_trickles_ends(void **state)
 {
@@ -483,6 +504,7 @@ int main(void)
         HTTP_TEST(test_http_request_over_the_limit_is_refused),
         HTTP_TEST(test_http_one_address_has_so_many_connections_and_others_get_in),
         HTTP_TEST(test_http_half_open_connections_give_way),
+        HTTP_TEST(test_http_full_house_that_empties_at_once_lets_others_in),
         HTTP_TEST(test_http_connection_that_trickles_ends),
         HTTP_TEST(test_http_reader_that_does_not_read_delays_nobody),
         HTTP_TEST(test_http_flood_leaves_the_loop_its_turns),
