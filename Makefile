@@ -67,7 +67,7 @@ $(TEST_KIT): $(TEST_HELPER_OBJECTS)
 
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(TEST_KIT) $(ARCHIVE)
 	@echo "  ld $@"
-	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS) -lcmocka
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS) -lmicrohttpd -lcmocka
 
 PROGRAMS := pbftd pbft pbft-bench
 MAIN_pbftd := replica/run/pbftd
@@ -82,6 +82,7 @@ $(B)/pbftd $(B)/pbft $(B)/pbft-bench: $(B)/%: $(ARCHIVE)
 	@echo "  ld $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) $(B)/$(MAIN_$*).o $(ARCHIVE) -o $@ $(LIBS)
 $(B)/pbftd: $(B)/replica/run/pbftd.o
+$(B)/pbftd: LIBS += -lmicrohttpd
 $(B)/pbft: $(B)/client/pbft.o
 $(B)/pbft-bench: $(B)/bench/pbft_bench.o
 

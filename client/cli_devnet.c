@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "client/cli_devnet_up.h"
 #include "client/cli_status.h"
+#include "replica/run/config.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -124,14 +125,26 @@ static struct err down_run(const struct cli_call *call)
 
 /* ---- status ---- */
 
-static json_t *process_json(const struct devnet *d, uint32_t id, const struct devnet_process *p)
+/* Where it answers HTTP, by its configuration file; "-" where that has no endpoint, or cannot be read. */
+static void http_address(const struct devnet *d, uint32_t id, char out[GROUP_ADDRESS_BYTES_MAX])
+{
+    struct cli_path path;
+    struct config config;
+    (void)snprintf(out, GROUP_ADDRESS_BYTES_MAX, "-");
+    struct err e = cli_home_path(d->home.text, &path, "conf/r%u.conf", id);
+    if (!err_is(&e)) e = config_read(path.text, &config);
+    if (!err_is(&e) && config.http_listen[0] != '\0')
+        (void)snprintf(out, GROUP_ADDRESS_BYTES_MAX, "%s", config.http_listen);
+}
+
+static json_t *process_json(const struct devnet *d, uint32_t id, const struct devnet_process *p, const char *http)
 {
     char address[32];
     char data[32];
     (void)snprintf(address, sizeof address, "127.0.0.1:%u", d->base_port + id);
     (void)snprintf(data, sizeof data, "r%u", id);
-    json_t *out = json_pack("{s:I, s:s, s:s, s:s}", "id", (json_int_t)id, "state", devnet_state_name(p), "address",
-                            address, "data", data);
+    json_t *out = json_pack("{s:I, s:s, s:s, s:s, s:s}", "id", (json_int_t)id, "state", devnet_state_name(p), "address",
+                            address, "http", http, "data", data);
     const pid_t pid = p->state != DEVNET_STATE_STOPPED ? p->pid : p->stranger;
     CHECK(out != NULL && json_object_set_new(out, "pid", pid > 0 ? json_integer((json_int_t)pid) : json_null()) == 0);
     return out;
@@ -146,15 +159,17 @@ static struct err status_run(const struct cli_call *call)
         return err_make(ERR_CONFIG, "there is no devnet in %s; pbft devnet up makes one, --home DIR names another",
                         call->globals->home);
     json_t *list = call->globals->json ? json_array() : NULL;
-    if (list == NULL) (void)printf("ID   STATE     PID       ADDRESS\n");
+    if (list == NULL) (void)printf("ID   STATE     PID       %-17s HTTP\n", "ADDRESS");
     for (uint32_t id = 0; id < d.replica_count; id++) {
         struct devnet_process p;
+        char http[GROUP_ADDRESS_BYTES_MAX];
         ERR_TRY(devnet_process_find(&d, id, &p));
+        http_address(&d, id, http);
         if (list != NULL)
-            CHECK(json_array_append_new(list, process_json(&d, id, &p)) == 0);
+            CHECK(json_array_append_new(list, process_json(&d, id, &p, http)) == 0);
         else
-            (void)printf("%-4u %-9s %-9d 127.0.0.1:%u\n", id, devnet_state_name(&p),
-                         (int)(p.state != DEVNET_STATE_STOPPED ? p.pid : p.stranger), d.base_port + id);
+            (void)printf("%-4u %-9s %-9d 127.0.0.1:%-7u %s\n", id, devnet_state_name(&p),
+                         (int)(p.state != DEVNET_STATE_STOPPED ? p.pid : p.stranger), d.base_port + id, http);
         if (p.stranger != 0) {
             const struct err e = not_running(&p, id);
             (void)fprintf(stderr, "pbft: %s\n", e.text);
@@ -291,7 +306,7 @@ static const struct cli_command devnet_commands[] = {
                                          .help = "members of a new group (default 4)"},
                  [UP_OPTION_BASE_PORT] = {.name = "base-port",
                                           .value = "P",
-                                          .help = "replica I listens on 127.0.0.1:P+I (default 7450, if free)"}},
+                                          .help = "replica I listens on 127.0.0.1:P+I, and on P+200+I for HTTP (default 7450, if free)"}},
      .run = devnet_up_run},
     {.noun = "devnet",
      .verb = "down",

@@ -28,9 +28,9 @@
  * first sees after a pause. */
 #define DRIFT_MS 600000u
 #define PORT_TRIES 40u
-#define PORT_STEP 150u /* more than REPLICAS_MAX */
+#define PORT_STEP 350u
 
-_Static_assert(PORT_STEP > REPLICAS_MAX, "two attempts at ports do not overlap");
+_Static_assert(PORT_STEP > DEVNET_HTTP_OFFSET + REPLICAS_MAX, "two attempts at ports do not overlap");
 
 /* ---- reading ---- */
 
@@ -134,11 +134,13 @@ static bool port_free(uint32_t port)
     return bound;
 }
 
-/* The first port of `count` from base that is taken; 0 when all are free. */
+/* The first port of a group of `count` from base that is taken; 0 when all are free. */
 static uint32_t port_taken(uint32_t base, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         if (!port_free(base + i)) return base + i;
+    for (uint32_t i = 0; i < count; i++)
+        if (!port_free(base + DEVNET_HTTP_OFFSET + i)) return base + DEVNET_HTTP_OFFSET + i;
     return 0;
 }
 
@@ -156,7 +158,7 @@ static struct err choose_ports(struct devnet *d)
         d->base_port = base;
         return err_none();
     }
-    return err_make(ERR_CONFIG, "no %u free ports in a row were found from %u on; give --base-port", d->replica_count,
+    return err_make(ERR_CONFIG, "no free ports for %u replicas were found from %u on; give --base-port", d->replica_count,
                     DEVNET_PORT_DEFAULT);
 }
 
@@ -281,8 +283,10 @@ static struct err make_conf(const struct devnet *d, uint32_t id)
                    "data = ../r%u\n"
                    "signing_key = ../keys/r%u-signing.pem\n"
                    "transport_key = ../keys/r%u-transport.pem\n"
-                   "production = no\n",
-                   id, id, id, id, id);
+                   "production = no\n"
+                   "[http]\n"
+                   "listen = 127.0.0.1:%u\n",
+                   id, id, id, id, id, d->base_port + DEVNET_HTTP_OFFSET + id);
     return cli_file_write(path.text, text, 0644);
 }
 

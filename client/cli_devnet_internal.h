@@ -13,13 +13,17 @@
 #ifndef PBFT_CLIENT_CLI_DEVNET_INTERNAL_H
 #define PBFT_CLIENT_CLI_DEVNET_INTERNAL_H
 
+#include "base/limits.h"
 #include "client/cli_common.h"
 
 #include <sys/types.h>
 
 #define DEVNET_REPLICAS_DEFAULT 4u
 #define DEVNET_PORT_DEFAULT 7450u
+#define DEVNET_HTTP_OFFSET 200u /* replica I listens on base + I, and answers HTTP on base + 200 + I */
 #define DEVNET_WAIT_MS 15000u
+
+_Static_assert(DEVNET_HTTP_OFFSET >= REPLICAS_MAX, "the ports for HTTP follow those of the largest group");
 
 struct devnet {
     struct cli_path home;  /* absolute */

@@ -138,7 +138,8 @@ static struct err check_options(const struct cli_call *call, struct devnet *d, b
     if (call->values[UP_OPTION_REPLICAS] != NULL)
         ERR_TRY(cli_number_parse("--replicas", call->values[UP_OPTION_REPLICAS], 1, REPLICAS_MAX, &replicas));
     if (call->values[UP_OPTION_BASE_PORT] != NULL)
-        ERR_TRY(cli_number_parse("--base-port", call->values[UP_OPTION_BASE_PORT], 1, 65536 - replicas, &port));
+        ERR_TRY(cli_number_parse("--base-port", call->values[UP_OPTION_BASE_PORT], 1,
+                                 65536 - DEVNET_HTTP_OFFSET - replicas, &port));
     if (found && replicas != d->replica_count)
         return err_make(ERR_USAGE, "the devnet in %s has %u replicas; give another --home for one with %" PRIu64,
                         d->home.text, d->replica_count, replicas);

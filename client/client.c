@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "crypto/keyfile.h"
+#include "wire/print.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -159,8 +160,7 @@ void pbft_poll(struct pbft_client *c, uint64_t timeout_ms)
     while (!c->called_back && client_now_us() < until);
 }
 
-/* What a call that waits gives in a callback. */
-static struct pbft_error refuse_in_callback(const char *call)
+struct pbft_error client_refuse_in_callback(const char *call)
 {
     return client_error(PBFT_IN_CALLBACK, "%s waits, which a callback of the same client may not", call);
 }
@@ -169,7 +169,7 @@ struct pbft_error pbft_ready(struct pbft_client *c, uint64_t timeout_ms)
 {
     const uint64_t until = client_now_us() + timeout_ms * 1000u;
     char silence[300];
-    if (c->next_seq == 0 && c->in_callback) return refuse_in_callback("pbft_ready");
+    if (c->next_seq == 0 && c->in_callback) return client_refuse_in_callback("pbft_ready");
     while (c->next_seq == 0) {
         const uint64_t now = client_now_us();
         if (now >= until) {
@@ -440,7 +440,7 @@ struct pbft_error pbft_submit_wait(struct pbft_client *c, const struct pbft_oper
                                    struct pbft_answer **out)
 {
     *out = NULL;
-    if (c->in_callback) return refuse_in_callback("pbft_submit_wait");
+    if (c->in_callback) return client_refuse_in_callback("pbft_submit_wait");
     struct kept_answer *k = mem_zero(1, sizeof *k);
     return wait_for(c, pbft_submit(c, ops, op_count, keep_answer, k), k, out);
 }
@@ -448,12 +448,12 @@ struct pbft_error pbft_submit_wait(struct pbft_client *c, const struct pbft_oper
 struct pbft_error pbft_read_wait(struct pbft_client *c, const struct pbft_operation *op, struct pbft_answer **out)
 {
     *out = NULL;
-    if (c->in_callback) return refuse_in_callback("pbft_read_wait");
+    if (c->in_callback) return client_refuse_in_callback("pbft_read_wait");
     struct kept_answer *k = mem_zero(1, sizeof *k);
     return wait_for(c, pbft_read(c, op, keep_answer, k), k, out);
 }
 
-/* ---- status ---- */
+/* ---- names and numbers ---- */
 
 uint32_t pbft_replica_count(const struct pbft_client *c)
 {
@@ -465,45 +465,9 @@ uint32_t pbft_faulty_max(const struct pbft_client *c)
     return c->quorum.faulty_max;
 }
 
-struct pbft_error pbft_status_wait(struct pbft_client *c, uint64_t timeout_ms, struct pbft_replica_status *out)
-{
-    const uint64_t until = client_now_us() + timeout_ms * 1000u;
-    const uint32_t count = c->quorum.replica_count;
-    if (c->in_callback) return refuse_in_callback("pbft_status_wait");
-    bool *asked = mem_zero(count, sizeof *asked);
-    memset(out, 0, sizeof *out * count);
-    c->status_round = ++c->next_read;
-    c->status_out = out;
-    c->status_missing = count;
-    while (c->status_missing > 0 && client_now_us() < until) {
-        bool refused = true;
-        for (uint32_t id = 0; id < count; id++) {
-            struct replica_link *l = &c->links[id];
-            if (l->greeted && !asked[id]) client_ask_local(l, c->status_round, SYSTEM_VERB_STATUS);
-            asked[id] = l->greeted;
-            if (!out[id].answered && (l->greeted || l->reason[0] == '\0')) refused = false;
-        }
-        if (refused) break; /* those that are missing refuse the connection: waiting brings nothing */
-        (void)ev_run(c->loop, EVRUN_ONCE);
-    }
-    for (uint32_t id = 0; id < count; id++) {
-        out[id].id = id;
-        out[id].connected = c->links[id].greeted;
-        if (!out[id].answered)
-            (void)snprintf(out[id].reason, sizeof out[id].reason, "%s",
-                           c->links[id].reason[0] != '\0' ? c->links[id].reason : "it does not answer");
-    }
-    const bool any = c->status_missing < count;
-    c->status_out = NULL;
-    free(asked);
-    return any ? client_ok() : client_error(PBFT_TIMEOUT, "no replica answers; is the group running?");
-}
-
 const char *pbft_condition_name(uint32_t condition)
 {
-    static const char *const names[] = {"starting", "no-quorum", "catching-up", "synced",
-                                        "stalled",  "diverged",  "fenced",      "disk-full"};
-    return condition <= CONDITION_MAX ? names[condition] : "unknown";
+    return wire_condition_name(condition);
 }
 
 const char *pbft_status_name(enum pbft_status status)

@@ -95,14 +95,17 @@ struct pbft_client {
     uint64_t view;         /* where the primary is believed to be */
     bool called_back;      /* a callback ran in this poll */
     bool in_callback;      /* one is running */
-    uint64_t status_round; /* number of the status query under way */
+    uint64_t inspect_round; /* number of the question to every replica about itself; its answers go to one of these */
     struct pbft_replica_status *status_out;
-    uint32_t status_missing;
+    struct pbft_replica_why *why_out;
+    uint32_t inspect_missing; /* answers that have not come */
 };
 
 /* client.c */
 struct pbft_error client_error(enum pbft_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct pbft_error client_ok(void);
+/* What a call that waits gives in a callback. */
+struct pbft_error client_refuse_in_callback(const char *call);
 uint64_t client_now_us(void);
 uint32_t client_connected(const struct pbft_client *c);
 void client_describe_silence(const struct pbft_client *c, char *out, size_t size);
@@ -139,6 +142,9 @@ void client_pending_free(struct pbft_client *c, struct pending *p);
 void client_votes_clear(struct pbft_client *c, struct pending *p);
 /* The refused transaction that was the first to have its sequence, NULL: none. */
 struct pending *client_refused_first(const struct pbft_client *c);
+/* client_inspect.c */
+/* True when the result answers the question under way to every replica about itself. */
+bool client_inspected(struct replica_link *l, const struct wire_result *m);
 /* client_journal.c */
 MUST_USE struct err client_journal_open(const char *path, int *fd, uint64_t *seq);
 void client_journal_note(int fd, uint64_t seq);

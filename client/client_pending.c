@@ -344,45 +344,10 @@ static void accept_read(struct pbft_client *c, struct pending *p, const struct w
     free(a);
 }
 
-static void take_status(struct replica_link *l, const struct wire_result *m)
-{
-    struct pbft_client *c = l->client;
-    struct wire_replica_status s;
-    struct wire_message_count count;
-    struct pbft_replica_status *out = &c->status_out[l->id];
-    if (out->answered || wire_decode_record(&wire_record_replica_status, m->value, &s) != NULL || s.id != l->id) return;
-    out->answered = true;
-    out->condition = (uint32_t)s.condition;
-    out->view = s.view;
-    out->executed = s.executed;
-    out->committed = s.committed;
-    out->stable = s.stable;
-    out->high = s.high;
-    out->entries = s.entries;
-    out->peers_connected = s.peers_connected;
-    out->clients_connected = s.clients_connected;
-    out->lag = s.lag;
-    out->custody = s.custody;
-    out->abstain_until = s.abstain_until;
-    out->time_ms = s.time_ms;
-    out->cpu_us = s.cpu_us;
-    out->syncs = s.syncs;
-    out->verified = s.verified;
-    memcpy(out->header_hash, s.header_hash.bytes, sizeof out->header_hash);
-    struct wire_iterator i = wire_list_start(s.messages);
-    while (out->message_count < 32 && wire_list_next(&i, &wire_record_message_count, &count))
-        out->messages[out->message_count++] = (struct pbft_message_count){
-            .type = (uint32_t)count.type, .sent = count.sent, .resent = count.resent, .received = count.received};
-    c->status_missing--;
-}
-
 void client_on_result(struct replica_link *l, struct blob *frame, const struct wire_result *m)
 {
     struct pbft_client *c = l->client;
-    if (c->status_out != NULL && m->number == c->status_round) {
-        take_status(l, m);
-        return;
-    }
+    if (client_inspected(l, m)) return;
     struct pending *p = &c->reads[m->number % CLIENT_READS_MAX];
     if (p->kind != PENDING_READ || p->seq != m->number || m->outcome > OUTCOME_MAX) return;
     struct hasher h;

@@ -5,6 +5,7 @@
 #include "client/cli_ledger.h"
 #include "client/cli_log.h"
 #include "client/cli_status.h"
+#include "client/cli_why.h"
 #include "crypto/sign.h"
 #include "keys/key_cli.h"
 
@@ -41,7 +42,7 @@ static int report(const struct err *e)
 int main(int argc, char **argv)
 {
     const struct cli_table tables[] = {cli_devnet_table, cli_kv_table, cli_log_table, cli_status_table,
-                                       cli_ledger_table};
+                                       cli_why_table,    cli_ledger_table};
     const uint32_t table_count = sizeof tables / sizeof tables[0];
     struct cli_globals globals;
     (void)signal(SIGPIPE, SIG_IGN); /* a peer or reader that goes away is an error that is reported */

@@ -196,11 +196,70 @@ struct pbft_replica_status {
     char reason[128]; /* why it did not answer */
 };
 
+/* What the lowest sequence not executed waits for, as one replica sees it. Believed by nobody: for operators. */
+enum pbft_phase {
+    PBFT_PHASE_EMPTY = 0, /* no PRE-PREPARE is there */
+    PBFT_PHASE_PROPOSED = 1,
+    PBFT_PHASE_PREPARED = 2,
+    PBFT_PHASE_COMMITTED = 3, /* decided: it has to be executed */
+};
+
+struct pbft_why_member {
+    bool connected;
+    bool heard; /* it has said STATUS; heard_ms ago the last time */
+    bool changing;
+    bool prepared; /* its PREPARE for the sequence is there; the primary's PRE-PREPARE counts as one */
+    bool committed;
+    uint64_t heard_ms;
+    uint64_t executed; /* it claims */
+    uint64_t view;
+    uint64_t view_change; /* the view that its newest VIEW-CHANGE is for; 0: none is there */
+};
+
+#define PBFT_NO_TIMER UINT64_MAX
+struct pbft_replica_why {
+    uint32_t id;
+    bool connected; /* the rest is valid when it answered */
+    bool answered;
+    uint32_t condition; /* pbft_condition_name */
+    bool changing;      /* it has left for `view`, and waits for its NEW-VIEW */
+    bool entered;       /* it may vote in its view */
+    bool batch_held;
+    bool batch_void; /* no correct replica can prepare the proposal */
+    bool prepare_sent;
+    bool certificate_durable;
+    bool mute;
+    bool diverged;
+    bool disk_full;
+    bool draining;
+    uint64_t view;
+    uint64_t seq; /* the lowest not executed */
+    enum pbft_phase phase;
+    uint8_t digest[32];
+    uint64_t waited_ms; /* since the proposal was accepted or the view was left */
+    uint64_t idle_ms;   /* since the last execution */
+    uint64_t low;
+    uint64_t high;
+    uint64_t ahead; /* f+1 replicas claim to have executed so much */
+    uint64_t abstain_until;
+    uint64_t custody;
+    uint64_t custody_bytes;
+    uint64_t custody_ms; /* the oldest request that can be ordered */
+    uint64_t timeout_ms; /* T as it is now */
+    uint64_t request_timer_ms;  /* left, or PBFT_NO_TIMER: then it leaves its view */
+    uint64_t new_view_timer_ms; /* the same: then it goes on to the view after */
+    uint64_t peers_connected;
+    char reason[512]; /* its condition in a sentence; or why it did not answer */
+    struct pbft_why_member members[PBFT_REPLICAS_MAX];
+};
+
 uint32_t pbft_replica_count(const struct pbft_client *c);
 uint32_t pbft_faulty_max(const struct pbft_client *c);
 /* Asks every replica and waits until all have answered or timeout_ms have passed. out has pbft_replica_count items.
  * PBFT_OK when at least one answered. */
 struct pbft_error pbft_status_wait(struct pbft_client *c, uint64_t timeout_ms, struct pbft_replica_status *out);
+/* The same for what each replica waits for. */
+struct pbft_error pbft_why_wait(struct pbft_client *c, uint64_t timeout_ms, struct pbft_replica_why *out);
 const char *pbft_condition_name(uint32_t condition);
 const char *pbft_status_name(enum pbft_status status);
 const char *pbft_outcome_name(enum pbft_outcome outcome);

@@ -343,6 +343,14 @@ struct verify_job *verify_pool_take_done(struct verify_pool *p)
     return job;
 }
 
+uint32_t verify_pool_inside(struct verify_pool *p, enum verify_class submitter)
+{
+    lock_take(&p->lock);
+    const uint32_t inside = p->classes[submitter].inside;
+    lock_drop(&p->lock);
+    return inside;
+}
+
 void verify_pool_stop(struct verify_pool *p, void (*drop)(struct verify_job *job))
 {
     struct verify_job *job;

@@ -78,6 +78,8 @@ MUST_USE bool verify_pool_submit(struct verify_pool *p, enum verify_class submit
                                  struct verify_job *job);
 /* Takes back one finished job, or NULL. */
 struct verify_job *verify_pool_take_done(struct verify_pool *p);
+/* Jobs of a class inside: waiting, running, or done and not taken back. */
+uint32_t verify_pool_inside(struct verify_pool *p, enum verify_class submitter);
 /* Waits for the running jobs, then ends the workers. Jobs not started and those done and not taken are given to
  * `drop`, on the caller's thread. */
 void verify_pool_stop(struct verify_pool *p, void (*drop)(struct verify_job *job));

@@ -54,6 +54,7 @@ enum app_number { APP_SYSTEM = 0, APP_KV = 1, APP_LOG = 2 };
 enum system_verb {
     SYSTEM_VERB_STATUS = 1, /* -> replica_status */
     SYSTEM_VERB_CLIENT = 2, /* of the asking client -> client_status */
+    SYSTEM_VERB_WHY = 3,    /* what the next sequence waits for -> replica_why */
 };
 
 /* Conditions in replica_status. */
@@ -68,5 +69,38 @@ enum replica_condition {
     CONDITION_DISK_FULL = 7,
 };
 #define CONDITION_MAX 7u
+
+/* replica_why: how far its sequence is, in the view that the replica is in. */
+enum why_phase {
+    WHY_PHASE_EMPTY = 0,     /* no PRE-PREPARE is here */
+    WHY_PHASE_PROPOSED = 1,  /* a PRE-PREPARE is accepted */
+    WHY_PHASE_PREPARED = 2,  /* PREPAREs of a quorum are here */
+    WHY_PHASE_COMMITTED = 3, /* decided: it only has to be executed */
+};
+#define WHY_PHASE_MAX 3u
+
+/* replica_why flags */
+#define WHY_FLAG_CHANGING 1u            /* it has left for `view`, and waits for its NEW-VIEW */
+#define WHY_FLAG_BATCH_HELD 2u          /* the batch of the proposal is here */
+#define WHY_FLAG_BATCH_VOID 4u          /* ... and no correct replica can prepare it */
+#define WHY_FLAG_PREPARE_SENT 8u        /* this replica has voted for it */
+#define WHY_FLAG_CERTIFICATE_DURABLE 16u /* the prepared certificate is on its disk */
+#define WHY_FLAG_ENTERED 32u            /* its entry into the view is durable: it may vote */
+#define WHY_FLAG_MUTE 64u               /* just started, or fenced: it casts no vote */
+#define WHY_FLAG_DIVERGED 128u
+#define WHY_FLAG_DISK_FULL 256u
+#define WHY_FLAG_DRAINING 512u /* it is being stopped */
+
+/* why_member flags: a member as this replica sees it */
+#define WHY_MEMBER_CONNECTED 1u
+#define WHY_MEMBER_HEARD 2u    /* it has said STATUS since this replica was started */
+#define WHY_MEMBER_CHANGING 4u /* it waits for the NEW-VIEW of its view */
+#define WHY_MEMBER_PREPARED 8u /* its PREPARE (the primary's PRE-PREPARE) for the sequence is here */
+#define WHY_MEMBER_COMMITTED 16u
+
+enum why_timer_kind {
+    WHY_TIMER_REQUEST = 1,  /* then the view is left, because the oldest request or proposal has waited too long */
+    WHY_TIMER_NEW_VIEW = 2, /* then the replica goes on to the view after, because no NEW-VIEW came */
+};
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "wire/any_record.h"
+#include "wire/constants.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -104,4 +105,11 @@ void wire_print_message(const struct wire_message *m, struct buffer *out)
     const struct wire_record *record = wire_record_of_type((uint64_t)m->type);
     CHECK(record != NULL);
     wire_print_record(record, wire_body_const(m), out);
+}
+
+const char *wire_condition_name(uint64_t condition)
+{
+    static const char *const names[] = {"starting", "no-quorum", "catching-up", "synced",
+                                        "stalled",  "diverged",  "fenced",      "disk-full"};
+    return condition <= CONDITION_MAX ? names[condition] : "unknown";
 }

@@ -16,4 +16,7 @@ void wire_print_record(const struct wire_record *record, const void *in, struct 
 /* The same of a decoded message. m->type must be one. */
 void wire_print_message(const struct wire_message *m, struct buffer *out);
 
+/* What `pbft status` and the pages of a replica call a condition; "unknown" for a number that is none. */
+const char *wire_condition_name(uint64_t condition);
+
 #endif

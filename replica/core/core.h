@@ -17,6 +17,7 @@
 #define PBFT_REPLICA_CORE_CORE_H
 
 #include "base/replica_set.h"
+#include "wire/constants.h"
 #include "wire/verified.h"
 
 #define CORE_EFFECTS_MAX 2048u
@@ -249,6 +250,36 @@ struct core_summary {
     const char *fence_reason; /* a static sentence; NULL: never fenced */
 };
 struct core_summary core_summary(const struct core *c);
+/* What `pbft why` explains: the lowest sequence not executed, and what it waits for. */
+struct core_why_member {
+    bool heard; /* it has said STATUS; heard_us ago the last time */
+    uint64_t heard_us;
+    uint64_t executed; /* it claims */
+    uint64_t view;
+    bool changing;        /* it waits for the NEW-VIEW of its view */
+    bool prepared;        /* its PREPARE for the proposal is here; as primary, its PRE-PREPARE */
+    bool committed;       /* its COMMIT is here; the own one counts once its certificate is durable */
+    uint64_t view_change; /* the view that its newest VIEW-CHANGE here is for; 0: none */
+};
+#define CORE_NO_TIMER UINT64_MAX
+struct core_why {
+    uint64_t seq;
+    enum why_phase phase;
+    uint32_t flags; /* WHY_FLAG_* */
+    struct digest digest; /* of the proposal, or of what was decided; zero in phase EMPTY */
+    uint64_t waited_us;   /* since the proposal was accepted, or, while changing, the view was left; 0 in phase EMPTY */
+    uint64_t idle_us;     /* since the last execution, or the start */
+    uint64_t ahead;       /* f+1 replicas claim to have executed so much, or more */
+    uint64_t custody_bytes;
+    uint64_t custody_oldest_us; /* how long the oldest request that can be ordered has been held; 0: none */
+    uint64_t timeout_us;        /* T as it is now */
+    uint64_t request_timer_us;  /* what is left of it, or CORE_NO_TIMER */
+    uint64_t new_view_timer_us; /* the same */
+    struct core_why_member members[REPLICAS_MAX]; /* replica_count of them, the own one too */
+};
+void core_why(const struct core *c, struct core_why *out);
+/* When the proposal at this sequence was accepted (or made), in the time of TICK; 0: none was, in this view. */
+uint64_t core_proposed_us(const struct core *c, uint64_t seq);
 /* Highest settled sequence of a client, as of the last executed block. */
 uint64_t core_client_highest(const struct core *c, uint32_t client);
 

@@ -45,6 +45,104 @@ uint64_t core_client_highest(const struct core *c, uint32_t client)
     return client < c->config.client_count ? c->clients[client].window.highest_settled : 0;
 }
 
+uint64_t core_proposed_us(const struct core *c, uint64_t seq)
+{
+    const struct core_slot *s = core_slot_const(c, seq);
+    return s == NULL || s->phase == CORE_PHASE_EMPTY ? 0 : s->since_us;
+}
+
+/* ---- why ---- */
+
+static uint64_t since(const struct core *c, uint64_t then_us)
+{
+    return c->now_us > then_us ? c->now_us - then_us : 0;
+}
+
+static uint64_t remaining(const struct core *c, uint64_t from_us, uint64_t span_us)
+{
+    const uint64_t gone = since(c, from_us);
+    return gone < span_us ? span_us - gone : 0;
+}
+
+/* As core_view_tick decides it. */
+static void why_timers(const struct core *c, struct core_why *out)
+{
+    const uint64_t custody = c->custody_count > 0 ? core_custody_oldest(c) : UINT64_MAX;
+    uint64_t oldest = c->oldest_slot_us < custody ? c->oldest_slot_us : custody;
+    const bool behind = out->ahead > c->executed;
+    const bool counts = !c->diverged && !c->stopping && !core_is_mute(c);
+    out->custody_oldest_us = custody == UINT64_MAX ? 0 : since(c, custody);
+    out->timeout_us = c->backoff.now_us;
+    out->request_timer_us = CORE_NO_TIMER;
+    out->new_view_timer_us = CORE_NO_TIMER;
+    if (counts && c->active && !behind && oldest != UINT64_MAX) {
+        if (oldest < c->view_since_us) oldest = c->view_since_us;
+        out->request_timer_us = remaining(c, oldest, c->backoff.now_us);
+    }
+    if (counts && c->changing && c->quorum_us != 0) /* rule 17 */
+        out->new_view_timer_us = remaining(c, c->quorum_us, c->backoff.now_us);
+}
+
+/* Votes for another digest than the proposal's are none; without a proposal every one is shown. */
+static bool why_vote(const struct core_slot *s, const struct core_vote *v)
+{
+    return v->present && (s->phase == CORE_PHASE_EMPTY || digest_equal(&v->digest, &s->batch.digest));
+}
+
+static void why_slot(const struct core *c, const struct core_slot *s, struct core_why *out)
+{
+    static const enum why_phase phases[] = {[CORE_PHASE_EMPTY] = WHY_PHASE_EMPTY,
+                                            [CORE_PHASE_PROPOSED] = WHY_PHASE_PROPOSED,
+                                            [CORE_PHASE_PREPARED] = WHY_PHASE_PREPARED,
+                                            [CORE_PHASE_COMMITTED] = WHY_PHASE_COMMITTED};
+    if (s == NULL) return; /* the window is full: a checkpoint has to become stable first */
+    const bool decided = s->decision != CORE_OPEN;
+    out->phase = decided ? WHY_PHASE_COMMITTED : phases[s->phase];
+    if (decided)
+        out->digest = s->decided.digest;
+    else if (s->phase != CORE_PHASE_EMPTY)
+        out->digest = s->batch.digest;
+    if (s->phase != CORE_PHASE_EMPTY) out->waited_us = since(c, s->since_us);
+    if (s->batch.bytes != NULL || (decided && s->decided.bytes != NULL)) out->flags |= WHY_FLAG_BATCH_HELD;
+    if (s->batch_void) out->flags |= WHY_FLAG_BATCH_VOID;
+    if (s->prepare_sent) out->flags |= WHY_FLAG_PREPARE_SENT;
+    if (s->certificate_durable) out->flags |= WHY_FLAG_CERTIFICATE_DURABLE;
+    for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++) {
+        out->members[id].prepared = why_vote(s, &s->prepares[id]);
+        out->members[id].committed = why_vote(s, &s->commits[id]);
+    }
+    if (s->phase != CORE_PHASE_EMPTY && (!core_is_primary(c) || s->prepare_sent))
+        out->members[core_primary(c)].prepared = true; /* its PRE-PREPARE is its PREPARE (rule 18) */
+}
+
+void core_why(const struct core *c, struct core_why *out)
+{
+    *out = (struct core_why){.seq = c->executed + 1,
+                             .phase = WHY_PHASE_EMPTY,
+                             .idle_us = since(c, c->executed_us),
+                             .ahead = core_peers_executed(c),
+                             .custody_bytes = c->custody_bytes};
+    for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++) {
+        const struct core_peer *p = &c->peers[id];
+        const struct viewchange_message *v = viewchange_latest(c->collected, id);
+        const bool self = id == c->config.self;
+        out->members[id] = (struct core_why_member){.heard = !self && p->heard_us != 0,
+                                                    .heard_us = self ? 0 : since(c, p->heard_us),
+                                                    .executed = self ? c->executed : p->executed,
+                                                    .view = self ? c->view : p->view,
+                                                    .changing = self ? c->changing : p->changing,
+                                                    .view_change = v->blob != NULL ? v->view : 0};
+    }
+    why_slot(c, core_slot_const(c, out->seq), out);
+    why_timers(c, out);
+    if (c->changing) out->waited_us = since(c, c->view_since_us);
+    if (c->changing) out->flags |= WHY_FLAG_CHANGING;
+    if (c->active) out->flags |= WHY_FLAG_ENTERED;
+    if (core_is_mute(c)) out->flags |= WHY_FLAG_MUTE;
+    if (c->diverged) out->flags |= WHY_FLAG_DIVERGED;
+    if (c->draining) out->flags |= WHY_FLAG_DRAINING;
+}
+
 static void trace_blob(struct hasher *h, const struct blob *b)
 {
     hasher_add_be64(h, b == NULL ? UINT64_MAX : b->len);

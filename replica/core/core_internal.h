@@ -297,7 +297,7 @@ void core_propose_empty(struct core *c);
 void core_settle(struct core *c, uint32_t client, uint64_t seq);
 void core_custody_tick(struct core *c);
 void core_custody_new_view(struct core *c);
-uint64_t core_custody_oldest(struct core *c); /* UINT64_MAX: nothing that can be ordered is in custody */
+uint64_t core_custody_oldest(const struct core *c); /* UINT64_MAX: nothing that can be ordered is in custody */
 
 /* core_view.c: VIEW-CHANGE, NEW-VIEW, time-outs */
 bool core_is_early(const struct core *c, uint64_t view); /* of a view that may be entered yet */

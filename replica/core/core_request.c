@@ -311,7 +311,7 @@ void core_custody_new_view(struct core *c)
 }
 
 /* Since when the oldest request waits that can be ordered now. */
-uint64_t core_custody_oldest(struct core *c)
+uint64_t core_custody_oldest(const struct core *c)
 {
     uint64_t oldest = UINT64_MAX;
     for (uint32_t client = 0; client < c->config.client_count; client++) {

@@ -10,7 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum config_kind { CONFIG_UINT, CONFIG_ID, CONFIG_PATH, CONFIG_ADDRESS, CONFIG_BOOL, CONFIG_LEVEL, CONFIG_FORMAT };
+enum config_kind {
+    CONFIG_UINT,
+    CONFIG_ID,
+    CONFIG_PATH,
+    CONFIG_ADDRESS,
+    CONFIG_LOCAL_ADDRESS, /* as CONFIG_ADDRESS; a port alone is one of 127.0.0.1 */
+    CONFIG_BOOL,
+    CONFIG_LEVEL,
+    CONFIG_FORMAT
+};
 
 struct config_key {
     const char *section;
@@ -31,6 +40,7 @@ static const struct config_key config_keys[] = {
     {"replica", "transport_key", CONFIG_PATH, offsetof(struct config, transport_key_path), 0, 0, true},
     {"replica", "listen", CONFIG_ADDRESS, offsetof(struct config, listen), 0, 0, false},
     {"replica", "production", CONFIG_BOOL, offsetof(struct config, production), 0, 0, false},
+    {"http", "listen", CONFIG_LOCAL_ADDRESS, offsetof(struct config, http_listen), 0, 0, false},
     {"log", "level", CONFIG_LEVEL, offsetof(struct config, log_level), 0, 0, false},
     {"log", "format", CONFIG_FORMAT, offsetof(struct config, log_format), 0, 0, false},
     {"tuning", "timeout_ms", CONFIG_UINT, offsetof(struct config, timeout_ms), 50, 600000, false},
@@ -64,12 +74,21 @@ static void put_path(const struct parsing *p, const char *value, char *out)
         (void)snprintf(out, CONFIG_PATH_BYTES_MAX, "%.*s/%s", (int)(slash - p->name), p->name, value);
 }
 
+static const char *put_address(const char *value, char out[GROUP_ADDRESS_BYTES_MAX])
+{
+    char host[GROUP_ADDRESS_BYTES_MAX];
+    uint16_t port;
+    const struct err e = address_parse(value, host, &port);
+    if (err_is(&e)) return "is not an address of the form host:port";
+    (void)snprintf(out, GROUP_ADDRESS_BYTES_MAX, "%s", value);
+    return NULL;
+}
+
 /* NULL, or what is wrong with the value. */
 static const char *put_value(const struct parsing *p, const struct config_key *key, const char *value)
 {
     uint8_t *at = (uint8_t *)p->out + key->offset;
-    char host[GROUP_ADDRESS_BYTES_MAX];
-    uint16_t port;
+    char local[sizeof "127.0.0.1:65535"];
     switch (key->kind) {
     case CONFIG_UINT:
     case CONFIG_ID: {
@@ -89,12 +108,12 @@ static const char *put_value(const struct parsing *p, const struct config_key *k
         if (strlen(value) + strlen(p->name) + 2 >= CONFIG_PATH_BYTES_MAX) return "is too long";
         put_path(p, value, (char *)at);
         return NULL;
-    case CONFIG_ADDRESS: {
-        struct err e = address_parse(value, host, &port);
-        if (err_is(&e)) return "is not an address of the form host:port";
-        (void)snprintf((char *)at, GROUP_ADDRESS_BYTES_MAX, "%s", value);
-        return NULL;
-    }
+    case CONFIG_ADDRESS: return put_address(value, (char *)at);
+    case CONFIG_LOCAL_ADDRESS:
+        if (value[0] == '\0' || strspn(value, "0123456789") != strlen(value) || strlen(value) > 5)
+            return put_address(value, (char *)at);
+        (void)snprintf(local, sizeof local, "127.0.0.1:%s", value);
+        return put_address(local, (char *)at) == NULL ? NULL : "is not a port";
     case CONFIG_BOOL:
         if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0) return "is neither yes nor no";
         *(bool *)at = strcmp(value, "yes") == 0;

@@ -9,6 +9,8 @@
  *   transport_key = /etc/pbft/transport.pem
  *   listen = 0.0.0.0:7400                  default: the member's address in the group file
  *   production = yes                       refuses development keys and groups; default yes
+ *   [http]
+ *   listen = 7600                          port of 127.0.0.1, or host:port; default: no endpoint
  *   [log]
  *   level = info                           debug, info, warn, error
  *   format = logfmt                        or json
@@ -35,6 +37,7 @@ struct config {
     char signing_key_path[CONFIG_PATH_BYTES_MAX];
     char transport_key_path[CONFIG_PATH_BYTES_MAX];
     char listen[GROUP_ADDRESS_BYTES_MAX]; /* empty: as in the group file */
+    char http_listen[GROUP_ADDRESS_BYTES_MAX]; /* host:port; empty: no endpoint */
     bool production;
     enum log_level log_level;
     enum log_format log_format;

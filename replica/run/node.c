@@ -227,6 +227,17 @@ static struct err start_net(struct node *n)
     return node_read_addresses(n, g);
 }
 
+static struct err start_http(struct node *n)
+{
+    if (n->config.http_listen[0] == '\0') return err_none();
+    ERR_TRY(http_start(n->loop, n->config.http_listen, node_pages, node_page_count, n, &n->http));
+    LOG(LOG_LEVEL_INFO, "http.listening", LOG_S("address", n->config.http_listen));
+    if (!http_is_loopback(n->http))
+        LOG(LOG_LEVEL_WARN, "http.reachable", LOG_S("address", n->config.http_listen),
+            LOG_S("action", "it answers whoever reaches it, without a key: see that only your monitoring does"));
+    return err_none();
+}
+
 /* A lane for each member and each client. A member's own limit is the only one that its messages meet: the room is for
  * all that the members may have inside together. */
 static struct err start_pool(struct node *n)
@@ -285,6 +296,7 @@ struct err node_start(const struct config *config, const char *config_path, stru
     if (!err_is(&e)) e = start_pool(n);
     if (!err_is(&e)) e = start_net(n);
     if (!err_is(&e)) e = start_core(n);
+    if (!err_is(&e)) e = start_http(n);
     if (err_is(&e)) {
         node_free(n);
         return e;
@@ -304,6 +316,7 @@ struct err node_run(struct node *n)
 void node_free(struct node *n)
 {
     if (n == NULL) return;
+    http_free(n->http);
     net_free(n->net);
     if (n->pool != NULL) verify_pool_stop(n->pool, node_drop_inbound);
     execution_free(n->execution);

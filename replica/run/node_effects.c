@@ -4,6 +4,7 @@
 #include "replica/run/node_internal.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,7 @@ static void submit_execute(struct node *n, struct core_effect *e)
     j->batch_persisted = e->execute.batch_persisted;
     e->execute.batch = NULL;
     e->execute.certificate = NULL;
+    n->proposed_us[j->seq % WINDOW_BATCHES] = core_proposed_us(n->core, j->seq);
     execution_submit(n->execution, j);
 }
 
@@ -182,11 +184,20 @@ void node_take_storage(struct node *n)
     }
 }
 
+/* From the proposal to its execution here. A block that was fetched had no proposal here. */
+static void note_latency(struct node *n, uint64_t seq)
+{
+    const uint64_t proposed_us = n->proposed_us[seq % WINDOW_BATCHES];
+    const uint64_t now_us = clock_monotonic_us();
+    if (proposed_us != 0 && now_us >= proposed_us) metrics_histogram_add(&n->commit_latency, now_us - proposed_us);
+}
+
 static void batch_done(struct node *n, struct execution_job *j)
 {
     const struct executed_block *b = j->block;
     n->entries = b->header.first_index + b->header.count;
     n->header_hash = b->header_hash;
+    note_latency(n, j->seq);
     const struct core_executed executed = {.seq = j->seq,
                                            .time_ms = b->header.time_ms,
                                            .header_hash = b->header_hash,

@@ -191,6 +191,8 @@ static void answer_local(struct session *s, const struct wire_query *q)
     struct blob *value = NULL;
     if (q->operation.app == APP_SYSTEM && q->operation.verb == SYSTEM_VERB_STATUS) {
         value = node_status(n);
+    } else if (q->operation.app == APP_SYSTEM && q->operation.verb == SYSTEM_VERB_WHY) {
+        value = node_why(n);
     } else if (q->operation.app == APP_SYSTEM && q->operation.verb == SYSTEM_VERB_CLIENT) {
         const struct wire_client_status c = {.registered = 1,
                                              .highest_settled = core_client_highest(n->core, s->client)};
@@ -267,7 +269,7 @@ static void inbound_client(struct session *s, struct blob *frame)
     struct wire_message m;
     const char *fault = wire_decode(blob_bytes(frame), &m);
     if (fault == NULL && m.type == WIRE_TYPE_query) {
-        s->node->received[m.type]++;
+        node_count(s->node, NODE_TRAFFIC_CLIENTS, TRAFFIC_RECEIVED, WIRE_TYPE_query, frame->len);
         take_query(s, frame, &m.query);
         blob_release(frame);
         return;
@@ -276,8 +278,9 @@ static void inbound_client(struct session *s, struct blob *frame)
     if (fault == NULL && !public_key_equal(&m.request.client, net_peer_key(s->connection)))
         fault = "a client sent a request of another client";
     if (fault == NULL) {
-        if (has_room(s, frame->len) && submit(s, frame)) {
-            s->node->received[WIRE_TYPE_request]++;
+        const size_t bytes = frame->len;
+        if (has_room(s, bytes) && submit(s, frame)) {
+            node_count(s->node, NODE_TRAFFIC_CLIENTS, TRAFFIC_RECEIVED, WIRE_TYPE_request, bytes);
             return;
         }
         send_busy(s, m.request.seq, NULL, BUSY_OVERLOAD);
@@ -322,7 +325,7 @@ static void deliver(struct node *n, struct inbound *i)
         count_bad(s, i->fault);
         return;
     }
-    if (s->kind == SESSION_REPLICA) n->received[m->msg.type]++;
+    if (s->kind == SESSION_REPLICA) node_count(n, s->member, TRAFFIC_RECEIVED, m->msg.type, i->bytes);
     struct core_event event = {.type = CORE_EVENT_MESSAGE};
     event.message.verified = m;
     event.message.from = s->kind == SESSION_REPLICA ? s->member : UINT32_MAX;

@@ -6,6 +6,8 @@
 #include "replica/core/core.h"
 #include "replica/net/net.h"
 #include "replica/run/execution.h"
+#include "replica/run/http.h"
+#include "replica/run/metrics.h"
 #include "replica/run/node.h"
 #include "replica/run/storage.h"
 
@@ -33,6 +35,14 @@ _Static_assert(NODE_DATA_OWED_MAX >= 2u * CORE_FETCH_BLOCKS_MAX + REPLICAS_MAX,
                "two answers of blocks and one of each member's VIEW-CHANGE can be on their way");
 
 struct node;
+
+/* Messages and bytes, frame heads included, by type. */
+enum traffic_way { TRAFFIC_SENT, TRAFFIC_RESENT, TRAFFIC_RECEIVED, TRAFFIC_WAYS };
+struct traffic {
+    uint64_t messages[TRAFFIC_WAYS][WIRE_TYPE_MAX + 1];
+    uint64_t bytes[TRAFFIC_WAYS][WIRE_TYPE_MAX + 1];
+};
+#define NODE_TRAFFIC_CLIENTS REPLICAS_MAX /* beside the members: all clients together */
 
 enum session_kind { SESSION_REPLICA, SESSION_CLIENT };
 
@@ -127,9 +137,10 @@ struct node {
     struct waiting_query queries[NODE_QUERIES_MAX];
     uint32_t query_count;
     uint32_t queries_running;
-    uint64_t sent[WIRE_TYPE_MAX + 1];
-    uint64_t resent[WIRE_TYPE_MAX + 1];
-    uint64_t received[WIRE_TYPE_MAX + 1];
+    struct traffic traffic[REPLICAS_MAX + 1];
+    uint64_t proposed_us[WINDOW_BATCHES]; /* of what is being executed, by seq % WINDOW_BATCHES; 0: not known */
+    struct metrics_histogram commit_latency;
+    struct http *http; /* NULL: not configured */
     uint64_t last_tick_us;
     uint64_t entries;
     struct digest header_hash; /* of the last executed block */
@@ -155,6 +166,9 @@ void node_dial(struct node *n);
 uint32_t node_peers_connected(const struct node *n);
 bool node_send_member(struct node *n, uint32_t member, enum wire_type type, struct blob *bytes, bool resend);
 void node_send_client(struct node *n, uint32_t client, struct blob *bytes);
+void node_count(struct node *n, uint32_t place, enum traffic_way way, uint32_t type, size_t bytes);
+/* Where a session's messages are counted: its member, or NODE_TRAFFIC_CLIENTS. */
+uint32_t session_traffic(const struct session *s);
 void session_send(struct session *s, const struct wire_record *record, const void *message);
 void session_release(struct session *s);
 /* For log limits: one number for one fault of one member or client. */
@@ -177,6 +191,16 @@ void node_run_queries(struct node *n);
 void node_query_done(struct node *n, struct execution_job *j);
 /* node_status.c */
 struct blob *node_status(struct node *n);
+struct blob *node_why(const struct node *n);
 enum replica_condition node_condition(const struct node *n, const struct core_summary *s);
+#define NODE_REASON_BYTES 400u
+/* The condition and why, in a sentence. */
+void node_reason(const struct node *n, const struct core_summary *s, char out[NODE_REASON_BYTES]);
+void node_status_make(struct node *n, struct wire_replica_status *out); /* without the list of messages */
+uint64_t node_traffic_sum(const struct node *n, enum traffic_way way, uint32_t type);
+/* node_http.c, node_metrics.c */
+extern const struct http_page node_pages[];
+extern const uint32_t node_page_count;
+uint32_t node_render_metrics(void *context, struct buffer *body);
 
 #endif

@@ -41,12 +41,23 @@ void session_release(struct session *s)
     free(s);
 }
 
+uint32_t session_traffic(const struct session *s)
+{
+    return s->kind == SESSION_REPLICA ? s->member : NODE_TRAFFIC_CLIENTS;
+}
+
+void node_count(struct node *n, uint32_t place, enum traffic_way way, uint32_t type, size_t bytes)
+{
+    n->traffic[place].messages[way][type]++;
+    n->traffic[place].bytes[way][type] += bytes + 4; /* the frame's length */
+}
+
 void session_send(struct session *s, const struct wire_record *record, const void *message)
 {
     if (s->connection == NULL) return;
     struct blob *bytes = wire_encode_blob(record, message);
     if (net_send(s->connection, bytes))
-        s->node->sent[record->number]++;
+        node_count(s->node, session_traffic(s), TRAFFIC_SENT, record->number, bytes->len);
     else if (s->kind == SESSION_CLIENT)
         net_close(s->connection, "the client does not read its answers");
     blob_release(bytes);
@@ -63,10 +74,7 @@ bool node_send_member(struct node *n, uint32_t member, enum wire_type type, stru
                     LOG_U("queued_bytes", net_queued_bytes(s->connection)));
         return false;
     }
-    if (resend)
-        n->resent[type]++;
-    else
-        n->sent[type]++;
+    node_count(n, member, resend ? TRAFFIC_RESENT : TRAFFIC_SENT, type, bytes->len);
     return true;
 }
 
@@ -76,7 +84,7 @@ void node_send_client(struct node *n, uint32_t client, struct blob *bytes)
     for (struct session *s = n->sessions; s != NULL; s = s->next) {
         if (s->kind != SESSION_CLIENT || s->client != client || !s->greeted || s->connection == NULL) continue;
         if (net_send(s->connection, bytes))
-            n->sent[WIRE_TYPE_reply]++;
+            node_count(n, NODE_TRAFFIC_CLIENTS, TRAFFIC_SENT, WIRE_TYPE_reply, bytes->len);
         else
             net_close(s->connection, "the client does not read its answers");
     }
@@ -174,6 +182,7 @@ static void greet(struct session *s, struct bytes frame)
         return;
     }
     s->greeted = true;
+    node_count(n, session_traffic(s), TRAFFIC_RECEIVED, WIRE_TYPE_hello, frame.len);
     if (s->kind == SESSION_CLIENT) return;
     struct peer *p = &n->peers[s->member];
     if (p->session != NULL) net_close(p->session->connection, "replaced by a newer connection");

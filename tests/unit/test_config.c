@@ -269,6 +269,22 @@ static void test_config_timeout_cap_below_the_timeout_is_refused(void **state)
     assert_int_equal(parsed(REPLICA "[tuning]\ntimeout_ms = 3000\ntimeout_cap_ms = 3000\n").timeout_cap_ms, 3000);
 }
 
+static void test_config_http_listens_where_it_is_told_and_locally_by_default(void **state)
+{
+    (void)state;
+    assert_string_equal(parsed(REPLICA).http_listen, ""); /* no endpoint */
+    assert_string_equal(parsed(REPLICA "[http]\nlisten = 7600\n").http_listen, "127.0.0.1:7600");
+    assert_string_equal(parsed(REPLICA "[http]\nlisten = 0.0.0.0:7600\n").http_listen, "0.0.0.0:7600");
+    assert_string_equal(parsed(REPLICA "[http]\nlisten = [::1]:7600\n").http_listen, "[::1]:7600");
+    check_refused(REPLICA "[http]\nlisten = 0\n", NAME " line 8: [http] listen = 0 is not a port");
+    check_refused(REPLICA "[http]\nlisten = 65536\n", NAME " line 8: [http] listen = 65536 is not a port");
+    check_refused(REPLICA "[http]\nlisten = 123456\n",
+                  NAME " line 8: [http] listen = 123456 is not an address of the form host:port");
+    check_refused(REPLICA "[http]\nlisten = localhost\n",
+                  NAME " line 8: [http] listen = localhost is not an address of the form host:port");
+    check_refused(REPLICA "[http]\nport = 7600\n", NAME " line 8: unknown key [http] port");
+}
+
 static void test_config_every_key_is_read(void **state)
 {
     (void)state;
@@ -512,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_config_relative_paths_are_taken_from_the_files_directory),
         cmocka_unit_test(test_config_without_the_optional_keys_has_the_defaults),
         cmocka_unit_test(test_config_timeout_cap_below_the_timeout_is_refused),
+        cmocka_unit_test(test_config_http_listens_where_it_is_told_and_locally_by_default),
         cmocka_unit_test(test_config_every_key_is_read),
         ROOM_TEST(test_config_file_that_cannot_be_read_is_refused),
         ROOM_TEST(test_config_file_over_the_limit_is_refused),
