@@ -213,6 +213,17 @@ $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(ARCHIVE)
 	@echo "  ld $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS)
 
+# what a replica does to its disk and sends, recorded; and the search over what a power loss leaves of it
+$(B)/tests/crash/shim.so: tests/crash/shim.c Makefile
+	@mkdir -p $(@D)
+	@echo "  ld $@"
+	$(Q)$(CC) $(CFLAGS_ALL) -shared $< -o $@ -ldl
+
+CRASH_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/crash/crash_*.c))
+$(B)/tests/crash/crash_search: $(CRASH_OBJECTS) $(ARCHIVE)
+	@echo "  ld $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS)
+
 .PHONY: wire-docs
 wire-docs: $(B)/tests/tools/wire_tool
 	$< cddl > docs/wire.cddl

@@ -1,0 +1,45 @@
+# kit.bash - for the scripts of this directory: a development group of four whose replicas record their traces, and waiting
+# for what it does. Source it with $home set to a directory that is the script's own.
+set -u
+export PBFT_HOME=$home/net
+bin=${PBFT_BIN:-$PWD/bin}
+build=${PBFT_BUILD:-$PWD/build/release}
+search=$build/tests/crash/crash_search
+load=
+pbft() { "$bin/pbft" "$@"; }
+# the same, and every replica that it starts appends to a trace in the directory $traces
+traced() { PBFT_CRASH_HOME=$PBFT_HOME PBFT_CRASH_TRACES=$traces LD_PRELOAD=$build/tests/crash/shim.so "$bin/pbft" "$@"; }
+# eventually SECONDS COMMAND...: until it succeeds, looking again every 0.1 s
+eventually() {
+    local until=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$until" ] || return 1
+        read -r -t 0.1 <> <(:) || true
+    done
+}
+# field ID NAME: what replica ID says of itself
+field() { pbft -o json status 2>/dev/null | tr -d ' ",' | awk -F: -v id="$1" -v name="$2" '$1 == "id" { on = $2 == id } on && $1 == name { print $2; exit }'; }
+past() { [ "$(field "$1" sequence)" -gt "$2" ] 2>/dev/null; }
+in_view_above() { [ "$(field "$1" view)" -gt "$2" ] 2>/dev/null; }
+# the highest view that a replica reports; its primary
+view() { pbft -o json status 2>/dev/null | tr -d ' ",' | awk -F: '$1 == "view" { if ($2 > most) most = $2 } END { print most + 0 }'; }
+primary() { echo $(($(view) % 4)); }
+same_exports() {
+    local id
+    for id in 0 1 2 3; do pbft ledger export "$PBFT_HOME/r$id" >"$home/export$id" 2>/dev/null || return 1; done
+    cmp -s "$home/export0" "$home/export1" && cmp -s "$home/export0" "$home/export2" && cmp -s "$home/export0" "$home/export3" && [ -s "$home/export0" ]
+}
+# base_port: below the kernel's own range, by process id, so that scripts side by side do not meet
+base_port() { echo "${PBFT_BASE_PORT:-$((11000 + ($$ * 8) % 20000))}"; }
+# short time-outs, so that a view change does not take long; for every start from now on
+tune() { for conf in "$PBFT_HOME"/conf/r*.conf; do printf '[tuning]\ntimeout_ms = 700\n' >>"$conf"; done; }
+# many small batches, until load_end
+load_begin() {
+    "$bin/pbft-bench" load --home "$PBFT_HOME" --in-flight "${1:-4}" --op-bytes 64 --seconds 600 --warm-up 0 >"$home/load.log" 2>&1 &
+    load=$!
+}
+load_end() {
+    [ -n "$load" ] && kill "$load" 2>/dev/null && wait "$load" 2>/dev/null
+    load=
+}
