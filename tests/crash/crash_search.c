@@ -1,6 +1,6 @@
 /* crash_search.c - power losses at every point of a recorded run of pbftd.
  *
- *   crash_search search  --group FILE --id N --trace FILE --work DIR [--images N] [--seed N] [--jobs N] [--syncs all|no-fdatasync|none]
+ *   crash_search search  --group FILE --id N --trace FILE --work DIR [--images N] [--seed N] [--jobs N] [--syncs all|no-fdatasync|no-dsync|none]
  *       rebuilds the data directory as a power loss would leave it and checks every image (crash_check.h). A point is before
  *       each change of the disk; what was sent before it has left. Points with something un-synced give four images each
  *       (crash_disk.h), others one. --images takes so many, evenly; without it, all. Exit code 1 at the first bad image,
@@ -331,8 +331,8 @@ static bool number(const char *text, uint64_t max, uint64_t *out)
 
 static bool syncs_of(const char *name, enum trace_syncs *out)
 {
-    static const char *const names[] = {"all", "no-fdatasync", "none"};
-    for (uint32_t i = 0; i < 3; i++) {
+    static const char *const names[] = {"all", "no-fdatasync", "no-dsync", "none"};
+    for (uint32_t i = 0; i < 4; i++) {
         if (strcmp(name, names[i]) != 0) continue;
         *out = (enum trace_syncs)i;
         return true;

@@ -44,9 +44,11 @@ static void own_path(struct bytes in, char out[TRACE_PATH_BYTES_MAX])
 
 static bool counts(const struct trace *t, enum trace_kind kind)
 {
+    if (t->pos <= t->len / 2) return true; /* so that there is a replica with promises to lose */
     switch (t->syncs) {
     case TRACE_SYNCS_ALL: return true;
     case TRACE_SYNCS_NO_FDATASYNC: return kind != TRACE_SYNC && kind != TRACE_SYNC_DONE;
+    case TRACE_SYNCS_NO_DSYNC: return kind != TRACE_WRITE_DONE;
     case TRACE_SYNCS_NONE: return kind != TRACE_SYNC && kind != TRACE_SYNC_DONE && kind != TRACE_WRITE_DONE;
     }
     return true;

@@ -8,10 +8,12 @@
 
 #define TRACE_PATH_BYTES_MAX 256u
 
-/* What of the replica's syncs counts; less than all is a disk, or a program, that does not keep its word. */
+/* Which of the replica's syncs count in the second half of the trace; less than all is a disk, or a program, that does not
+ * keep its word. */
 enum trace_syncs {
     TRACE_SYNCS_ALL,
     TRACE_SYNCS_NO_FDATASYNC, /* fsync and fdatasync do nothing; what goes through O_DSYNC is durable */
+    TRACE_SYNCS_NO_DSYNC,     /* O_DSYNC does nothing: LMDB's meta page waits for the next fdatasync */
     TRACE_SYNCS_NONE,
 };
 

@@ -43,3 +43,11 @@ load_end() {
     [ -n "$load" ] && kill "$load" 2>/dev/null && wait "$load" 2>/dev/null
     load=
 }
+# a directory for images: in memory when there is room for some, for they are written by the thousand
+work_dir() {
+    if [ "$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)" -gt 1000000 ] 2>/dev/null && [ -w /dev/shm ]; then
+        mktemp -d /dev/shm/pbft-crash-XXXXXX
+    else
+        mktemp -d "${TMPDIR:-/tmp}/pbft-crash-XXXXXX"
+    fi
+}

@@ -3,6 +3,7 @@
  *
  * PBFT_CRASH_HOME   the group's home; data directories are its r0, r1, ...
  * PBFT_CRASH_TRACES a directory outside of them; replica 1 appends to r1.trace there
+ * PBFT_CRASH_SYNC_US so long every sync takes at least (default 0), as on a slow disk: there is then more to lose
  *
  * It knows the calls that pbftd and LMDB make. That none is missing is seen at the end: the files rebuilt from the trace
  * must be those on the disk (crash_search --compare). lock.mdb is left out: LMDB makes it anew at the first start after
@@ -30,6 +31,7 @@
 static pthread_mutex_t shim_lock = PTHREAD_MUTEX_INITIALIZER;
 static int trace_fd = -1;
 static bool shim_on;
+static useconds_t sync_us;
 static char home[PATH_MAX];
 static char traces[PATH_MAX];
 
@@ -49,6 +51,8 @@ __attribute__((constructor)) static void shim_start(void)
     const char *to = getenv("PBFT_CRASH_TRACES");
     shim_on = in != NULL && to != NULL && strcmp(program_invocation_short_name, "pbftd") == 0;
     if (!shim_on) return;
+    const char *slow = getenv("PBFT_CRASH_SYNC_US");
+    sync_us = slow == NULL ? 0 : (useconds_t)strtoul(slow, NULL, 10);
     if (realpath(in, home) == NULL || realpath(to, traces) == NULL) {
         (void)fprintf(stderr, "shim: PBFT_CRASH_HOME and PBFT_CRASH_TRACES must be directories\n");
         _exit(2);
@@ -291,6 +295,7 @@ static int record_sync(int fd, int (*sync)(int))
     const char *path = fd_in_data(fd, space);
     if (path != NULL) put_record(TRACE_SYNC, path, 0, 0, NULL, 0);
     (void)pthread_mutex_unlock(&shim_lock);
+    if (path != NULL && sync_us > 0) (void)usleep(sync_us);
     const int rc = sync(fd);
     if (path == NULL || rc != 0) return rc;
     (void)pthread_mutex_lock(&shim_lock);
