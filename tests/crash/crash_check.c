@@ -86,6 +86,22 @@ static struct err check_checkpoint(struct started *s, const struct wire_checkpoi
     return err_none();
 }
 
+/* design.md 7.1: the message with the batches of its P. */
+static struct err check_claims(const struct core_recovered *r, const struct blob *view_change)
+{
+    struct wire_message m;
+    struct wire_vote_certificate claim;
+    CHECK(wire_decode(blob_bytes(view_change), &m) == NULL);
+    struct wire_iterator i = wire_list_start(m.view_change.prepared);
+    while (wire_list_next(&i, &wire_record_vote_certificate, &claim)) {
+        const struct core_recovered_slot *s = certificate_at(r, claim.seq);
+        if (claim.seq <= r->stable.seq || (s != NULL && s->prepared.view >= claim.view && s->batch != NULL)) continue;
+        return BROKEN("VIEW-CHANGE(%" PRIu64 ") was sent with a certificate of %" PRIu64 " that is not there",
+                      m.view_change.view, claim.seq);
+    }
+    return err_none();
+}
+
 static bool holds(const struct blob *stored, const struct blob *sent)
 {
     return stored != NULL && bytes_equal(blob_bytes(stored), blob_bytes(sent));
@@ -95,6 +111,7 @@ static struct err check_statement(struct started *s, const struct promise_statem
 {
     const struct core_recovered *r = &s->recovery.recovered;
     if (x->type == WIRE_TYPE_checkpoint) return check_checkpoint(s, &x->checkpoint);
+    if (x->type == WIRE_TYPE_view_change) ERR_TRY(check_claims(r, x->bytes));
     if (r->view > x->number) return err_none();
     if (r->view < x->number)
         return BROKEN("%s(%" PRIu64 ") was sent, and the record is of view %" PRIu64, wire_type_name(x->type), x->number, r->view);
