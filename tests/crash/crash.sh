@@ -5,36 +5,8 @@
 #   CRASH_SECONDS  goes on with other seeds until so many seconds have passed (default 0: one pass)
 #   CRASH_JOBS     processes of the search (default 1)
 #   CRASH_SEED     of the first pass (default 1)
-#   CRASH_KEEP     a directory that gets run and bad image when something fails (default: they are removed)
-home=$(mktemp -d "${TMPDIR:-/tmp}/pbft-crash-XXXXXX")
-traces=$home/traces
 . tests/crash/kit.bash
 . tests/crash/record.bash
-work=$(work_dir)
-failures=0
-finish() {
-    load_end
-    [ -d "$PBFT_HOME" ] && pbft devnet down >/dev/null 2>&1
-    if [ "$failures" -ne 0 ] && [ -n "${CRASH_KEEP:-}" ]; then mkdir -p "$CRASH_KEEP" && cp -a "$home" "$work" "$CRASH_KEEP"; fi
-    rm -rf "$home" "$work"
-    [ "$failures" -eq 0 ]
-    exit $?
-}
-trap finish EXIT
-trap 'exit 1' INT TERM HUP
-# check NAME COMMAND...
-check() {
-    local name=$1
-    shift
-    if "$@" >"$home/last" 2>&1; then
-        echo "ok - $name"
-        grep -E '^(good|replica)' "$home/last" | sed 's/^/# /'
-    else
-        echo "not ok - $name"
-        sed 's/^not ok - /bad image: /' "$home/last" | tail -n 12 | sed 's/^/    /'
-        failures=$((failures + 1))
-    fi
-}
 of() { # VERB ID ARGUMENT...
     local verb=$1 id=$2
     shift 2

@@ -1,11 +1,51 @@
-# kit.bash - for the scripts of this directory: a development group of four whose replicas record their traces, and waiting
-# for what it does. Source it with $home set to a directory that is the script's own.
+# kit.bash - for the scripts of this directory: a development group of four whose replicas record their traces, checks that print
+# "ok - name" or "not ok - name", and an end that stops what was started and removes what was made.
+#
+#   CRASH_KEEP   a directory that gets the run and the bad image when something fails (default: they are removed)
 set -u
+home=$(mktemp -d "${TMPDIR:-/tmp}/pbft-crash-XXXXXX")
+traces=$home/traces
 export PBFT_HOME=$home/net
 bin=${PBFT_BIN:-$PWD/bin}
 build=${PBFT_BUILD:-$PWD/build/release}
 search=$build/tests/crash/crash_search
+failures=0
 load=
+. tests/e2e/ports.bash
+if [ -n "${PBFT_BASE_PORT:-}" ]; then base=$PBFT_BASE_PORT; else take_ports || exit 1; fi
+# a directory for images: in memory when there is room for some, for they are written by the thousand
+work_dir() {
+    if [ "$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)" -gt 1000000 ] 2>/dev/null && [ -w /dev/shm ]; then
+        mktemp -d /dev/shm/pbft-crash-XXXXXX
+    else
+        mktemp -d "${TMPDIR:-/tmp}/pbft-crash-XXXXXX"
+    fi
+}
+work=$(work_dir)
+finish() {
+    load_end
+    [ -d "$PBFT_HOME" ] && pbft devnet down >/dev/null 2>&1
+    if [ "$failures" -ne 0 ] && [ -n "${CRASH_KEEP:-}" ]; then mkdir -p "$CRASH_KEEP" && cp -a --sparse=always "$home" "$work" "$CRASH_KEEP"; fi
+    rm -rf "$home" "$work"
+    [ -n "${ports_file:-}" ] && drop_ports
+    [ "$failures" -eq 0 ]
+    exit $?
+}
+trap finish EXIT
+trap 'exit 1' INT TERM HUP
+# check NAME COMMAND...: the command must succeed; the lines of its output that count are shown
+check() {
+    local name=$1
+    shift
+    if "$@" >"$home/last" 2>&1; then
+        echo "ok - $name"
+        grep -E '^(good|replica)' "$home/last" | sed 's/^/# /'
+    else
+        echo "not ok - $name"
+        sed 's/^not ok - /bad image: /' "$home/last" | tail -n 12 | sed 's/^/    /'
+        failures=$((failures + 1))
+    fi
+}
 pbft() { "$bin/pbft" "$@"; }
 # the same, and every replica that it starts appends to a trace in the directory $traces
 traced() { PBFT_CRASH_HOME=$PBFT_HOME PBFT_CRASH_TRACES=$traces LD_PRELOAD=$build/tests/crash/shim.so "$bin/pbft" "$@"; }
@@ -30,24 +70,14 @@ same_exports() {
     for id in 0 1 2 3; do pbft ledger export "$PBFT_HOME/r$id" >"$home/export$id" 2>/dev/null || return 1; done
     cmp -s "$home/export0" "$home/export1" && cmp -s "$home/export0" "$home/export2" && cmp -s "$home/export0" "$home/export3" && [ -s "$home/export0" ]
 }
-# base_port: below the kernel's own range, by process id, so that scripts side by side do not meet
-base_port() { echo "${PBFT_BASE_PORT:-$((11000 + ($$ * 8) % 20000))}"; }
 # short time-outs, so that a view change does not take long; for every start from now on
-tune() { for conf in "$PBFT_HOME"/conf/r*.conf; do printf '[tuning]\ntimeout_ms = 700\n' >>"$conf"; done; }
+tune() { for conf in "$PBFT_HOME"/conf/r*.conf; do printf '[tuning]\ntimeout_ms = 1500\n' >>"$conf"; done; }
 # many small batches, until load_end
 load_begin() {
-    "$bin/pbft-bench" load --home "$PBFT_HOME" --in-flight "${1:-4}" --op-bytes 64 --seconds 600 --warm-up 0 >"$home/load.log" 2>&1 &
+    "$bin/pbft-bench" load --home "$PBFT_HOME" --in-flight "${1:-4}" --op-bytes 64 --seconds 3600 --warm-up 0 >"$home/load.log" 2>&1 &
     load=$!
 }
 load_end() {
     [ -n "$load" ] && kill "$load" 2>/dev/null && wait "$load" 2>/dev/null
     load=
-}
-# a directory for images: in memory when there is room for some, for they are written by the thousand
-work_dir() {
-    if [ "$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)" -gt 1000000 ] 2>/dev/null && [ -w /dev/shm ]; then
-        mktemp -d /dev/shm/pbft-crash-XXXXXX
-    else
-        mktemp -d "${TMPDIR:-/tmp}/pbft-crash-XXXXXX"
-    fi
 }

@@ -5,48 +5,20 @@
 #
 #   POWER_ROUNDS   default 8: fourteen images
 #   POWER_SEED     default 1
-#   CRASH_KEEP     as in crash.sh
-home=$(mktemp -d "${TMPDIR:-/tmp}/pbft-power-XXXXXX")
-traces=$home/traces
 . tests/crash/kit.bash
 export PBFT_CRASH_SYNC_US=20000
-work=$(work_dir)
-failures=0
 images=0
 seed=${POWER_SEED:-1}
-finish() {
-    load_end
-    [ -d "$PBFT_HOME" ] && pbft devnet down >/dev/null 2>&1
-    if [ "$failures" -ne 0 ] && [ -n "${CRASH_KEEP:-}" ]; then mkdir -p "$CRASH_KEEP" && cp -a "$home" "$work" "$CRASH_KEEP"; fi
-    rm -rf "$home" "$work"
-    [ "$failures" -eq 0 ]
-    exit $?
-}
-trap finish EXIT
-trap 'exit 1' INT TERM HUP
-check() {
-    local name=$1
-    shift
-    if "$@" >"$home/last" 2>&1; then
-        echo "ok - $name"
-        grep '^replica' "$home/last" | sed 's/^/# /'
-    else
-        echo "not ok - $name"
-        sed 's/^not ok - /bad image: /' "$home/last" | tail -n 12 | sed 's/^/    /'
-        for l in "$PBFT_HOME"/run/*.log; do echo "    --- $l"; tail -n 8 "$l" | cut -c1-240 | sed 's/^/    /'; done
-        failures=$((failures + 1))
-    fi
-}
 # power_lost ID: its data directory becomes what was durable, and some of the rest; its trace becomes an earlier one
 power_lost() {
-    local id=$1 base=$home/base$1 earlier=() old
+    local id=$1 before=$home/before$1 earlier=() old
     for old in "$traces"/earlier/r"$id".*; do [ -e "$old" ] && earlier+=(--earlier "$old"); done
     images=$((images + 1))
     "$search" image --group "$PBFT_HOME/group.json" --id "$id" --trace "$traces/r$id.trace" --work "$work" --out "$home/new" \
-        $([ -d "$base" ] && echo --base "$base") "${earlier[@]}" --seed $((seed * 1000 + images)) || return 1
+        $([ -d "$before" ] && echo --base "$before") "${earlier[@]}" --seed $((seed * 1000 + images)) || return 1
     mv "$traces/r$id.trace" "$traces/earlier/r$id.$(printf %04d $images)"
-    rm -rf "$base" "$PBFT_HOME/r$id"
-    cp -a --sparse=always "$home/new" "$base" && mv "$home/new" "$PBFT_HOME/r$id"
+    rm -rf "$before" "$PBFT_HOME/r$id"
+    cp -a --sparse=always "$home/new" "$before" && mv "$home/new" "$PBFT_HOME/r$id"
 }
 # kills, loses power, starts again; then it has to get past where the group was
 lose() {
@@ -55,14 +27,14 @@ lose() {
         from=$(field $id sequence)
         [ "${from:-0}" -gt $at ] && at=$from
     done
-    for id in "$@"; do pbft devnet kill "$id" & done
+    for id in "$@"; do pbft devnet kill "$id" --timeout 60000 & done
     wait $(jobs -p | grep -vx "$load")
     for id in "$@"; do power_lost "$id" || return 1; done
-    for id in "$@"; do traced devnet start "$id" >/dev/null || return 1; done
+    for id in "$@"; do traced devnet start "$id" --timeout 60000 >/dev/null || return 1; done
     for id in "$@"; do eventually 180 past "$id" $((at + 20)) || { echo "replica $id does not get past $((at + 20))"; return 1; }; done
 }
 begin() {
-    mkdir -p "$PBFT_HOME" "$traces/earlier" && traced devnet up --base-port "$(base_port)" --timeout 60000 && pbft devnet down &&
+    mkdir -p "$PBFT_HOME" "$traces/earlier" && traced devnet up --base-port "$base" --timeout 60000 && pbft devnet down &&
         tune && traced devnet up --timeout 60000 && load_begin 16
 }
 level() { ! grep -hE 'event=(replica.diverged|recovery.damaged-vote|storage.failed)|CHECK failed' "$PBFT_HOME"/run/*.log; }

@@ -4,7 +4,7 @@
 record_run() {
     local from hung stopped
     mkdir -p "$PBFT_HOME" "$traces" || return 1
-    traced devnet up --base-port "$(base_port)" --timeout 60000 && pbft devnet down && tune || return 1
+    traced devnet up --base-port "$base" --timeout 60000 && pbft devnet down && tune || return 1
     traced devnet up --timeout 60000 || return 1
     load_begin
     eventually 120 past 0 150 || return 1
@@ -15,8 +15,8 @@ record_run() {
     pbft devnet resume "$hung"
     eventually 120 past $(((hung + 1) % 4)) 200 && eventually 120 past "$hung" 200 || return 1
     stopped=$(primary)
-    pbft devnet stop "$stopped" >/dev/null && eventually 120 past $(((stopped + 1) % 4)) 290 || return 1
-    traced devnet start "$stopped" || return 1
+    pbft devnet stop "$stopped" --timeout 60000 >/dev/null && eventually 120 past $(((stopped + 1) % 4)) 290 || return 1
+    traced devnet start "$stopped" --timeout 60000 || return 1
     eventually 120 past "$stopped" 400 || return 1
     load_end
     eventually 60 same_exports || return 1
