@@ -42,10 +42,13 @@ static struct err check_commit(const struct core_recovered *r, const struct prom
 {
     const struct core_recovered_slot *s = certificate_at(r, v->seq);
     if (s == NULL || s->prepared.view < v->view)
-        return BROKEN("COMMIT(%" PRIu64 ", %" PRIu64 ") was sent, and its prepared certificate is not there", v->view, v->seq);
+        return BROKEN("COMMIT(%" PRIu64 ", %" PRIu64 ") was sent, and its prepared certificate is not there", v->view,
+                      v->seq);
     if (s->prepared.view == v->view && !digest_equal(&s->digest, &v->digest))
-        return BROKEN("COMMIT(%" PRIu64 ", %" PRIu64 ") was sent for another digest than that certificate's", v->view, v->seq);
-    if (s->batch == NULL) return BROKEN("COMMIT(%" PRIu64 ", %" PRIu64 ") was sent, and its batch is not there", v->view, v->seq);
+        return BROKEN("COMMIT(%" PRIu64 ", %" PRIu64 ") was sent for another digest than that certificate's", v->view,
+                      v->seq);
+    if (s->batch == NULL)
+        return BROKEN("COMMIT(%" PRIu64 ", %" PRIu64 ") was sent, and its batch is not there", v->view, v->seq);
     return err_none();
 }
 
@@ -63,10 +66,11 @@ static struct err check_clean(const struct core_recovered *r, const struct promi
 static struct err check_vote(const struct core_recovered *r, const struct promise_vote *v)
 {
     if (v->view > r->view || (v->view == r->view && r->view_change != NULL))
-        return BROKEN("a vote (%" PRIu64 ", %" PRIu64 ") was sent, and that its view was entered is not there", v->view, v->seq);
+        return BROKEN("a vote (%" PRIu64 ", %" PRIu64 ") was sent, and that its view was entered is not there", v->view,
+                      v->seq);
     if (v->seq > r->stable.seq + WINDOW_BATCHES)
-        return BROKEN("a vote (%" PRIu64 ", %" PRIu64 ") is above the high watermark of the stable checkpoint %" PRIu64, v->view,
-                      v->seq, r->stable.seq);
+        return BROKEN("a vote (%" PRIu64 ", %" PRIu64 ") is above the high watermark of the stable checkpoint %" PRIu64,
+                      v->view, v->seq, r->stable.seq);
     if (v->seq <= r->stable.seq) return err_none();
     if (v->committed) ERR_TRY(check_commit(r, v));
     if (v->view == r->view && r->clean && (v->proposed || v->prepared)) return check_clean(r, v);
@@ -79,10 +83,12 @@ static struct err check_checkpoint(struct started *s, const struct wire_checkpoi
 {
     struct wire_stored_block block;
     if (s->recovery.recovered.executed < m->seq)
-        return BROKEN("CHECKPOINT(%" PRIu64 ") was sent, and the blocks end at %" PRIu64, m->seq, s->recovery.recovered.executed);
+        return BROKEN("CHECKPOINT(%" PRIu64 ") was sent, and the blocks end at %" PRIu64, m->seq,
+                      s->recovery.recovered.executed);
     ERR_TRY(log_get_block(s->dir.log, m->seq, &block));
     const struct digest hash = header_hash(&block.header);
-    if (!digest_equal(&hash, &m->header_hash)) return BROKEN("CHECKPOINT(%" PRIu64 ") was sent for another block", m->seq);
+    if (!digest_equal(&hash, &m->header_hash))
+        return BROKEN("CHECKPOINT(%" PRIu64 ") was sent for another block", m->seq);
     return err_none();
 }
 
@@ -114,10 +120,12 @@ static struct err check_statement(struct started *s, const struct promise_statem
     if (x->type == WIRE_TYPE_view_change) ERR_TRY(check_claims(r, x->bytes));
     if (r->view > x->number) return err_none();
     if (r->view < x->number)
-        return BROKEN("%s(%" PRIu64 ") was sent, and the record is of view %" PRIu64, wire_type_name(x->type), x->number, r->view);
+        return BROKEN("%s(%" PRIu64 ") was sent, and the record is of view %" PRIu64, wire_type_name(x->type),
+                      x->number, r->view);
     if (x->type == WIRE_TYPE_new_view)
-        return r->view_change == NULL && holds(r->new_view, x->bytes) ? err_none()
-                                                                      : BROKEN("NEW-VIEW(%" PRIu64 ") was sent, and is not there", x->number);
+        return r->view_change == NULL && holds(r->new_view, x->bytes)
+                   ? err_none()
+                   : BROKEN("NEW-VIEW(%" PRIu64 ") was sent, and is not there", x->number);
     if (r->view_change != NULL && !holds(r->view_change, x->bytes))
         return BROKEN("VIEW-CHANGE(%" PRIu64 ") was sent, and another one is there", x->number);
     return err_none();

@@ -36,7 +36,7 @@ struct file {
     char path[TRACE_PATH_BYTES_MAX];
     bool there;
     bool directory;
-    uint8_t *bytes; /* beyond `size` all zero */
+    uint8_t *bytes;   /* beyond `size` all zero */
     uint8_t *written; /* by page */
     uint64_t size;
     struct change *pending;
@@ -115,7 +115,8 @@ static void write_bytes(struct file *f, uint64_t at, struct bytes data)
 static void set_size(struct file *f, uint64_t size)
 {
     CHECK_OP(size, <=, FILE_SPACE_BYTES);
-    for (uint64_t page = size / PAGE_BYTES; page * PAGE_BYTES < f->size; page++) { /* what is cut is zero when it comes back */
+    for (uint64_t page = size / PAGE_BYTES; page * PAGE_BYTES < f->size;
+         page++) { /* what is cut is zero when it comes back */
         const uint64_t from = page * PAGE_BYTES < size ? size : page * PAGE_BYTES;
         if (f->written[page]) memset(f->bytes + from, 0, (page + 1) * PAGE_BYTES - from);
     }
@@ -143,8 +144,7 @@ static void sync_done(struct file *f)
     for (uint32_t i = 0; i < f->sync_covers; i++)
         make(f, &f->pending[i]);
     f->pending_count -= f->sync_covers;
-    if (f->pending_count > 0)
-        memmove(f->pending, f->pending + f->sync_covers, sizeof *f->pending * f->pending_count);
+    if (f->pending_count > 0) memmove(f->pending, f->pending + f->sync_covers, sizeof *f->pending * f->pending_count);
     f->sync_covers = 0;
 }
 
@@ -267,7 +267,8 @@ static void put_back(struct disk *d, struct file *f)
     size_t at = 0;
     memcpy(&f->size, d->undo.data, sizeof f->size);
     at += sizeof f->size;
-    for (uint32_t i = 0; i < f->pending_count; i++) { /* all were kept before the first was made: the order is no matter */
+    for (uint32_t i = 0; i < f->pending_count;
+         i++) { /* all were kept before the first was made: the order is no matter */
         const struct change *c = &f->pending[i];
         if (c->data.len > 0) memcpy(f->bytes + c->at, d->undo.data + at, c->data.len);
         at += c->data.len;

@@ -1,8 +1,8 @@
 /* crash_disk.h - a model of the disk under one data directory, and the images that a power loss can leave of it.
  *
- * Of each file it keeps the bytes that a finished sync covers, and in order the changes since (the pending ones). A change
- * is durable when a sync of that file began after it and has ended; a write through O_DSYNC when it has returned. An image
- * is the durable bytes and, of the pending changes, what the kind says:
+ * Of each file it keeps the bytes that a finished sync covers, and in order the changes since (the pending ones). A
+ * change is durable when a sync of that file began after it and has ended; a write through O_DSYNC when it has
+ * returned. An image is the durable bytes and, of the pending changes, what the kind says:
  *
  *   NONE     none
  *   ALL      all: a process that was killed, and no power loss

@@ -80,21 +80,41 @@ static struct promise_vote *vote_at(struct promises *p, uint64_t view, uint64_t 
     return &p->votes[p->vote_count - 1];
 }
 
-/* What a vote is about; false when the message is none. */
-static bool vote_of(const struct wire_message *m, uint64_t *view, uint64_t *seq, struct digest *digest)
+/* Who promises something by this message; UINT64_MAX when nobody does. */
+static uint64_t promiser(const struct wire_message *m)
 {
     switch (m->type) {
-    case WIRE_TYPE_pre_prepare:
-        *view = m->pre_prepare.view, *seq = m->pre_prepare.seq, *digest = m->pre_prepare.digest;
-        return true;
-    case WIRE_TYPE_prepare:
-        *view = m->prepare.view, *seq = m->prepare.seq, *digest = m->prepare.digest;
-        return true;
-    case WIRE_TYPE_commit:
-        *view = m->commit.view, *seq = m->commit.seq, *digest = m->commit.digest;
-        return true;
-    default: return false;
+    case WIRE_TYPE_pre_prepare: return m->pre_prepare.sender;
+    case WIRE_TYPE_prepare: return m->prepare.sender;
+    case WIRE_TYPE_commit: return m->commit.sender;
+    case WIRE_TYPE_checkpoint: return m->checkpoint.sender;
+    case WIRE_TYPE_view_change: return m->view_change.sender;
+    case WIRE_TYPE_new_view: return m->new_view.sender;
+    case WIRE_TYPE_request:
+    case WIRE_TYPE_reply:
+    case WIRE_TYPE_status:
+    case WIRE_TYPE_fetch:
+    case WIRE_TYPE_data:
+    case WIRE_TYPE_hello:
+    case WIRE_TYPE_query:
+    case WIRE_TYPE_result:
+    case WIRE_TYPE_busy: return UINT64_MAX;
     }
+    return UINT64_MAX;
+}
+
+/* What a PRE-PREPARE, PREPARE or COMMIT is about. */
+static struct promise_vote vote_of(const struct wire_message *m)
+{
+    if (m->type == WIRE_TYPE_pre_prepare)
+        return (struct promise_vote){
+            .view = m->pre_prepare.view, .seq = m->pre_prepare.seq, .digest = m->pre_prepare.digest, .proposed = true};
+    if (m->type == WIRE_TYPE_prepare)
+        return (struct promise_vote){
+            .view = m->prepare.view, .seq = m->prepare.seq, .digest = m->prepare.digest, .prepared = true};
+    CHECK_OP(m->type, ==, WIRE_TYPE_commit);
+    return (struct promise_vote){
+        .view = m->commit.view, .seq = m->commit.seq, .digest = m->commit.digest, .committed = true};
 }
 
 /* ---- statements ---- */
@@ -121,13 +141,10 @@ static struct promise_statement *add_statement(struct promises *p, enum wire_typ
 
 static const char *forbid_vote(const struct promises *p, const struct wire_message *m)
 {
-    uint64_t view;
-    uint64_t seq;
-    struct digest digest;
-    if (!vote_of(m, &view, &seq, &digest)) return NULL;
-    const struct promise_vote *before = promises_vote(p, view, seq);
-    if (before != NULL && !digest_equal(&before->digest, &digest)) return "it has voted for another digest there";
-    if (view >= p->view_left_for || (before != NULL && m->type == WIRE_TYPE_commit && before->committed)) return NULL;
+    const struct promise_vote v = vote_of(m);
+    const struct promise_vote *before = promises_vote(p, v.view, v.seq);
+    if (before != NULL && !digest_equal(&before->digest, &v.digest)) return "it has voted for another digest there";
+    if (v.view >= p->view_left_for || (before != NULL && v.committed && before->committed)) return NULL;
     return "it has left that view";
 }
 
@@ -140,36 +157,30 @@ static const char *forbid_statement(const struct promises *p, const struct wire_
     return view_change ? "it has sent another VIEW-CHANGE for that view" : "it has sent another NEW-VIEW for that view";
 }
 
+static const char *forbid_checkpoint(const struct promises *p, const struct wire_checkpoint *m)
+{
+    const struct promise_statement *before = statement_at(p, WIRE_TYPE_checkpoint, m->seq);
+    if (before == NULL) return NULL;
+    const bool same = digest_equal(&before->checkpoint.header_hash, &m->header_hash) &&
+                      digest_equal(&before->checkpoint.state_root, &m->state_root);
+    return same ? NULL : "it has signed another checkpoint there";
+}
+
 const char *promises_forbid(const struct promises *p, const struct wire_message *m)
 {
-    const struct promise_statement *before;
-    switch (m->type) {
-    case WIRE_TYPE_pre_prepare: return m->pre_prepare.sender == p->self ? forbid_vote(p, m) : NULL;
-    case WIRE_TYPE_prepare: return m->prepare.sender == p->self ? forbid_vote(p, m) : NULL;
-    case WIRE_TYPE_commit: return m->commit.sender == p->self ? forbid_vote(p, m) : NULL;
-    case WIRE_TYPE_view_change: return m->view_change.sender == p->self ? forbid_statement(p, m) : NULL;
-    case WIRE_TYPE_new_view: return m->new_view.sender == p->self ? forbid_statement(p, m) : NULL;
-    case WIRE_TYPE_checkpoint:
-        before = statement_at(p, m->type, m->checkpoint.seq);
-        if (before == NULL || m->checkpoint.sender != p->self) return NULL;
-        return digest_equal(&before->checkpoint.header_hash, &m->checkpoint.header_hash) &&
-                       digest_equal(&before->checkpoint.state_root, &m->checkpoint.state_root)
-                   ? NULL
-                   : "it has signed another checkpoint there";
-    default: return NULL;
-    }
+    if (promiser(m) != p->self) return NULL; /* nobody's promise, or another member's that is passed on */
+    if (m->type == WIRE_TYPE_checkpoint) return forbid_checkpoint(p, &m->checkpoint);
+    if (m->type == WIRE_TYPE_view_change || m->type == WIRE_TYPE_new_view) return forbid_statement(p, m);
+    return forbid_vote(p, m);
 }
 
 static void take_vote(struct promises *p, const struct wire_message *m)
 {
-    uint64_t view;
-    uint64_t seq;
-    struct digest digest;
-    CHECK(vote_of(m, &view, &seq, &digest));
-    struct promise_vote *v = vote_at(p, view, seq, &digest);
-    v->proposed |= m->type == WIRE_TYPE_pre_prepare;
-    v->prepared |= m->type == WIRE_TYPE_prepare;
-    v->committed |= m->type == WIRE_TYPE_commit;
+    const struct promise_vote sent = vote_of(m);
+    struct promise_vote *v = vote_at(p, sent.view, sent.seq, &sent.digest);
+    v->proposed |= sent.proposed;
+    v->prepared |= sent.prepared;
+    v->committed |= sent.committed;
 }
 
 static void take_carried(struct promises *p, const struct wire_new_view *m)
@@ -180,9 +191,8 @@ static void take_carried(struct promises *p, const struct wire_new_view *m)
         vote_at(p, m->view, o.seq, &o.digest)->carried = true;
 }
 
-static void take(struct promises *p, const struct wire_message *m, uint64_t sender)
+static void take(struct promises *p, const struct wire_message *m)
 {
-    if (sender != p->self) return; /* of another member, passed on */
     const char *fault = promises_forbid(p, m);
     if (fault != NULL && p->contradiction[0] == '\0')
         (void)snprintf(p->contradiction, sizeof p->contradiction, "the replica sent a %s though %s",
@@ -206,15 +216,7 @@ static void take_frame(struct promises *p, struct bytes frame)
 {
     struct wire_message m;
     CHECK(wire_decode(frame, &m) == NULL);
-    switch (m.type) {
-    case WIRE_TYPE_pre_prepare: take(p, &m, m.pre_prepare.sender); return;
-    case WIRE_TYPE_prepare: take(p, &m, m.prepare.sender); return;
-    case WIRE_TYPE_commit: take(p, &m, m.commit.sender); return;
-    case WIRE_TYPE_checkpoint: take(p, &m, m.checkpoint.sender); return;
-    case WIRE_TYPE_view_change: take(p, &m, m.view_change.sender); return;
-    case WIRE_TYPE_new_view: take(p, &m, m.new_view.sender); return;
-    default: return; /* promises nothing */
-    }
+    if (promiser(&m) == p->self) take(p, &m);
 }
 
 static struct promise_stream *stream_of(struct promises *p, uint64_t connection)

@@ -1,5 +1,5 @@
-/* crash_promise.h - what a replica has promised by what it sent, collected from its trace. A message counts once the last
- * byte of its frame was given to TLS. */
+/* crash_promise.h - what a replica has promised by what it sent, collected from its trace. A message counts once the
+ * last byte of its frame was given to TLS. */
 #ifndef PBFT_TESTS_CRASH_PROMISE_H
 #define PBFT_TESTS_CRASH_PROMISE_H
 

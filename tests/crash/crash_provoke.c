@@ -1,7 +1,7 @@
 /* crash_provoke.c - the provoking of a recovered core.
  *
- * Signatures are a stand-in here: any is good. What may be said in the name of others is then everything, so the core must
- * keep its own promises whatever they say. */
+ * Signatures are a stand-in here: any is good. What may be said in the name of others is then everything, so the core
+ * must keep its own promises whatever they say. */
 #include "tests/crash/crash_provoke.h"
 
 #include "base/check.h"

@@ -1,15 +1,15 @@
 /* crash_search.c - power losses at every point of a recorded run of pbftd.
  *
- *   crash_search search  --group FILE --id N --trace FILE --work DIR [--images N] [--seed N] [--jobs N] [--syncs all|no-fdatasync|no-dsync|none]
- *       rebuilds the data directory as a power loss would leave it and checks every image (crash_check.h). A point is before
- *       each change of the disk; what was sent before it has left. Points with something un-synced give four images each
- *       (crash_disk.h), others one. --images takes so many, evenly; without it, all. Exit code 1 at the first bad image,
- *       which is kept in --work, with the words that repeat it.
- *   crash_search image   --group FILE --id N --trace FILE --work DIR --out DIR [--base DIR] [--earlier FILE]... [--seed N]
- *       the image of a power loss at the end of the trace, checked first, in --out. The trace began on the files of --base,
- *       or on none; --earlier traces came before it and count for what was promised.
- *   crash_search compare --group FILE --id N --trace FILE --dir DIR
- *       the trace tells all that happened to the files of --dir, which no power loss has met.
+ *   crash_search search  --group FILE --id N --trace FILE --work DIR [--images N] [--seed N] [--jobs N] [--syncs
+ * all|no-fdatasync|no-dsync|none] rebuilds the data directory as a power loss would leave it and checks every image
+ * (crash_check.h). A point is before each change of the disk; what was sent before it has left. Points with something
+ * un-synced give four images each (crash_disk.h), others one. --images takes so many, evenly, and those of init;
+ * without it, all. Exit code 1 at the first bad image, which is kept in --work, with the words that repeat it.
+ * crash_search image   --group FILE --id N --trace FILE --work DIR --out DIR [--base DIR] [--earlier FILE]... [--seed
+ * N] the image of a power loss at the end of the trace, checked first, in --out. The trace began on the files of
+ * --base, or on none; --earlier traces came before it and count for what was promised. crash_search compare --group
+ * FILE --id N --trace FILE --dir DIR the trace tells all that happened to the files of --dir, which no power loss has
+ * met.
  */
 #include "base/check.h"
 #include "base/clock.h"
@@ -65,6 +65,7 @@ struct search {
     uint64_t record; /* of the trace, from 1 */
     uint64_t index;  /* of the image among all that the trace gives */
     uint64_t total;
+    uint32_t processes; /* that began to use the directory; the first one is init */
     char image_dir[PATH_MAX];
 };
 
@@ -111,8 +112,8 @@ static struct err make_image(struct search *s, enum disk_image kind, const char 
 static struct err try_image(struct search *s, enum disk_image kind)
 {
     (void)snprintf(under_check, sizeof under_check,
-                   "%s: image %" PRIu64 " (%s) before record %" PRIu64 ", seed %" PRIu64 ", left in %s", s->options->trace,
-                   s->index, disk_image_names[kind], s->record, s->options->seed, s->image_dir);
+                   "%s: image %" PRIu64 " (%s) before record %" PRIu64 ", seed %" PRIu64 ", left in %s",
+                   s->options->trace, s->index, disk_image_names[kind], s->record, s->options->seed, s->image_dir);
     ERR_TRY(make_image(s, kind, s->image_dir));
     struct err e = crash_check(&s->room, s->image_dir, &s->promises);
     if (!err_is(&e)) return e;
@@ -122,11 +123,11 @@ static struct err try_image(struct search *s, enum disk_image kind)
 
 /* ---- the walk over the trace ---- */
 
-/* An even choice of `images` among `total`. */
+/* An even choice of `images` among `total`; and all of init, which is short. */
 static bool chosen(const struct search *s)
 {
     const uint64_t images = s->options->images;
-    if (images == 0 || images >= s->total) return true;
+    if (images == 0 || images >= s->total || s->processes < 2) return true;
     const uint64_t at = (s->index + s->options->seed) % s->total;
     return (at + 1) * images / s->total != at * images / s->total;
 }
@@ -149,8 +150,10 @@ static struct err walk(struct search *s, uint32_t worker, struct result *result)
     trace_rewind(&s->trace);
     s->index = 0;
     s->record = 0;
+    s->processes = 0;
     while (trace_next(&s->trace, &r)) {
         s->record++;
+        s->processes += r.kind == TRACE_START ? 1 : 0;
         if (disk_concerns(&r) && disk_has(s->disk, "LOCK")) ERR_TRY(at_point(s, worker, result));
         disk_apply(s->disk, &r);
         if (result != NULL) promises_record(&s->promises, &r);
@@ -259,8 +262,8 @@ static struct err do_search(const struct options *o)
     (void)munmap(results, sizeof *results * JOBS_MAX);
     (void)printf("%s replica %u: %" PRIu64 " images of %" PRIu64 " (none %" PRIu64 ", all %" PRIu64 ", subset %" PRIu64
                  ", torn %" PRIu64 "), seed %" PRIu64 ", %.1f s\n",
-                 good ? "good:" : "bad:", o->id, counts[0] + counts[1] + counts[2] + counts[3], total, counts[0], counts[1],
-                 counts[2], counts[3], o->seed, (double)(clock_monotonic_us() - begin) / 1e6);
+                 good ? "good:" : "bad:", o->id, counts[0] + counts[1] + counts[2] + counts[3], total, counts[0],
+                 counts[1], counts[2], counts[3], o->seed, (double)(clock_monotonic_us() - begin) / 1e6);
     return good ? err_none() : err_make(ERR_CORRUPT, "an image is bad");
 }
 
@@ -371,11 +374,11 @@ static bool take_option(struct options *o, int option)
 
 static bool take_options(int argc, char **argv, struct options *o)
 {
-    static const struct option table[] = {
-        {"group", 1, NULL, 'g'}, {"id", 1, NULL, 'i'},   {"trace", 1, NULL, 't'}, {"work", 1, NULL, 'w'},
-        {"base", 1, NULL, 'b'},  {"out", 1, NULL, 'o'},  {"dir", 1, NULL, 'd'},   {"earlier", 1, NULL, 'e'},
-        {"jobs", 1, NULL, 'j'},  {"seed", 1, NULL, 's'}, {"images", 1, NULL, 'n'}, {"syncs", 1, NULL, 'y'},
-        {NULL, 0, NULL, 0}};
+    static const struct option table[] = {{"group", 1, NULL, 'g'}, {"id", 1, NULL, 'i'},      {"trace", 1, NULL, 't'},
+                                          {"work", 1, NULL, 'w'},  {"base", 1, NULL, 'b'},    {"out", 1, NULL, 'o'},
+                                          {"dir", 1, NULL, 'd'},   {"earlier", 1, NULL, 'e'}, {"jobs", 1, NULL, 'j'},
+                                          {"seed", 1, NULL, 's'},  {"images", 1, NULL, 'n'},  {"syncs", 1, NULL, 'y'},
+                                          {NULL, 0, NULL, 0}};
     for (int option; (option = getopt_long(argc, argv, "", table, NULL)) != -1;)
         if (!take_option(o, option)) return false;
     return optind == argc - 1 && o->group != NULL && o->trace != NULL;

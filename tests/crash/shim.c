@@ -5,9 +5,9 @@
  * PBFT_CRASH_TRACES a directory outside of them; replica 1 appends to r1.trace there
  * PBFT_CRASH_SYNC_US so long every sync takes at least (default 0), as on a slow disk: there is then more to lose
  *
- * It knows the calls that pbftd and LMDB make. That none is missing is seen at the end: the files rebuilt from the trace
- * must be those on the disk (crash_search --compare). lock.mdb is left out: LMDB makes it anew at the first start after
- * a crash. Other programs than pbftd record nothing. */
+ * It knows the calls that pbftd and LMDB make. That none is missing is seen at the end: the files rebuilt from the
+ * trace must be those on the disk (crash_search --compare). lock.mdb is left out: LMDB makes it anew at the first start
+ * after a crash. Other programs than pbftd record nothing. */
 #include "tests/crash/trace_format.h"
 
 #include <dlfcn.h>
@@ -27,7 +27,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-
 static pthread_mutex_t shim_lock = PTHREAD_MUTEX_INITIALIZER;
 static int trace_fd = -1;
 static bool shim_on;
@@ -36,7 +35,7 @@ static char home[PATH_MAX];
 static char traces[PATH_MAX];
 
 /* The call that the program would have made without the shim. */
-#define REAL(name) (__extension__(__typeof__(&name))shim_real(#name))
+#define REAL(name) (__extension__(__typeof__(&name)) shim_real(#name))
 
 static void *shim_real(const char *name)
 {
@@ -68,16 +67,19 @@ static _Noreturn void shim_fail(const char *what)
 
 /* ---- recording; the lock is held ---- */
 
-static void put_record(enum trace_kind kind, const char *path, uint64_t at, uint64_t extra, const void *data, size_t len)
+static void put_record(enum trace_kind kind, const char *path, uint64_t at, uint64_t extra, const void *data,
+                       size_t len)
 {
     struct trace_head head = {.magic = TRACE_MAGIC, .kind = kind, .at = at, .extra = extra, .data_bytes = len};
     head.path_bytes = path == NULL ? 0 : (uint32_t)strlen(path);
-    struct iovec parts[3] = {{&head, sizeof head}, {(void *)(uintptr_t)path, head.path_bytes}, {(void *)(uintptr_t)data, len}};
+    struct iovec parts[3] = {
+        {&head, sizeof head}, {(void *)(uintptr_t)path, head.path_bytes}, {(void *)(uintptr_t)data, len}};
     const ssize_t whole = (ssize_t)(sizeof head + head.path_bytes + len);
     if (syscall(SYS_writev, trace_fd, parts, 3) != whole) shim_fail("the trace");
 }
 
-/* The part of an absolute path below home when it is in a data directory, else NULL. Opens the trace at the first one. */
+/* The part of an absolute path below home when it is in a data directory, else NULL. Opens the trace at the first one.
+ */
 static const char *in_data(const char *path)
 {
     const size_t len = strlen(home);

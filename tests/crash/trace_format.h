@@ -7,7 +7,8 @@
  *   ...   data_bytes of data
  *
  * A change is recorded before it is made, a message before it is sent, and both under one lock; the end of a sync is
- * recorded after it. So whatever the replica knows to be durable when it sends stands before the message in the trace. */
+ * recorded after it. So whatever the replica knows to be durable when it sends stands before the message in the trace.
+ */
 #ifndef PBFT_TESTS_CRASH_TRACE_FORMAT_H
 #define PBFT_TESTS_CRASH_TRACE_FORMAT_H
 
