@@ -132,6 +132,7 @@ static void make(struct file *f, const struct change *c)
 
 static void add_pending(struct file *f, const struct trace_record *r)
 {
+    CHECK(r->kind != TRACE_TRUNCATE || r->at >= f->size); /* no file is cut in a run: an image could not be put back */
     if (f->pending_count == f->pending_cap) {
         f->pending_cap = f->pending_cap == 0 ? 64 : f->pending_cap * 2;
         f->pending = mem_resize(f->pending, sizeof *f->pending * f->pending_cap);

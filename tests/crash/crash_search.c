@@ -1,15 +1,18 @@
 /* crash_search.c - power losses at every point of a recorded run of pbftd.
  *
- *   crash_search search  --group FILE --id N --trace FILE --work DIR [--images N] [--seed N] [--jobs N] [--syncs
- * all|no-fdatasync|no-dsync|none] rebuilds the data directory as a power loss would leave it and checks every image
- * (crash_check.h). A point is before each change of the disk; what was sent before it has left. Points with something
- * un-synced give four images each (crash_disk.h), others one. --images takes so many, evenly, and those of init;
- * without it, all. Exit code 1 at the first bad image, which is kept in --work, with the words that repeat it.
- * crash_search image   --group FILE --id N --trace FILE --work DIR --out DIR [--base DIR] [--earlier FILE]... [--seed
- * N] the image of a power loss at the end of the trace, checked first, in --out. The trace began on the files of
- * --base, or on none; --earlier traces came before it and count for what was promised. crash_search compare --group
- * FILE --id N --trace FILE --dir DIR the trace tells all that happened to the files of --dir, which no power loss has
- * met.
+ *   crash_search VERB --group FILE --id N --trace FILE ...
+ *
+ *   search   --work DIR [--images N] [--seed N] [--jobs N] [--syncs all|no-fdatasync|no-dsync|none]
+ *            Rebuilds the data directory as a power loss would leave it, and checks every image (crash_check.h). A
+ *            point is before each change of the disk; what was sent before it has left. Points with something
+ *            un-synced give four images each (crash_disk.h), others one. --images takes so many, evenly, and those of
+ *            init; without it, all. Exit code 1 at the first bad image, which is kept in --work, with the words that
+ *            repeat it.
+ *   image    --work DIR --out DIR [--base DIR] [--earlier FILE]... [--seed N]
+ *            The image of a power loss at the end of the trace, checked first, in --out. The trace began on the files
+ *            of --base, or on none; --earlier traces came before it and count for what was promised.
+ *   compare  --dir DIR
+ *            The trace tells all that happened to the files of --dir, which no power loss has met.
  */
 #include "base/check.h"
 #include "base/clock.h"

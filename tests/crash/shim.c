@@ -1,12 +1,12 @@
 /* shim.c - preloaded into pbftd: records in one trace every change of the data directory, every sync of it, and every
  * byte sent, before TLS makes it unreadable.
  *
- * PBFT_CRASH_HOME   the group's home; data directories are its r0, r1, ...
- * PBFT_CRASH_TRACES a directory outside of them; replica 1 appends to r1.trace there
+ * PBFT_CRASH_HOME    the group's home; data directories are its r0, r1, ...
+ * PBFT_CRASH_TRACES  a directory outside of them; replica 1 appends to r1.trace there
  * PBFT_CRASH_SYNC_US so long every sync takes at least (default 0), as on a slow disk: there is then more to lose
  *
  * It knows the calls that pbftd and LMDB make. That none is missing is seen at the end: the files rebuilt from the
- * trace must be those on the disk (crash_search --compare). lock.mdb is left out: LMDB makes it anew at the first start
+ * trace must be those on the disk (crash_search compare). lock.mdb is left out: LMDB makes it anew at the first start
  * after a crash. Other programs than pbftd record nothing. */
 #include "tests/crash/trace_format.h"
 

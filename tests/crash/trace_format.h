@@ -6,8 +6,9 @@
  *   ...   path_bytes of path, relative to the group's home: "r1/log/data.mdb"
  *   ...   data_bytes of data
  *
- * A change is recorded before it is made, a message before it is sent, and both under one lock; the end of a sync is
- * recorded after it. So whatever the replica knows to be durable when it sends stands before the message in the trace.
+ * Changes are made under one lock together with their record: of contents before, of names after it is known that they
+ * succeed. A message is recorded before it is sent, the end of a sync after it. So whatever the replica knows to be
+ * durable when it sends stands before the message in the trace, and nothing else does.
  */
 #ifndef PBFT_TESTS_CRASH_TRACE_FORMAT_H
 #define PBFT_TESTS_CRASH_TRACE_FORMAT_H
