@@ -154,7 +154,7 @@ static struct err finish_init(const struct crash_room *room, const char *dir)
     char log[PATH_MAX];
     (void)snprintf(log, sizeof log, "%s/log", dir);
     if (access(log, F_OK) == 0) return err_none();
-    const struct err e = data_dir_init(dir, room->group, room->self);
+    const struct err e = data_dir_init(dir, room->group, room->self, true);
     return err_is(&e) ? err_wrap(e, "init does not finish") : e;
 }
 

@@ -15,6 +15,7 @@
 #define TIMEOUT_US 2000000u
 #define WALL_MS 1700000000000ull /* of a group that has executed nothing */
 #define EXPIRY_MS 60000u
+#define SHOWN_BYTES (4u << 20)
 
 struct provoked {
     const struct crash_room *room;
@@ -48,6 +49,8 @@ static void look(struct provoked *v)
         const struct core_effect *e = &v->effects->items[i];
         struct wire_message m;
         if (e->type == CORE_EFFECT_PERSIST && e->persist.token > v->token) v->token = e->persist.token;
+        if (e->type == CORE_EFFECT_PERSIST && e->persist.kind == CORE_PERSIST_FENCE && !err_is(&v->fault))
+            v->fault = err_make(ERR_CORRUPT, "after the start it is fenced: %s", core_summary(v->core).fence_reason);
         if (e->type != CORE_EFFECT_SEND) continue;
         CHECK(wire_decode(blob_bytes(e->send.bytes), &m) == NULL);
         const char *why = promises_forbid(v->promises, &m);
@@ -85,6 +88,60 @@ static void say(struct provoked *v, uint32_t from, const struct wire_record *rec
         step(v, &event);
     }
     msg_verified_release(&m);
+}
+
+/* The newest message of a type that the replica had sent, which another member may hold; NULL when there is none. */
+static struct blob *newest(const struct provoked *v, enum wire_type type)
+{
+    const struct promises *p = v->promises;
+    const uint64_t epoch = v->room->wire.epoch;
+    const uint64_t self = v->room->self;
+    for (uint32_t i = p->statement_count; i > 0; i--) {
+        const struct promise_statement *s = &p->statements[i - 1];
+        if (s->type != type) continue;
+        return type == WIRE_TYPE_checkpoint ? wire_encode_blob(&wire_record_checkpoint, &s->checkpoint)
+                                            : blob_retain(s->bytes);
+    }
+    for (uint32_t i = p->vote_count; i > 0; i--) {
+        const struct promise_vote *s = &p->votes[i - 1];
+        const struct wire_pre_prepare proposal = {
+            .epoch = epoch, .sender = self, .view = s->view, .seq = s->seq, .digest = s->digest};
+        const struct wire_prepare prepare = {
+            .epoch = epoch, .sender = self, .view = s->view, .seq = s->seq, .digest = s->digest};
+        const struct wire_commit commit = {
+            .epoch = epoch, .sender = self, .view = s->view, .seq = s->seq, .digest = s->digest};
+        if (type == WIRE_TYPE_pre_prepare && s->proposed) return wire_encode_blob(&wire_record_pre_prepare, &proposal);
+        if (type == WIRE_TYPE_prepare && s->prepared) return wire_encode_blob(&wire_record_prepare, &prepare);
+        if (type == WIRE_TYPE_commit && s->committed) return wire_encode_blob(&wire_record_commit, &commit);
+    }
+    return NULL;
+}
+
+/* All others answer its first STATUS with what they hold of it. None of that is above its record, so it is not fenced
+ * (design.md 7.6). */
+static void answer(struct provoked *v, const struct core_recovered *r)
+{
+    static const enum wire_type types[] = {WIRE_TYPE_view_change, WIRE_TYPE_checkpoint, WIRE_TYPE_commit,
+                                           WIRE_TYPE_prepare, WIRE_TYPE_pre_prepare};
+    struct blob *space = blob_new(SHOWN_BYTES);
+    struct writer w = writer_of(space->data, space->len);
+    struct wire_list shown = {0};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        struct blob *message = newest(v, types[i]);
+        if (message != NULL) wire_list_add_bytes(&shown, &w, blob_bytes(message));
+        blob_release(message);
+    }
+    CHECK(!w.overflow);
+    for (uint32_t id = 0; id < v->room->wire.quorum.replica_count; id++) {
+        struct wire_status m = {.epoch = v->room->wire.epoch,
+                                .sender = id,
+                                .view = r->view,
+                                .flags = STATUS_FLAG_ANSWER,
+                                .executed = r->executed,
+                                .shown = shown};
+        if (id != v->room->self) say(v, id, &wire_record_status, &m);
+    }
+    blob_release(space);
 }
 
 /* Another batch than any that was proposed: none has no request and this time. */
@@ -125,10 +182,7 @@ static void provoke(struct provoked *v, const struct core_recovered *r)
 {
     const uint64_t most = v->promises->seq_highest < r->stable.seq + WINDOW_BATCHES ? v->promises->seq_highest
                                                                                     : r->stable.seq + WINDOW_BATCHES;
-    for (uint32_t id = 0; id < v->room->wire.quorum.replica_count; id++) {
-        struct wire_status m = {.epoch = v->room->wire.epoch, .sender = id, .view = r->view, .executed = r->executed};
-        if (id != v->room->self) say(v, id, &wire_record_status, &m);
-    }
+    answer(v, r);
     for (uint64_t seq = r->stable.seq + 1; seq <= most; seq++)
         propose_another(v, r->view, seq);
     request(v, r->windows[0].highest_settled + 1);
