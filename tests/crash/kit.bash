@@ -72,12 +72,26 @@ same_exports() {
 }
 # short time-outs, so that a view change does not take long; for every start from now on
 tune() { for conf in "$PBFT_HOME"/conf/r*.conf; do printf '[tuning]\ntimeout_ms = 1500\n' >>"$conf"; done; }
-# many small batches, until load_end
+# many small batches, until load_end; pbft-bench gives up when nothing answers for a while, and is then started again
 load_begin() {
-    "$bin/pbft-bench" load --home "$PBFT_HOME" --in-flight "${1:-4}" --op-bytes 64 --seconds 3600 --warm-up 0 >"$home/load.log" 2>&1 &
+    : >"$home/load.on"
+    (
+        while [ -e "$home/load.on" ]; do
+            "$bin/pbft-bench" load --home "$PBFT_HOME" --in-flight "${1:-4}" --op-bytes 64 --seconds 3600 --warm-up 0 >"$home/load.log" 2>&1 &
+            echo $! >"$home/load.pid"
+            wait
+            read -r -t 0.2 <> <(:) || true
+        done
+    ) &
     load=$!
 }
 load_end() {
-    [ -n "$load" ] && kill "$load" 2>/dev/null && wait "$load" 2>/dev/null
+    [ -n "$load" ] || return 0
+    rm -f "$home/load.on"
+    while kill -0 "$load" 2>/dev/null; do
+        kill "$(cat "$home/load.pid")" 2>/dev/null
+        read -r -t 0.1 <> <(:) || true
+    done
+    wait "$load" 2>/dev/null
     load=
 }
