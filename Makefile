@@ -126,6 +126,7 @@ help:
 	@echo "make lint         clang-tidy and gcc -fanalyzer"
 	@echo "make trace        same events, same effects: gcc and clang, -O0 and -O2, ASan+UBSan"
 	@echo "make fuzz BUDGET=60   each libFuzzer target for so many seconds"
+	@echo "make crash BUDGET=60  power losses at points of a recorded run, for so many seconds (CRASH_IMAGES=0: at all points first)"
 	@echo "make coverage     line coverage of wire, crypto, ledger, replica/core"
 	@echo "make bench        pbft-bench load against the running group"
 	@echo "make evil         build/release/pbft-evil, a replica that misbehaves (docs/adversary.md)"
@@ -168,11 +169,12 @@ FUZZ_NAMES := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 TSAN_NAMES := $(filter test_pool test_storage test_net test_hostile test_hostile_flood test_pbftd test_log test_client_busy test_client_callback test_client_import test_client_links test_client_open test_client_read test_client_reply test_client_sequence test_client_submit,$(UNIT_NAMES))
 SUB = $(MAKE) --no-print-directory -j$(shell nproc)
 suite = $(foreach n,$(2),'$(1)_$(n)=$(3) build/$(1)/tests/unit/$(n)')
+CRASH_TOOLS := build/release/tests/crash/shim.so build/release/tests/crash/crash_search
 SAN_ENV := UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1
 
 .PHONY: check
 check: deps-check
-	@$(SUB) programs unit-programs evil
+	@$(SUB) programs unit-programs evil $(CRASH_TOOLS)
 	@$(SUB) VARIANT=asan build/asan/pbftd unit-programs
 	@$(SUB) VARIANT=tsan build/tsan/pbftd $(TSAN_NAMES:%=build/tsan/tests/unit/%)
 	@$(SUB) VARIANT=fuzz CC=clang $(FUZZ_NAMES:%=build/fuzz/tests/fuzz/%)
@@ -181,11 +183,12 @@ check: deps-check
 		$(call suite,asan,$(UNIT_NAMES),$(SAN_ENV)) \
 		$(call suite,tsan,$(TSAN_NAMES),TSAN_OPTIONS=halt_on_error=1) \
 		$(foreach n,$(E2E_NAMES),'e2e_$(n)=E2E_LINES=10000 bash tests/e2e/$(n).sh') \
+		'crash=bash tests/crash/crash.sh' 'crash_power=bash tests/crash/power.sh' \
 		$(foreach n,$(FUZZ_NAMES),'$(n)=bash tests/fuzz/run.sh $(n) 15') \
 		'includes=bash tests/style/check_includes.sh' 'style=bash tests/style/check_style.sh' \
 		'trace=bash tests/tools/trace_compilers.sh' 'lint=bash tests/style/lint.sh'
 
-.PHONY: unit e2e asan tsan valgrind lint trace fuzz coverage
+.PHONY: unit e2e asan tsan valgrind lint trace fuzz crash coverage
 unit: deps-check
 	@$(SUB) programs unit-programs
 	@bash tests/run.sh $(call suite,release,$(UNIT_NAMES),)
@@ -209,6 +212,12 @@ BUDGET ?= 60
 fuzz: deps-check
 	@$(SUB) VARIANT=fuzz CC=clang $(FUZZ_NAMES:%=build/fuzz/tests/fuzz/%)
 	@bash tests/run.sh $(foreach n,$(FUZZ_NAMES),'$(n)=bash tests/fuzz/run.sh $(n) $(BUDGET)')
+crash: deps-check
+	@$(SUB) programs $(CRASH_TOOLS)
+	@JOBS=1 CRASH_JOBS=$(shell nproc) CRASH_IMAGES=$(CRASH_IMAGES) CRASH_SECONDS=$(BUDGET) bash tests/run.sh \
+		'crash=bash tests/crash/crash.sh' 'crash_power=POWER_ROUNDS=16 bash tests/crash/power.sh'
+	@grep -h '^#' build/check/crash.log
+CRASH_IMAGES ?= 2000
 coverage: deps-check
 	@$(SUB) VARIANT=cov build/cov/pbftd unit-programs
 	@bash tests/tools/coverage.sh $(UNIT_NAMES)
@@ -220,6 +229,17 @@ $(B)/tests/tools/%: $(B)/tests/tools/%.o $(TEST_KIT) $(ARCHIVE)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS) -lcmocka
 
 $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(ARCHIVE)
+	@echo "  ld $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS)
+
+# what a replica does to its disk and sends, recorded; and the search over what a power loss leaves of it
+$(B)/tests/crash/shim.so: tests/crash/shim.c Makefile
+	@mkdir -p $(@D)
+	@echo "  ld $@"
+	$(Q)$(CC) $(CFLAGS_ALL) -shared $< -o $@ -ldl
+
+CRASH_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/crash/crash_*.c))
+$(B)/tests/crash/crash_search: $(CRASH_OBJECTS) $(ARCHIVE)
 	@echo "  ld $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS)
 
