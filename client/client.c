@@ -502,8 +502,18 @@ struct pbft_error pbft_status_wait(struct pbft_client *c, uint64_t timeout_ms, s
 const char *pbft_condition_name(uint32_t condition)
 {
     static const char *const names[] = {"starting", "no-quorum", "catching-up", "synced",
-                                        "stalled",  "diverged",  "fenced",      "disk-full"};
+                                        "stalled",  "diverged",  "fenced",      "disk-full", "disk-full"};
+    _Static_assert(sizeof names / sizeof names[0] == CONDITION_MAX + 1, "one for each");
     return condition <= CONDITION_MAX ? names[condition] : "unknown";
+}
+
+const char *pbft_condition_note(uint32_t condition)
+{
+    if (condition == CONDITION_LOG_DISK_FULL)
+        return "no room for log/ of its data directory: it casts no vote; free some space, it goes on by itself";
+    if (condition == CONDITION_STATE_DISK_FULL)
+        return "no room for state/ of its data directory: it casts no vote; free some space, it goes on by itself";
+    return "";
 }
 
 const char *pbft_status_name(enum pbft_status status)

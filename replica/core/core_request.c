@@ -176,6 +176,10 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
         return NULL;
     }
     if (r->state != CORE_REQUEST_EMPTY) return "a request with this client sequence is in custody already";
+    if (c->disk_full) {
+        if (!from_member) send_busy(c, client, q->seq, &m->id, BUSY_DISK_FULL);
+        return "the disk is full";
+    }
     if (c->draining || c->custody_count >= custody_limit(c) || c->custody_bytes + m->blob->len > custody_bytes_limit(c) ||
         owner->bytes + m->blob->len > CLIENT_BYTES_MAX) {
         if (!from_member) send_busy(c, client, q->seq, &m->id, c->draining ? BUSY_NOT_READY : BUSY_OVERLOAD);
@@ -394,7 +398,7 @@ static bool propose_batch(struct core *c, struct core_slot *s, bool empty)
 
 static bool may_lead(const struct core *c)
 {
-    if (!c->active || c->draining || !core_is_primary(c)) return false;
+    if (!c->active || c->draining || c->disk_full || !core_is_primary(c)) return false;
     if (c->next_seq > c->low + WINDOW_BATCHES || c->next_seq <= c->abstain_until) return false;
     return c->executed >= c->carried_until; /* what the NEW-VIEW carried over settles its requests first */
 }

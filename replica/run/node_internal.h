@@ -134,6 +134,7 @@ struct node {
     uint64_t entries;
     struct digest header_hash; /* of the last executed block */
     bool ready;
+    bool disk_full; /* as the core was told */
     bool draining;
     bool stopping;
     double drain_since;
@@ -146,6 +147,7 @@ void node_tick(struct node *n);
 void node_wake(void *context);
 /* node_effects.c */
 void node_perform(struct node *n, struct core_effects *effects);
+void node_fold(struct node *n, uint64_t seq); /* the state may be folded up to seq */
 void node_release_waiting(struct node *n);
 void node_take_storage(struct node *n);
 void node_take_execution(struct node *n);

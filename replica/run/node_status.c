@@ -9,7 +9,8 @@ enum replica_condition node_condition(const struct node *n, const struct core_su
 {
     if (s->diverged) return CONDITION_DIVERGED;
     if (s->fenced) return CONDITION_FENCED;
-    if (storage_disk_full(n->storage)) return CONDITION_DISK_FULL;
+    if (storage_disk_full(n->storage)) return CONDITION_LOG_DISK_FULL;
+    if (execution_disk_full(n->execution)) return CONDITION_STATE_DISK_FULL;
     if (!s->started) return CONDITION_STARTING;
     if (node_peers_connected(n) + 1 < n->wire.quorum.quorum) return CONDITION_NO_QUORUM;
     if (s->listening) return CONDITION_STARTING;
