@@ -73,6 +73,7 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *w, int events)
     (void)loop;
     (void)events;
     client_dial(c);
+    client_ask_lagging(c);
     client_timers(c);
 }
 
