@@ -99,6 +99,22 @@ static void test_disk_full_request_is_busy_and_not_taken(void **state)
     }
 }
 
+/* One above its client's window, and one that is held already: the client asks why it waits. */
+static void test_disk_full_is_said_of_any_request_that_waits(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    assert_null(solo_request(&s, 0, 1));
+    assert_null(disk(&s, true));
+    assert_string_equal(solo_request(&s, 0, 1), "the disk is full");
+    assert_int_equal(solo_busy(&s), BUSY_DISK_FULL);
+    assert_string_equal(solo_request(&s, 1, CLIENT_WINDOW + 1), "the disk is full");
+    assert_int_equal(solo_busy(&s), BUSY_DISK_FULL);
+    assert_int_equal(core_summary(s.core).custody, 1);
+    solo_close(&s);
+}
+
 /* Views climbed for ever when nothing could execute; and the time without room is not held against the primary. */
 static void test_disk_full_does_not_time_out_and_waits_anew_with_room(void **state)
 {
@@ -238,6 +254,7 @@ int main(void)
         cmocka_unit_test(test_disk_full_no_certificate_and_no_commit_until_there_is_room),
         cmocka_unit_test(test_disk_full_primary_proposes_when_there_is_room),
         cmocka_unit_test(test_disk_full_request_is_busy_and_not_taken),
+        cmocka_unit_test(test_disk_full_is_said_of_any_request_that_waits),
         cmocka_unit_test(test_disk_full_does_not_time_out_and_waits_anew_with_room),
         cmocka_unit_test(test_disk_full_waits_for_a_new_view_and_leaves_for_none_until_there_is_room),
         cmocka_unit_test(test_disk_full_joins_the_others_when_there_is_room),
