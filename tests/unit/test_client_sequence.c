@@ -404,7 +404,11 @@ static void test_client_lagging_group_waited_for_when_the_journal_knows_more(voi
     claim_all(2, 2, 2, 2);
     assert_int_equal(pbft_open(&options, &c).status, PBFT_OK);
     CLIENT_UNTIL(c, c->lagging);
-    assert_int_equal(pbft_next_sequence(c), 0);
+    for (uint32_t i = 0; i < 30; i++) { /* asked again and again: never is what they say taken */
+        c->lag_since_us = client_now_us();
+        pbft_poll(c, 10);
+        assert_int_equal(pbft_next_sequence(c), 0);
+    }
     claim_all(TRUTH, TRUTH, TRUTH, TRUTH);
     assert_int_equal(pbft_ready(c, CLIENT_KIT_MS).status, PBFT_OK);
     assert_int_equal(pbft_next_sequence(c), 71);
@@ -442,7 +446,7 @@ static void test_client_journal_a_window_ahead_is_no_lag(void **state)
     settle_by_another(2);
     assert_int_equal(pbft_open(&options, &c).status, PBFT_OK);
     assert_int_equal(pbft_ready(c, CLIENT_KIT_MS).status, PBFT_OK);
-    assert_false(c->lagging);
+    assert_int_equal(c->lag_since_us, 0);
     assert_int_equal(pbft_next_sequence(c), 3);
     pbft_close(c);
 }
