@@ -8,6 +8,7 @@
 #define PBFT_BASE_ERR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define MUST_USE __attribute__((warn_unused_result))
 #define ERR_TEXT_BYTES 300
@@ -63,6 +64,11 @@ static inline bool err_is(const struct err *e)
 /* The exit code of a command that ends with this failure: 0 ok, 1 negative, 2 usage, 3 time-out, 4 configuration, 5
  * corruption. */
 int err_exit_code(enum err_code code);
+/* For "%u line%s". */
+static inline const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
 /* A stable lower-case name, for logs and JSON. */
 const char *err_code_name(enum err_code code);
 

@@ -175,8 +175,8 @@ static struct err call_parse(const struct cli_command *c, int argc, char **argv,
         }
     }
     if (call->word_count < c->words_min)
-        return err_make(ERR_USAGE, "%swords needed: %u: %s", call->word_count == 0 ? "" : "too few words, ",
-                        c->words_min, c->words);
+        return err_make(ERR_USAGE, "%s%u word%s needed: %s", call->word_count == 0 ? "" : "too few words: ",
+                        c->words_min, plural(c->words_min), c->words);
     return err_none();
 }
 

@@ -263,8 +263,8 @@ static struct err adopt_group(struct devnet *d, const char *path)
     if (!err_is(&e) && (!g->development || strcmp(g->name, DEVNET_NAME) != 0))
         e = err_make(ERR_CONFIG, "%s is the group \"%s\", not a devnet's; give another --home", path, g->name);
     if (!err_is(&e) && g->member_count != d->replica_count)
-        e = err_make(ERR_USAGE, "%s has %u members already; give --replicas %u or another --home", path,
-                     g->member_count, g->member_count);
+        e = err_make(ERR_USAGE, "%s has %u member%s already; give --replicas %u or another --home", path,
+                     g->member_count, plural(g->member_count), g->member_count);
     if (!err_is(&e)) d->base_port = port;
     group_free(g);
     return e;

@@ -57,6 +57,8 @@ void devnet_unlock(struct devnet *d);
 /* ---- cli_devnet_process.c ---- */
 
 MUST_USE struct err devnet_process_find(const struct devnet *d, uint32_t id, struct devnet_process *out);
+/* True when this process has the listening socket of 127.0.0.1:port. */
+bool devnet_process_listens(const struct devnet_process *p, uint32_t port);
 void devnet_process_close(struct devnet_process *p);
 const char *devnet_state_name(const struct devnet_process *p);
 /* Starts pbftd in a session of its own. Errors: ERR_CONFIG, ERR_IO. */

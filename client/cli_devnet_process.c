@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -151,6 +152,52 @@ void devnet_process_close(struct devnet_process *p)
 {
     if (p->pidfd >= 0) (void)close(p->pidfd);
     p->pidfd = -1;
+}
+
+/* The inode of the socket that listens on 127.0.0.1:port, by /proc/net/tcp; 0: none does. A line begins
+ * "0: 0100007F:1D1A 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 INODE": addresses in hexadecimal, then the state. */
+static ino_t listening_inode(uint32_t port)
+{
+    FILE *sockets = fopen("/proc/net/tcp", "re");
+    char local[16];
+    char line[256];
+    ino_t inode = 0;
+    if (sockets == NULL) return 0;
+    (void)snprintf(local, sizeof local, "0100007F:%04X", port);
+    while (inode == 0 && fgets(line, sizeof line, sockets) != NULL) {
+        char *at = line;
+        char *words[10] = {NULL};
+        for (uint32_t count = 0; count < 10 && at != NULL;) {
+            words[count] = strsep(&at, " \n");
+            if (words[count][0] != '\0') count++;
+        }
+        if (words[9] == NULL || strcmp(words[1], local) != 0 || strcmp(words[3], "0A") != 0) continue;
+        inode = (ino_t)strtoull(words[9], NULL, 10);
+    }
+    (void)fclose(sockets);
+    return inode;
+}
+
+bool devnet_process_listens(const struct devnet_process *p, uint32_t port)
+{
+    char wanted[40];
+    char path[64];
+    char target[40];
+    bool found = false;
+    const ino_t inode = listening_inode(port);
+    (void)snprintf(wanted, sizeof wanted, "socket:[%llu]", (unsigned long long)inode);
+    (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)p->pid);
+    DIR *files = inode == 0 ? NULL : opendir(path);
+    if (files == NULL) return false;
+    const struct dirent *entry;
+    while (!found && (entry = readdir(files)) != NULL) {
+        const ssize_t len = readlinkat(dirfd(files), entry->d_name, target, sizeof target - 1);
+        if (len <= 0) continue;
+        target[len] = '\0';
+        found = strcmp(target, wanted) == 0;
+    }
+    (void)closedir(files);
+    return found;
 }
 
 const char *devnet_state_name(const struct devnet_process *p)

@@ -23,6 +23,21 @@ static bool satisfied(const struct pbft_replica_status *s, bool synced)
     return s->answered && (!synced || s->condition == CONDITION_SYNCED);
 }
 
+/* True when it is this devnet's process that listens for each of them. What answers may be another process with the same keys, from
+ * a copy of this home: ours is about to end then, since the port is taken. */
+static struct err find_ours(const struct devnet *d, const struct replica_set *wanted, bool *ours)
+{
+    *ours = true;
+    for (uint32_t id = 0; id < d->replica_count; id++) {
+        struct devnet_process p;
+        if (!replica_set_has(wanted, id)) continue;
+        ERR_TRY(devnet_process_find(d, id, &p));
+        if (p.state == DEVNET_STATE_STOPPED || !devnet_process_listens(&p, d->base_port + id)) *ours = false;
+        devnet_process_close(&p);
+    }
+    return err_none();
+}
+
 /* One of the wanted replicas that has ended. */
 static struct err find_ended(const struct devnet *d, const struct replica_set *wanted)
 {
@@ -48,7 +63,8 @@ static struct err late(const struct devnet *d, const struct replica_set *wanted,
                         waited_ms,
                         replicas[id].answered ? pbft_condition_name(replicas[id].condition) : replicas[id].reason);
     }
-    return err_none();
+    return err_make(ERR_TIMEOUT, "the replicas answer, but it is another process than this devnet's that listens on one of their "
+                                 "ports; pbft devnet status shows this one's");
 }
 
 static struct err wait_with_client(struct pbft_client *c, const struct devnet *d, const struct replica_set *wanted,
@@ -64,7 +80,8 @@ static struct err wait_with_client(struct pbft_client *c, const struct devnet *d
         ready = true;
         for (uint32_t id = 0; id < d->replica_count; id++)
             if (replica_set_has(wanted, id) && !satisfied(&replicas[id], synced)) ready = false;
-        if (ready) break;
+        if (ready) e = find_ours(d, wanted, &ready);
+        if (err_is(&e) || ready) break;
         e = find_ended(d, wanted);
         if (!err_is(&e) && clock_monotonic_us() >= until) {
             e = late(d, wanted, replicas, synced, timeout_ms);
@@ -84,8 +101,8 @@ struct err devnet_wait_answers(const struct cli_call *call, const struct devnet 
     ERR_TRY(cli_client_open(call->globals, CLI_ACCESS_STATUS, timeout_ms, &c));
     struct err e = err_none();
     if (pbft_replica_count(c) != d->replica_count)
-        e = err_make(ERR_CONFIG, "group.json has %u members, devnet.json %u; give another --home",
-                     pbft_replica_count(c), d->replica_count);
+        e = err_make(ERR_CONFIG, "group.json has %u member%s, devnet.json %u; give another --home",
+                     pbft_replica_count(c), plural(pbft_replica_count(c)), d->replica_count);
     if (!err_is(&e)) e = wait_with_client(c, d, wanted, synced, timeout_ms);
     pbft_close(c);
     return e;
@@ -141,8 +158,8 @@ static struct err check_options(const struct cli_call *call, struct devnet *d, b
         ERR_TRY(cli_number_parse("--base-port", call->values[UP_OPTION_BASE_PORT], 1,
                                  65536 - DEVNET_HTTP_OFFSET - replicas, &port));
     if (found && replicas != d->replica_count)
-        return err_make(ERR_USAGE, "the devnet in %s has %u replicas; give another --home for one with %" PRIu64,
-                        d->home.text, d->replica_count, replicas);
+        return err_make(ERR_USAGE, "the devnet in %s has %u replica%s; give another --home for one with %" PRIu64,
+                        d->home.text, d->replica_count, plural(d->replica_count), replicas);
     if (found && port != d->base_port)
         return err_make(ERR_USAGE, "the devnet in %s has base port %u; leave --base-port out, or give another --home",
                         d->home.text, d->base_port);
@@ -211,8 +228,9 @@ struct err devnet_up_run(const struct cli_call *call)
                                  (json_int_t)d.replica_count, "base_port", (json_int_t)d.base_port, "started", started,
                                  "transaction", cli_answer_json(a)));
     } else {
-        (void)printf("%u replicas on 127.0.0.1:%u to %u, %zu of them started now, in %s\n", d.replica_count,
-                     d.base_port, d.base_port + d.replica_count - 1, json_array_size(started), d.home.text);
+        (void)printf("%u replica%s on 127.0.0.1:%u to %u, %zu of them started now, in %s\n", d.replica_count,
+                     plural(d.replica_count), d.base_port, d.base_port + d.replica_count - 1, json_array_size(started),
+                     d.home.text);
         cli_answer_print(stdout, a);
         (void)fflush(stdout);
         json_decref(started);

@@ -52,7 +52,8 @@ struct import {
     size_t lowest_offset;
     uint64_t above; /* bit k: line lowest + 1 + k is accepted */
     struct import_line lines[PBFT_WINDOW];
-    uint64_t accepted; /* in this run */
+    uint64_t accepted; /* in this run, ... */
+    uint64_t there_already; /* ... of them lines that the log had from another run */
     uint64_t first_block;
     uint64_t last_block;
     uint64_t first_index; /* of line 0 in the log; valid when accepted > 0 */
@@ -145,7 +146,8 @@ static void on_executed(struct import *m, uint64_t number, const struct pbft_ans
     }
     if (m->first_block == 0 || a->block < m->first_block) m->first_block = a->block;
     if (a->block > m->last_block) m->last_block = a->block;
-    if (a->value.len == 8) m->first_index = be64_get(a->value.data) - number;
+    if (a->value.len >= 8) m->first_index = be64_get(a->value.data) - number;
+    if (a->value.len > 8) m->there_already++; /* the log says so with one byte more */
     m->accepted++;
     line_accepted(m, number);
 }
@@ -285,8 +287,8 @@ static struct err start_record(struct import *m, uint64_t lines, bool restart)
     if (found && (!digest_equal(&r.file, &file) || r.lines != lines))
         return err_make(ERR_USAGE,
                         "an import of another file (%" PRIu64
-                        " lines) by client \"%s\" is unfinished: run its command again, or forget it with --restart",
-                        r.lines, m->client_name);
+                        " line%s) by client \"%s\" is unfinished: run its command again, or forget it with --restart",
+                        r.lines, plural(r.lines), m->client_name);
     if (!found) {
         m->record = (struct import_record){.file = file, .lines = lines};
         return rebase(m);
@@ -306,15 +308,19 @@ static void summary_print(const struct import *m, double seconds)
     const double rate = (double)(m->lowest - m->resumed_from) / seconds;
     char hex[2 * DIGEST_BYTES + 1];
     hex_encode(hex, m->record.file.bytes, DIGEST_BYTES);
-    (void)fprintf(stderr, "pbft: log append: %" PRIu64 " lines, %zu bytes in %.1f s, %.0f transactions/s",
-                  m->record.lines, m->content.len, seconds, rate);
+    (void)fprintf(stderr, "pbft: log append: %" PRIu64 " line%s, %zu byte%s in %.1f s, %.0f transactions/s",
+                  m->record.lines, plural(m->record.lines), m->content.len, plural(m->content.len), seconds, rate);
     if (m->last_block > 0) (void)fprintf(stderr, ", blocks %" PRIu64 " to %" PRIu64, m->first_block, m->last_block);
-    if (m->resumed_from > 0) (void)fprintf(stderr, " (%" PRIu64 " lines were there before)", m->resumed_from);
+    const uint64_t before = m->resumed_from + m->there_already;
+    if (before > 0)
+        (void)fprintf(stderr, "; %" PRIu64 " line%s %s in the log already", before, plural(before),
+                      before == 1 ? "was" : "were");
     (void)fprintf(stderr, "\n");
     if (!m->globals->json) return;
-    json_t *out = json_pack("{s:s, s:I, s:I, s:I, s:f, s:f, s:I, s:I}", "file_digest", hex, "lines",
+    json_t *out = json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:I}", "file_digest", hex, "lines",
                             (json_int_t)m->record.lines, "bytes", (json_int_t)m->content.len, "resumed_from",
-                            (json_int_t)m->resumed_from, "seconds", seconds, "transactions_per_second", rate,
+                            (json_int_t)m->resumed_from, "there_already",
+                            (json_int_t)m->there_already, "seconds", seconds, "transactions_per_second", rate,
                             "first_block", (json_int_t)m->first_block, "last_block", (json_int_t)m->last_block);
     if (m->accepted > 0) CHECK(json_object_set_new(out, "first_index", json_integer((json_int_t)m->first_index)) == 0);
     cli_json_set_bytes(out, "file", bytes_of_text(m->name));
@@ -333,7 +339,7 @@ static struct err import_lines(struct import *m, uint64_t lines, bool restart)
     const struct err e = send_all(m, &progress);
     cli_progress_end(&progress);
     if (err_is(&e))
-        return err_wrap(e, "%" PRIu64 " of %" PRIu64 " lines are in the log; the same command again continues",
+        return err_wrap(e, "lines in the log: %" PRIu64 " of %" PRIu64 "; the same command again continues",
                         lines_done(m), lines);
     summary_print(m, cli_progress_seconds(&progress));
     return import_record_remove(m->globals, m->client_name);

@@ -67,6 +67,8 @@ static json_t *replica_json(const struct pbft_replica_status *s, uint64_t view, 
                              "verified", (json_int_t)s->verified, "header_hash", hash, "messages", messages_json(s));
     CHECK(out != NULL && more != NULL && json_object_update(out, more) == 0);
     json_decref(more);
+    if (pbft_condition_note(s->condition)[0] != '\0')
+        CHECK(json_object_set_new(out, "note", json_string(pbft_condition_note(s->condition))) == 0);
     return out;
 }
 
@@ -84,13 +86,14 @@ static void print_table(const struct pbft_replica_status *replicas, uint64_t vie
     for (uint32_t i = 0; i < count; i++) {
         const struct pbft_replica_status *s = &replicas[i];
         char window[48];
-        char note[80];
+        const char *advice = pbft_condition_note(s->condition);
+        char note[160];
         if (!s->answered) {
             (void)printf("%-3u -        no answer: %s\n", s->id, s->reason);
             continue;
         }
-        note[0] = '\0';
-        if (s->abstain_until > s->executed)
+        (void)snprintf(note, sizeof note, "%s%s", advice[0] == '\0' ? "" : "  ", advice);
+        if (advice[0] == '\0' && s->abstain_until > s->executed)
             (void)snprintf(note, sizeof note, "  abstains up to %" PRIu64 " after an unclean stop", s->abstain_until);
         (void)snprintf(window, sizeof window, "%" PRIu64 "..%" PRIu64, s->stable, s->high);
         (void)printf("%-3u %-8s %-12s %-5" PRIu64 " %-9" PRIu64 " %-9" PRIu64 " %-20s %-6" PRIu64 " %" PRIu64 "%s\n",

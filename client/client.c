@@ -74,6 +74,7 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *w, int events)
     (void)loop;
     (void)events;
     client_dial(c);
+    client_ask_lagging(c);
     client_timers(c);
 }
 
@@ -468,6 +469,15 @@ uint32_t pbft_faulty_max(const struct pbft_client *c)
 const char *pbft_condition_name(uint32_t condition)
 {
     return wire_condition_name(condition);
+}
+
+const char *pbft_condition_note(uint32_t condition)
+{
+    if (condition == CONDITION_LOG_DISK_FULL)
+        return "no room for log/ of its data directory: it casts no vote; free some space, it goes on by itself";
+    if (condition == CONDITION_STATE_DISK_FULL)
+        return "no room for state/ of its data directory: it casts no vote; free some space, it goes on by itself";
+    return "";
 }
 
 const char *pbft_status_name(enum pbft_status status)

@@ -86,6 +86,10 @@ struct pbft_client {
     uint64_t next_seq;        /* of pbft_submit; 0: to be learned */
     uint64_t window_question; /* number of the query that asks for it; reads and status rounds have others */
     uint64_t journal_seq;     /* highest ever used, by the journal */
+    bool lagging;             /* the replicas have not settled yet what the journal shows to be settled ... */
+    uint64_t lag_seq;         /* ... but so much, */
+    uint64_t lag_since_us;    /* since then; */
+    uint64_t lag_asked_us;    /* asked again last */
     uint64_t settled_seq;     /* highest that f+1 replicas have shown to be settled */
     uint64_t next_read;
     struct pending submits[PBFT_WINDOW]; /* by seq % PBFT_WINDOW */
@@ -120,6 +124,8 @@ void client_settled(struct pbft_client *c, uint64_t seq);
 void client_learn_sequence(struct pbft_client *c);
 /* Asks all where it stands now; next_seq is 0 until Q have said. */
 void client_forget_sequence(struct pbft_client *c);
+/* Asks them again from time to time. */
+void client_ask_lagging(struct pbft_client *c);
 /* True when seq may be in flight beside what is: highest sent minus lowest unanswered stays below the window. */
 bool client_window_allows(const struct pbft_client *c, uint64_t seq);
 /* True when no replica would take the next sequence: the whole window below it was sent and given up. */

@@ -238,6 +238,7 @@ static enum pbft_status busy_status(enum busy_reason reason)
     case BUSY_INVALID: return PBFT_REJECTED;
     case BUSY_OVERLOAD:
     case BUSY_TOO_FAR:
+    case BUSY_DISK_FULL:
     case BUSY_NOT_READY: return PBFT_OK; /* passes by itself: tried again */
     }
     return PBFT_OK;
@@ -403,21 +404,36 @@ static void resend_read(struct pbft_client *c, struct pending *p, uint64_t now)
     send_to_all(c, p);
 }
 
+/* "; the disk is full on replica 1, 2", or nothing. */
+static void describe_full_disks(const struct pbft_client *c, const struct pending *p, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (uint32_t id = 0; id < c->quorum.replica_count && used + 1 < size; id++) {
+        if (p->votes[id].busy != BUSY_DISK_FULL || p->votes[id].present) continue;
+        const int wanted =
+            snprintf(out + used, size - used, "%s %u", used == 0 ? "; the disk is full on replica" : ",", id);
+        used += wanted < 0 ? 0 : (size_t)wanted;
+    }
+}
+
 static void give_up(struct pbft_client *c, struct pending *p)
 {
     char silence[300];
+    char full[80];
     char text[PBFT_ERROR_BYTES];
     uint32_t answered = 0;
     for (uint32_t id = 0; id < c->quorum.replica_count; id++)
         if (p->votes[id].present || p->votes[id].busy != 0) answered++;
     client_describe_silence(c, silence, sizeof silence);
+    describe_full_disks(c, p, full, sizeof full);
     const uint32_t needed = p->kind == PENDING_SUBMIT ? c->quorum.weak : c->quorum.quorum;
     (void)snprintf(
         text, sizeof text,
         "no result in %.1f s: %u of %u replicas answered, %u equal answers are needed; the primary is replica %u "
-        "of view %" PRIu64 "; %s",
+        "of view %" PRIu64 "%s; %s",
         (double)(client_now_us() - p->since_us) / 1e6, answered, c->quorum.replica_count, needed,
-        quorum_primary(&c->quorum, c->view), c->view, silence);
+        quorum_primary(&c->quorum, c->view), c->view, full, silence);
     finish_failed(c, p, PBFT_TIMEOUT, text);
 }
 

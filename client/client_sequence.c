@@ -10,7 +10,12 @@
  *
  * After either all replicas are asked anew. Until Q have said, next_seq is 0; it never falls to what is known to be
  * settled, so each round brings the client further even when the same replicas lie and lag again. What replicas say
- * later, when the sequence is known already, can still raise it. */
+ * later, when the sequence is known already, can still raise it.
+ *
+ * The journal knows what was sent, and s + 64 is sent only once s is settled. So replicas that have settled less than that lag:
+ * a group that has just started executes again what it had committed, and what it says meanwhile would be a sequence that is TOO_OLD
+ * a moment later. They are asked again until they have come up, or have not come on for a while: then theirs is the truth (a ledger
+ * that was restored from an old copy). */
 #include "client/client_internal.h"
 
 uint64_t pbft_next_sequence(const struct pbft_client *c)
@@ -30,6 +35,29 @@ void client_settled(struct pbft_client *c, uint64_t seq)
 
 /* ---- learning ---- */
 
+#define LAG_ASK_US 100000u
+#define LAG_PATIENCE_US 3000000u
+
+/* True while the replicas are still coming up to what the journal shows to be settled. */
+static bool replicas_lag(struct pbft_client *c)
+{
+    const uint64_t now = client_now_us();
+    if (c->journal_seq <= c->settled_seq + PBFT_WINDOW) return false;
+    if (c->lag_since_us == 0 || c->lag_seq != c->settled_seq) {
+        c->lag_since_us = now;
+        c->lag_seq = c->settled_seq;
+    }
+    return now - c->lag_since_us < LAG_PATIENCE_US;
+}
+
+void client_ask_lagging(struct pbft_client *c)
+{
+    const uint64_t now = client_now_us();
+    if (!c->lagging || now - c->lag_asked_us < LAG_ASK_US) return;
+    c->lag_asked_us = now;
+    client_forget_sequence(c);
+}
+
 void client_learn_sequence(struct pbft_client *c)
 {
     uint32_t known = 0;
@@ -42,6 +70,8 @@ void client_learn_sequence(struct pbft_client *c)
         if (at_least >= c->quorum.weak) client_settled(c, c->links[i].highest_settled);
     }
     if (c->next_seq > c->settled_seq || (c->next_seq == 0 && known < c->quorum.quorum)) return;
+    c->lagging = c->next_seq == 0 && replicas_lag(c);
+    if (c->lagging) return;
     /* what was used far ahead, by the journal too, are transactions that were lost: they cannot be jumped over */
     if (c->journal_seq < c->settled_seq || c->journal_seq >= c->settled_seq + PBFT_WINDOW)
         c->journal_seq = c->settled_seq;

@@ -261,6 +261,8 @@ struct pbft_error pbft_status_wait(struct pbft_client *c, uint64_t timeout_ms, s
 /* The same for what each replica waits for. */
 struct pbft_error pbft_why_wait(struct pbft_client *c, uint64_t timeout_ms, struct pbft_replica_why *out);
 const char *pbft_condition_name(uint32_t condition);
+/* What the operator should know or do about it; empty when the name says it all. */
+const char *pbft_condition_note(uint32_t condition);
 const char *pbft_status_name(enum pbft_status status);
 const char *pbft_outcome_name(enum pbft_outcome outcome);
 

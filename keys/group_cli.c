@@ -217,7 +217,7 @@ static void group_print(const struct group *g)
     (void)printf("development  %s\n", g->development ? "yes" : "no");
     (void)printf("drift        %u ms\n", g->drift_ms);
     (void)printf("batch        at most %u requests\n", g->batch_requests_max);
-    (void)printf("N            %u members\n", g->member_count);
+    (void)printf("N            %u member%s\n", g->member_count, plural(g->member_count));
     if (g->member_count > 0) {
         const struct quorum q = quorum_of(g->member_count);
         (void)printf("f            %u may be faulty in any way\n", q.faulty_max);
@@ -258,8 +258,8 @@ static struct err group_check_run(const struct cli_verb_call *call)
     if (call->json)
         cli_verb_print_json(json_pack("{s:b, s:s, s:s}", "good", 1, "name", g->name, "id", hex_of(g->id.bytes).text));
     else
-        (void)printf("good: group %s, %u members, %u clients\nid %s\n", g->name, g->member_count, g->client_count,
-                     hex_of(g->id.bytes).text);
+        (void)printf("good: group %s, %u member%s, %u client%s\nid %s\n", g->name, g->member_count,
+                     plural(g->member_count), g->client_count, plural(g->client_count), hex_of(g->id.bytes).text);
     group_free(g);
     return err_none();
 }

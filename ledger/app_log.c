@@ -145,7 +145,9 @@ static void append_line(struct app_state *s, const struct app_context *context, 
     }
     const struct bytes at = record_key(key, first + line);
     if (app_get(s, at, &value)) {
+        static const uint8_t there_already = 1;
         answer_index(result, bytes_equal(value, args[3]) ? OUTCOME_OK : OUTCOME_NEGATIVE, first + line);
+        if (result->outcome == OUTCOME_OK) buffer_append(&result->value, &there_already, 1);
         return;
     }
     app_put(s, at, args[3]);

@@ -40,10 +40,11 @@ enum busy_reason {
     BUSY_TOO_OLD = 3,        /* below the client's window: settled long ago, its answer is no longer kept */
     BUSY_TOO_FAR = 4,        /* above the client's window */
     BUSY_UNKNOWN_CLIENT = 5, /* no such client in the registry */
-    BUSY_NOT_READY = 6,      /* starting, or the disk is full */
+    BUSY_NOT_READY = 6,      /* starting or stopping */
     BUSY_INVALID = 7,        /* malformed, another group's or epoch's, or the signature is wrong */
+    BUSY_DISK_FULL = 8,      /* the replica's disk has no room: it casts no vote until there is some */
 };
-#define BUSY_REASON_MAX 7u
+#define BUSY_REASON_MAX 8u
 
 enum query_mode { QUERY_MODE_QUORUM = 0, QUERY_MODE_LOCAL = 1 };
 
@@ -66,9 +67,10 @@ enum replica_condition {
     CONDITION_STALLED = 4,
     CONDITION_DIVERGED = 5,
     CONDITION_FENCED = 6,
-    CONDITION_DISK_FULL = 7,
+    CONDITION_LOG_DISK_FULL = 7,   /* no room for the log environment (or for both) */
+    CONDITION_STATE_DISK_FULL = 8, /* no room for the state environment */
 };
-#define CONDITION_MAX 7u
+#define CONDITION_MAX 8u
 
 /* replica_why: how far its sequence is, in the view that the replica is in. */
 enum why_phase {

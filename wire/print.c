@@ -110,6 +110,7 @@ void wire_print_message(const struct wire_message *m, struct buffer *out)
 const char *wire_condition_name(uint64_t condition)
 {
     static const char *const names[] = {"starting", "no-quorum", "catching-up", "synced",
-                                        "stalled",  "diverged",  "fenced",      "disk-full"};
+                                        "stalled",  "diverged",  "fenced",      "disk-full", "disk-full"};
+    _Static_assert(sizeof names / sizeof names[0] == CONDITION_MAX + 1, "one for each");
     return condition <= CONDITION_MAX ? names[condition] : "unknown";
 }

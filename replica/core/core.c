@@ -158,6 +158,8 @@ void core_slot_new_view(struct core *c, struct core_slot *s)
     s->batch_void = false;
     s->carried = false;
     s->prepare_sent = false;
+    /* its COMMIT may leave yet: it is given out */
+    if (s->certificate_token != 0 && s->seq > c->highest_durable) c->highest_durable = s->seq;
     s->certificate_durable = false;
     s->certificate_token = 0;
     s->since_us = 0;
@@ -228,6 +230,7 @@ static void restore_slot(struct core *c, const struct core_recovered *r, const s
         core_keep_certificate(s, wire_encode_blob(&wire_record_vote_certificate, &from->prepared), &batch);
         s->batch_persisted = true;
         if (from->seq > c->highest_certificate) c->highest_certificate = from->seq;
+        if (from->seq > c->highest_durable) c->highest_durable = from->seq;
     }
     const bool of_view = !c->changing && from->certificate && from->prepared.view == c->view;
     if (!of_view && (!from->accepted || c->changing)) return; /* of an earlier view: kept, and proposed again by VIEW-CHANGE */
@@ -324,10 +327,23 @@ static const char *on_persisted(struct core *c, uint64_t token)
         struct core_slot *s = core_slot(c, n);
         if (s == NULL || s->certificate_durable || s->certificate_token == 0 || s->certificate_token > token) continue;
         s->certificate_durable = true;
+        if (n > c->highest_durable) c->highest_durable = n;
         s->commits[c->config.self].present = true; /* rule 31: own COMMIT counts from here */
     }
     core_checkpoint_persisted(c, false);
     core_begin(c);
+    return NULL;
+}
+
+/* Without room on its disk a replica promises nothing new: no vote, no VIEW-CHANGE, no custody (design.md section 7). What it said
+ * stands, and it follows the others. How long there was no room is no primary's fault: waiting begins anew. */
+static const char *on_disk(struct core *c, bool full)
+{
+    if (full == c->disk_full) return "known already";
+    c->disk_full = full;
+    if (full) return NULL;
+    c->view_since_us = c->now_us;
+    if (c->quorum_us != 0) c->quorum_us = c->now_us;
     return NULL;
 }
 
@@ -401,6 +417,7 @@ const char *core_step(struct core *c, const struct core_event *event, struct cor
     case CORE_EVENT_TICK: ignored = on_tick(c, event->tick.monotonic_us, event->tick.wall_ms); break;
     case CORE_EVENT_PERSISTED: ignored = on_persisted(c, event->persisted); break;
     case CORE_EVENT_EXECUTED: ignored = core_on_executed(c, event->executed); break;
+    case CORE_EVENT_DISK: ignored = on_disk(c, event->disk_full); break;
     case CORE_EVENT_DRAIN: on_drain(c); break;
     case CORE_EVENT_STOP: ignored = on_stop(c); break;
     }

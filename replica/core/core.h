@@ -50,6 +50,7 @@ enum core_event_type {
     CORE_EVENT_TICK,
     CORE_EVENT_PERSISTED,
     CORE_EVENT_EXECUTED,
+    CORE_EVENT_DISK, /* the disk has no room left, or has some again */
     CORE_EVENT_DRAIN, /* before a clean stop: resign as primary, take no requests, go on voting */
     CORE_EVENT_STOP, /* clean stop: hand out the votes to be kept, then vote no more */
 };
@@ -127,6 +128,7 @@ struct core_event {
         } tick;
         uint64_t persisted; /* this token and all before it are durable */
         const struct core_executed *executed;
+        bool disk_full;
     };
 };
 
@@ -243,6 +245,7 @@ struct core_summary {
     uint64_t under_way; /* sequences accepted and not yet executed */
     uint32_t peers_heard; /* other members heard within the last three heartbeats */
     bool diverged;
+    bool disk_full;      /* it casts no vote and takes no custody until there is room again */
     bool listening;      /* just started: it has not heard yet what Q-1 others hold of it, and casts no vote ... */
     uint32_t heard;      /* ... but what so many do */
     bool fenced;         /* its record is not all that it promised: it follows, and casts no vote ... */

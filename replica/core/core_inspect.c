@@ -3,6 +3,14 @@
 
 #include <inttypes.h>
 
+/* Rule 23: the highest sequence for which a COMMIT was sent or the record holds a certificate. A certificate that is only on its way
+ * to disk counts too, since it will be both in a moment; not so while the disk is full, or reads would wait for room. */
+static uint64_t read_barrier(const struct core *c)
+{
+    const uint64_t n = c->disk_full ? c->highest_durable : c->highest_certificate;
+    return n > c->executed ? n : c->executed;
+}
+
 struct core_summary core_summary(const struct core *c)
 {
     struct core_summary out = {
@@ -18,10 +26,11 @@ struct core_summary core_summary(const struct core *c)
         .committed = c->handed,
         .proposed = c->handed,
         .highest_peer_executed = core_peers_executed(c),
-        .read_barrier = c->highest_certificate > c->executed ? c->highest_certificate : c->executed,
+        .read_barrier = read_barrier(c),
         .abstain_until = c->abstain_until > c->low ? c->abstain_until : 0,
         .custody = c->custody_count,
         .diverged = c->diverged,
+        .disk_full = c->disk_full,
         .listening = c->listening,
         .heard = replica_set_count(&c->heard),
         .fenced = core_is_fenced(c),
@@ -213,10 +222,11 @@ void core_dump(const struct core *c, struct buffer *out)
     buffer_printf(out,
                   "replica %u view %" PRIu64 " primary %u low %" PRIu64 " executed %" PRIu64 " handed %" PRIu64
                   " next %" PRIu64 " abstain %" PRIu64 " held %" PRIu64 " custody %" PRIu64 " tokens %" PRIu64
-                  "/%" PRIu64 "%s%s%s%s\n",
+                  "/%" PRIu64 "%s%s%s%s%s\n",
                   c->config.self, c->view, core_primary(c), c->low, c->executed, c->handed, c->next_seq,
                   c->abstain_until, c->held_count, c->custody_count, c->durable_token, c->next_token,
-                  c->active ? " active" : "", c->changing ? " changing" : "", c->stopping ? " stopping" : "", c->diverged ? " diverged" : "");
+                  c->active ? " active" : "", c->changing ? " changing" : "", c->stopping ? " stopping" : "", c->diverged ? " diverged" : "",
+                  c->disk_full ? " disk-full" : "");
     for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
         const struct core_slot *s = core_slot_const(c, n);
         if (s == NULL || s->decision == CORE_EXECUTED) continue;

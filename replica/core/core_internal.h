@@ -150,6 +150,7 @@ struct core {
     bool resigned; /* as primary, for that */
     bool stopping;
     bool diverged;
+    bool disk_full; /* no new vote, no VIEW-CHANGE, no custody (design.md section 7) */
     bool active; /* the entry into this view is durable: votes may leave (design.md 7.1) */
     bool changing; /* the view was left for `view`: no vote until its NEW-VIEW is here */
     uint64_t entry_token; /* PERSIST of the start or the NEW-VIEW */
@@ -196,6 +197,7 @@ struct core {
     uint64_t filled_us; /* last empty batch proposed for a member that is fenced */
     uint64_t abstain_until; /* no PRE-PREPARE or PREPARE in this view up to here (design.md 7.5) */
     uint64_t highest_certificate; /* highest n with a prepared certificate of ours, given out or durable (rule 23) */
+    uint64_t highest_durable;     /* ... durable, or perhaps so */
     uint64_t next_token;
     uint64_t durable_token;
     struct wire_checkpoint_certificate stable; /* items live in stable_record */

@@ -212,7 +212,7 @@ void core_sign_prepare(struct core *c, struct core_slot *s)
 
 static void try_prepare(struct core *c, struct core_slot *s)
 {
-    if (s->prepare_sent || !c->active || c->stopping || core_is_primary(c)) return;
+    if (s->prepare_sent || !c->active || c->stopping || c->disk_full || core_is_primary(c)) return;
     if (s->phase == CORE_PHASE_EMPTY || s->batch.bytes == NULL || s->batch_void) return; /* rule 9 */
     if (s->seq <= c->abstain_until) return; /* design.md 7.5: it may have voted before and forgotten */
     if (!s->carried && !time_agreed(c, s)) return;
@@ -223,7 +223,7 @@ static void try_prepare(struct core *c, struct core_slot *s)
 /* Prepared: the PRE-PREPARE and matching PREPAREs of Q-1 distinct backups. */
 static void try_prepared(struct core *c, struct core_slot *s)
 {
-    if (s->phase != CORE_PHASE_PROPOSED || s->batch.bytes == NULL || s->batch_void || !c->active) return;
+    if (s->phase != CORE_PHASE_PROPOSED || s->batch.bytes == NULL || s->batch_void || !c->active || c->disk_full) return;
     if (count_votes(c, s, s->prepares) < c->config.group.quorum.quorum - 1) return;
     core_slot_move(c, s, CORE_PHASE_PREPARED);
     if (s->seq > c->highest_certificate) c->highest_certificate = s->seq;

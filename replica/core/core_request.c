@@ -159,7 +159,7 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
     if (from_member && !core_is_primary(c)) return "a request was forwarded to a backup";
     struct core_client *owner = &c->clients[client];
     struct core_request *r = &owner->requests[q->seq % CORE_CLIENT_REQUESTS];
-    if (q->seq > owner->window.highest_settled + CLIENT_WINDOW) {
+    if (q->seq > owner->window.highest_settled + CLIENT_WINDOW && !c->disk_full) {
         if (!from_member) send_busy(c, client, q->seq, &m->id, BUSY_TOO_FAR);
         if (!may_park(c, owner, q->seq, m->blob->len)) return "request above its client's window";
     }
@@ -174,6 +174,10 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
         e->answer.seq = q->seq;
         e->answer.transaction = m->id;
         return NULL;
+    }
+    if (c->disk_full) { /* also of one that is held already: its client shall know why it waits */
+        if (!from_member) send_busy(c, client, q->seq, &m->id, BUSY_DISK_FULL);
+        return "the disk is full";
     }
     if (r->state != CORE_REQUEST_EMPTY) return "a request with this client sequence is in custody already";
     if (c->draining || c->custody_count >= custody_limit(c) || c->custody_bytes + m->blob->len > custody_bytes_limit(c) ||
@@ -394,7 +398,7 @@ static bool propose_batch(struct core *c, struct core_slot *s, bool empty)
 
 static bool may_lead(const struct core *c)
 {
-    if (!c->active || c->draining || !core_is_primary(c)) return false;
+    if (!c->active || c->draining || c->disk_full || !core_is_primary(c)) return false;
     if (c->next_seq > c->low + WINDOW_BATCHES || c->next_seq <= c->abstain_until) return false;
     return c->executed >= c->carried_until; /* what the NEW-VIEW carried over settles its requests first */
 }

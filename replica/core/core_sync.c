@@ -89,7 +89,8 @@ bool core_brings_on(const struct core_event *event)
     switch (event->type) {
     case CORE_EVENT_START:
     case CORE_EVENT_PERSISTED:
-    case CORE_EVENT_EXECUTED: return true;
+    case CORE_EVENT_EXECUTED:
+    case CORE_EVENT_DISK: return true;
     case CORE_EVENT_TICK:
     case CORE_EVENT_DRAIN:
     case CORE_EVENT_STOP: return false;

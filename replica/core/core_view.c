@@ -192,6 +192,7 @@ static void enter(struct core *c, const struct viewchange_plan *plan, struct blo
     c->carried_until = plan->high;
     if (c->highest_certificate > plan->high) /* what V does not carry over was committed nowhere (rule 23) */
         c->highest_certificate = plan->high > c->executed ? plan->high : c->executed;
+    if (c->highest_durable > c->highest_certificate) c->highest_durable = c->highest_certificate;
     (void)blob_retain(new_view);
     blob_release(c->new_view);
     c->new_view = new_view;
@@ -361,7 +362,8 @@ static bool look_at_candidate(struct core *c)
 static void evaluate(struct core *c)
 {
     const uint32_t members = c->config.group.quorum.replica_count;
-    for (uint32_t i = 0; i < members && !core_is_mute(c); i++) { /* each time to a view that another member names */
+    const bool may_leave = !core_is_mute(c) && !c->disk_full;
+    for (uint32_t i = 0; i < members && may_leave; i++) { /* each time to a view that another member names */
         const uint64_t join = viewchange_join(c->collected, c->view);
         if (join == 0) break;
         leave(c, join);
@@ -371,7 +373,7 @@ static void evaluate(struct core *c)
         c->quorum_us = c->now_us; /* rule 17: the NEW-VIEW timer starts */
     for (uint32_t i = 0; i < members && look_at_candidate(c); i++) {
     }
-    if (c->changing && core_is_primary(c) && !core_is_mute(c)) try_build(c);
+    if (c->changing && core_is_primary(c) && may_leave) try_build(c);
 }
 
 void core_leave_view(struct core *c, uint64_t to)
@@ -393,7 +395,7 @@ const char *core_on_view_change(struct core *c, const struct msg_verified *m)
     const char *ignored =
         viewchange_add(c->collected, m->blob, &m->id, v, m->certificates_good);
     if (ignored != NULL) return ignored;
-    if (!c->changing && c->active && v->view == c->view + 1 && v->sender == core_primary(c))
+    if (!c->changing && c->active && !c->disk_full && v->view == c->view + 1 && v->sender == core_primary(c))
         leave(c, c->view + 1); /* the primary itself resigns: a time-out of its view for whoever hears it (rule 16) */
     evaluate(c);
     return NULL;
@@ -449,6 +451,10 @@ static bool timed_out(struct core *c)
 void core_view_tick(struct core *c)
 {
     if (c->diverged || c->stopping || core_is_mute(c)) return;
+    if (c->disk_full) {
+        evaluate(c); /* it follows the others into their view */
+        return;
+    }
     if (c->changing && c->quorum_us != 0 && c->now_us - c->quorum_us >= c->backoff.now_us) {
         viewchange_backoff_failed(&c->backoff); /* rule 17 */
         leave(c, c->view + 1);

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/log.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ struct execution {
     uint64_t fold_wanted;    /* highest stable checkpoint not folded yet, for a full disk to be tried again */
     struct worker_job *held; /* BATCH jobs, oldest first; more than one for a moment only, or while the disk is full */
     struct worker_job **held_end;
+    atomic_bool disk_full;
 };
 
 void execution_job_free(struct execution_job *j)
@@ -154,11 +156,13 @@ static void fold(struct execution *x)
 {
     struct err e = executor_fold(x->executor, x->fold_wanted);
     if (e.code == ERR_NO_SPACE) {
-        LOG_LIMITED(LOG_LEVEL_ERROR, "execution.disk-full", 0, LOG_S("error", e.text),
-                    LOG_S("action", "free some space; the state is folded as soon as there is room"));
+        if (!atomic_exchange(&x->disk_full, true))
+            LOG(LOG_LEVEL_ERROR, "execution.disk-full", LOG_S("error", e.text),
+                LOG_S("action", "free some space; this replica casts no vote until then and goes on by itself"));
         return;
     }
     if (err_is(&e)) end_process(&e);
+    if (atomic_exchange(&x->disk_full, false)) LOG(LOG_LEVEL_INFO, "execution.disk-space-again", LOG_U("folded", x->fold_wanted));
     x->fold_wanted = 0;
 }
 
@@ -183,7 +187,7 @@ static void execution_run(void *context, struct worker_job *chain, uint32_t *wai
     }
     if (x->fold_wanted != 0) fold(x);
     run_held(x);
-    if (x->fold_wanted != 0) *wait_ms = 1000;
+    if (x->fold_wanted != 0) *wait_ms = EXECUTION_RETRY_MS;
 }
 
 struct err execution_start(struct executor *executor, const struct reply_signer *signer, void (*notify)(void *context),
@@ -210,6 +214,11 @@ void execution_submit(struct execution *x, struct execution_job *job)
 struct execution_job *execution_take_done(struct execution *x)
 {
     return (struct execution_job *)worker_take_done(x->worker);
+}
+
+bool execution_disk_full(const struct execution *x)
+{
+    return atomic_load(&x->disk_full);
 }
 
 void execution_stop(struct execution *x)

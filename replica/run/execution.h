@@ -7,6 +7,8 @@
 #include "replica/core/core.h"
 #include "replica/run/worker.h"
 
+#define EXECUTION_RETRY_MS 1000u /* disk full: try again */
+
 enum execution_kind {
     EXECUTION_BATCH, /* -> block, settled, replies */
     EXECUTION_FOLD,  /* seq; comes back without results */
@@ -57,6 +59,8 @@ MUST_USE struct err execution_start(struct executor *e, const struct reply_signe
                                     void (*notify)(void *context), void *context, struct execution **out);
 void execution_submit(struct execution *x, struct execution_job *job);
 struct execution_job *execution_take_done(struct execution *x);
+/* The state could not be written for want of room; it is tried again each second. */
+bool execution_disk_full(const struct execution *x);
 void execution_stop(struct execution *x);
 void execution_free(struct execution *x);
 

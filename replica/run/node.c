@@ -38,11 +38,22 @@ void node_tick(struct node *n)
     node_step(n, &event);
 }
 
+/* Tells the core whether there is room for what it wants kept. Either thread finds out by itself, and tries again by itself. */
+static void look_at_disk(struct node *n)
+{
+    const bool full = storage_disk_full(n->storage) || execution_disk_full(n->execution);
+    if (full == n->disk_full) return;
+    n->disk_full = full;
+    const struct core_event event = {.type = CORE_EVENT_DISK, .disk_full = full};
+    node_step(n, &event);
+}
+
 static void on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 {
     struct node *n = w->data;
     (void)events;
     node_tick(n);
+    look_at_disk(n);
     node_run_queries(n);
     const struct core_summary s = core_summary(n->core);
     w->repeat = s.under_way > 0 || s.custody > 0 ? TICK_BUSY_SECONDS : TICK_IDLE_SECONDS;
@@ -71,6 +82,7 @@ static void on_wake(struct ev_loop *loop, struct ev_async *w, int events)
     (void)loop;
     (void)events;
     node_tick(n);
+    look_at_disk(n);
     node_take_storage(n);
     node_take_execution(n);
     node_take_verified(n);
@@ -182,6 +194,7 @@ static struct err start_core(struct node *n)
             LOG(LOG_LEVEL_WARN, "replica.abstains", LOG_U("until", r.recovered.stable.seq + WINDOW_BATCHES),
                 LOG_S("reason",
                       "after an unclean stop it may have voted and forgotten; it prepares nothing up to there"));
+        node_fold(n, r.recovered.stable.seq); /* what the start had no room for */
         node_tick(n);
         const struct core_event event = {.type = CORE_EVENT_START, .recovered = &r.recovered};
         node_step(n, &event);

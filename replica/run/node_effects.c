@@ -57,6 +57,14 @@ static void submit_execute(struct node *n, struct core_effect *e)
     execution_submit(n->execution, j);
 }
 
+void node_fold(struct node *n, uint64_t seq)
+{
+    struct execution_job *j = mem_zero(1, sizeof *j);
+    j->kind = EXECUTION_FOLD;
+    j->seq = seq;
+    execution_submit(n->execution, j);
+}
+
 static void send_member(struct node *n, const struct core_effect *e)
 {
     if (e->send.to != CORE_TO_ALL) {
@@ -92,14 +100,10 @@ static void perform(struct node *n, struct core_effect *e)
         execution_submit(n->execution, j);
         return;
     }
-    case CORE_EFFECT_STABLE: {
-        struct execution_job *j = mem_zero(1, sizeof *j);
-        j->kind = EXECUTION_FOLD;
-        j->seq = e->stable;
-        execution_submit(n->execution, j);
+    case CORE_EFFECT_STABLE:
+        node_fold(n, e->stable);
         LOG(LOG_LEVEL_DEBUG, "checkpoint.stable", LOG_U("seq", e->stable));
         return;
-    }
     case CORE_EFFECT_SERVE_BLOCKS: {
         if (n->members[e->serve.to].reads > 0) return; /* one at a time: who is behind waits for an answer before it asks on */
         n->members[e->serve.to].reads++;

@@ -125,6 +125,12 @@ static void leave(struct session *s, size_t bytes)
     session_release(s);
 }
 
+static bool is_dear(struct bytes frame)
+{
+    const uint32_t type = frame_type(frame);
+    return type == WIRE_TYPE_view_change || type == WIRE_TYPE_new_view;
+}
+
 /* Takes over the frame, unless the pool has no room. */
 static bool submit(struct session *s, struct blob *frame)
 {
@@ -136,6 +142,7 @@ static bool submit(struct session *s, struct blob *frame)
     i->frame = frame;
     i->bytes = frame->len;
     i->client = s->client;
+    i->dear = !client && is_dear(blob_bytes(frame));
     if (!verify_pool_submit(s->node->pool, client ? VERIFY_CLASS_CLIENT : VERIFY_CLASS_MEMBER,
                             client ? s->client : s->member, &i->job)) {
         LOG_LIMITED(LOG_LEVEL_WARN, "verify.full", client, LOG_S("class", client ? "clients" : "members"));
@@ -143,6 +150,7 @@ static bool submit(struct session *s, struct blob *frame)
         return false;
     }
     enter(s, i->bytes);
+    if (i->dear) s->account->dear++;
     return true;
 }
 
@@ -168,7 +176,9 @@ static void count_bad(struct session *s, const char *fault)
     else
         LOG_LIMITED(LOG_LEVEL_WARN, "client.invalid", node_cause(fault, s->client), LOG_U("client", s->client),
                     LOG_S("fault", fault));
-    if (s->bad >= NODE_BAD_MAX && s->connection != NULL) net_close(s->connection, "too many invalid messages");
+    if (s->bad < NODE_BAD_MAX || s->connection == NULL) return;
+    if (s->kind == SESSION_REPLICA) node_keep_out(s->node, s->member);
+    net_close(s->connection, "too many invalid messages");
 }
 
 /* ---- queries ---- */
@@ -304,9 +314,23 @@ void node_inbound(struct session *s, struct blob *frame)
         blob_release(frame);
         return;
     }
+    /* a correct member has at most one of each member's under way, and its NEW-VIEW; what is dropped is sent again */
+    if (is_dear(blob_bytes(frame)) && s->account->dear > s->node->wire.quorum.replica_count) {
+        log_ignored(s->member, "more VIEW-CHANGEs and NEW-VIEWs at once than there are members");
+        blob_release(frame);
+        return;
+    }
     const char *ignored = node_ignores(s->node, s->member, blob_bytes(frame));
     if (ignored != NULL) log_ignored(s->member, ignored);
     if (ignored != NULL || !submit(s, frame)) blob_release(frame);
+}
+
+static bool has_void_certificate(const struct msg_verified *m)
+{
+    if (m->msg.type != WIRE_TYPE_view_change) return false;
+    for (uint32_t k = 0; k < m->msg.view_change.prepared.count; k++)
+        if ((m->certificates_good[k / 64] >> (k % 64) & 1u) == 0) return true;
+    return !m->checkpoint_good;
 }
 
 static void deliver(struct node *n, struct inbound *i)
@@ -326,6 +350,9 @@ static void deliver(struct node *n, struct inbound *i)
         return;
     }
     if (s->kind == SESSION_REPLICA) node_count(n, s->member, TRAFFIC_RECEIVED, m->msg.type, i->bytes);
+    /* rule 4: the others in it are judged by themselves; but who signed this one broke the rules */
+    if (s->kind == SESSION_REPLICA && has_void_certificate(m) && m->msg.view_change.sender == s->member)
+        count_bad(s, "a certificate inside a VIEW-CHANGE does not check");
     struct core_event event = {.type = CORE_EVENT_MESSAGE};
     event.message.verified = m;
     event.message.from = s->kind == SESSION_REPLICA ? s->member : UINT32_MAX;
@@ -347,6 +374,7 @@ void node_take_verified(struct node *n)
     while ((job = verify_pool_take_done(n->pool)) != NULL) {
         struct inbound *i = (struct inbound *)(void *)job;
         deliver(n, i);
+        if (i->dear) i->session->account->dear--;
         leave(i->session, i->bytes);
         node_drop_inbound(job);
     }

@@ -24,6 +24,11 @@
 #define NODE_PEER_INSIDE_MAX 2048u
 #define NODE_PEER_INSIDE_BYTES_MAX (32u * 1024u * 1024u)
 #define NODE_PEER_CONNECTIONS_MAX 4u
+/* A member whose connection was closed for invalid messages may come again so much later; twice as long each time, and from the
+ * start again when it has kept the rules for a while. A restart costs nothing. */
+#define NODE_PENALTY_FIRST_SECONDS 0.1
+#define NODE_PENALTY_MOST_SECONDS 5.0
+#define NODE_PENALTY_FORGOTTEN_SECONDS 60.0
 #define NODE_CLIENT_JOBS_MAX 32768u  /* messages of all clients being worked on */
 #define NODE_DATA_OWED_MAX 192u      /* DATA of one member that may still come for what was asked of it */
 #define NODE_QUERIES_MAX 1024u       /* reads that wait for execution */
@@ -52,6 +57,9 @@ struct account {
     uint32_t inside; /* messages being verified or queries being answered */
     size_t inside_bytes;
     uint32_t reads; /* of stored answers for a client, of blocks for a member */
+    uint32_t dear;  /* inside, of a member: VIEW-CHANGE and NEW-VIEW */
+    double kept_out_until; /* a member closed for invalid messages: no connection before that ... */
+    double penalty;        /* ... which is so many seconds after; 0: none yet */
 };
 
 /* One connection. Lives until it is closed and nothing of it is being worked on. */
@@ -86,6 +94,7 @@ struct inbound {
     struct session *session;
     struct blob *frame; /* until it is verified */
     size_t bytes;       /* its length */
+    bool dear;          /* a VIEW-CHANGE or NEW-VIEW: up to some hundred signatures */
     uint32_t client;    /* REQUEST: its client's number; else UINT32_MAX */
     struct msg_verified verified;
     const char *fault;   /* invalid: its sender is to blame */
@@ -145,6 +154,7 @@ struct node {
     uint64_t entries;
     struct digest header_hash; /* of the last executed block */
     bool ready;
+    bool disk_full; /* as the core was told */
     bool draining;
     bool stopping;
     double drain_since;
@@ -157,12 +167,15 @@ void node_tick(struct node *n);
 void node_wake(void *context);
 /* node_effects.c */
 void node_perform(struct node *n, struct core_effects *effects);
+void node_fold(struct node *n, uint64_t seq); /* the state may be folded up to seq */
 void node_release_waiting(struct node *n);
 void node_take_storage(struct node *n);
 void node_take_execution(struct node *n);
 /* node_peers.c: connections of either kind, HELLO, dialling */
 extern const struct net_events node_net_events;
 void node_dial(struct node *n);
+/* Its connection is being closed for invalid messages. */
+void node_keep_out(struct node *n, uint32_t member);
 uint32_t node_peers_connected(const struct node *n);
 bool node_send_member(struct node *n, uint32_t member, enum wire_type type, struct blob *bytes, bool resend);
 void node_send_client(struct node *n, uint32_t client, struct blob *bytes);

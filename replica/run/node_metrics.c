@@ -81,8 +81,10 @@ static void conditions(const struct wire_replica_status *m, struct buffer *out)
     char labels[64];
     metrics_head(out, "pbft_condition", METRICS_GAUGE, "1 for the condition that the replica is in, 0 for the others.");
     for (uint32_t k = 0; k <= CONDITION_MAX; k++) {
+        const bool either = k == CONDITION_LOG_DISK_FULL && m->condition == CONDITION_STATE_DISK_FULL;
+        if (k == CONDITION_STATE_DISK_FULL) continue; /* one name for both */
         (void)snprintf(labels, sizeof labels, "condition=\"%s\"", wire_condition_name(k));
-        metrics_value(out, "pbft_condition", labels, m->condition == k);
+        metrics_value(out, "pbft_condition", labels, m->condition == k || either);
     }
 }
 

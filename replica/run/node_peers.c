@@ -98,6 +98,24 @@ uint32_t node_peers_connected(const struct node *n)
     return count;
 }
 
+/* ---- members that break the rules ---- */
+
+void node_keep_out(struct node *n, uint32_t member)
+{
+    struct account *a = &n->members[member];
+    const double now = ev_now(n->loop);
+    if (a->penalty == 0 || now > a->kept_out_until + NODE_PENALTY_FORGOTTEN_SECONDS)
+        a->penalty = NODE_PENALTY_FIRST_SECONDS;
+    else
+        a->penalty = a->penalty * 2 < NODE_PENALTY_MOST_SECONDS ? a->penalty * 2 : NODE_PENALTY_MOST_SECONDS;
+    a->kept_out_until = now + a->penalty;
+}
+
+static bool is_kept_out(const struct node *n, uint32_t member)
+{
+    return ev_now(n->loop) < n->members[member].kept_out_until;
+}
+
 /* ---- events of the net ---- */
 
 static void log_refused(const char *why, const struct public_key *key, const struct net_connection *c)
@@ -121,6 +139,10 @@ static bool on_admit(void *context, struct net_connection *c, const struct publi
             return false;
         }
     } else if (member >= 0 && (uint32_t)member != n->config.id) {
+        if (is_kept_out(n, (uint32_t)member)) {
+            log_refused("this member was closed for invalid messages a moment ago", key, c);
+            return false;
+        }
         if (n->members[member].connections >= NODE_PEER_CONNECTIONS_MAX) {
             log_refused("too many connections of one member", key, c);
             return false;
@@ -249,6 +271,7 @@ void node_dial(struct node *n)
     for (uint32_t id = 0; id < n->config.id; id++) { /* the higher id dials */
         struct peer *p = &n->peers[id];
         if (p->host[0] == '\0' || p->session != NULL || p->dialling != NULL || now < p->next_dial) continue;
+        if (is_kept_out(n, id)) continue;
         p->backoff = p->backoff == 0 ? BACKOFF_FIRST_SECONDS : p->backoff * 2;
         if (p->backoff > BACKOFF_MOST_SECONDS) p->backoff = BACKOFF_MOST_SECONDS;
         p->next_dial = now + p->backoff * (0.5 + (double)prng_below(&n->random, 1000) / 1000.0);

@@ -14,7 +14,8 @@ enum replica_condition node_condition(const struct node *n, const struct core_su
 {
     if (s->diverged) return CONDITION_DIVERGED;
     if (s->fenced) return CONDITION_FENCED;
-    if (storage_disk_full(n->storage)) return CONDITION_DISK_FULL;
+    if (storage_disk_full(n->storage)) return CONDITION_LOG_DISK_FULL;
+    if (execution_disk_full(n->execution)) return CONDITION_STATE_DISK_FULL;
     if (!s->started) return CONDITION_STARTING;
     if (node_peers_connected(n) + 1 < n->wire.quorum.quorum) return CONDITION_NO_QUORUM;
     if (s->listening) return CONDITION_STARTING;
@@ -57,9 +58,10 @@ void node_reason(const struct node *n, const struct core_summary *s, char out[NO
         (void)snprintf(why, sizeof why, "%s; it votes again once sequence %" PRIu64 " is stable, and now %" PRIu64 " is",
                        s->fence_reason != NULL ? s->fence_reason : "it may have forgotten votes", s->fence_until, s->low);
         break;
-    case CONDITION_DISK_FULL:
-        (void)snprintf(why, sizeof why, "there is no room for its ledger in %.200s; what it has to keep before it votes waits until there is",
-                       n->config.data_path);
+    case CONDITION_LOG_DISK_FULL:
+    case CONDITION_STATE_DISK_FULL:
+        (void)snprintf(why, sizeof why, "there is no room in %.200s/%s; it casts no vote until there is",
+                       n->config.data_path, condition == CONDITION_LOG_DISK_FULL ? "log" : "state");
         break;
     }
     (void)snprintf(out, NODE_REASON_BYTES, "%s: %s", wire_condition_name(condition), why);
@@ -174,7 +176,7 @@ struct blob *node_why(const struct node *n)
                                  .timeout_ms = why->timeout_us / 1000,
                                  .peers_connected = node_peers_connected(n),
                                  .reason = bytes_of_text(reason)};
-    if (m.condition == CONDITION_DISK_FULL) m.flags |= WHY_FLAG_DISK_FULL;
+    if (m.condition == CONDITION_LOG_DISK_FULL || m.condition == CONDITION_STATE_DISK_FULL) m.flags |= WHY_FLAG_DISK_FULL;
     add_timer(&m, &timers, WHY_TIMER_REQUEST, why->request_timer_us);
     add_timer(&m, &timers, WHY_TIMER_NEW_VIEW, why->new_view_timer_us);
     for (uint32_t id = 0; id < n->wire.quorum.replica_count; id++)

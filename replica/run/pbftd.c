@@ -5,6 +5,7 @@
 #include "ledger/data_dir.h"
 
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +23,10 @@ static const char usage_text[] =
     "TERM stops cleanly; HUP reads log level and peer addresses again.\n"
     "Exit codes: 0 ok, 2 usage, 4 bad configuration or key, 5 corrupt data.\n";
 
+/* Batches and what is made of them are up to some MiB, live for a window, and come from one thread and go in another. From this size
+ * on each has pages of its own, which go back to the system when it is freed; else the heap of every thread keeps its highest. */
+#define OWN_PAGES_BYTES (256 * 1024)
+
 static int fail(const struct err *e)
 {
     (void)fprintf(stderr, "pbftd: %s\n", e->text);
@@ -31,6 +36,7 @@ static int fail(const struct err *e)
 static struct err run(const struct config *config, const char *path, struct identity *identity)
 {
     struct node *n;
+    (void)mallopt(M_MMAP_THRESHOLD, OWN_PAGES_BYTES);
     log_set_level(config->log_level);
     log_set_format(config->log_format);
     log_set_identity("replica", config->id);

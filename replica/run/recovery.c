@@ -373,6 +373,7 @@ struct err recovery_run(struct data_dir *d, struct executor *e, const struct wir
     if (!err_is(&error)) error = check_base(&in, e, out);
     if (!err_is(&error)) error = rebuild(&in, e, last, out);
     if (!err_is(&error) && r->stable.seq > executor_base(e)) error = executor_fold(e, r->stable.seq);
+    if (error.code == ERR_NO_SPACE) error = err_none(); /* the execution thread folds when there is room */
     if (!err_is(&error)) error = recover_view(&in, out);
     if (!err_is(&error)) error = recover_promises(&in, out);
     if (error.code == ERR_NOT_FOUND) error.code = ERR_CORRUPT; /* what should be here is not */

@@ -68,6 +68,11 @@ mv "$work/key" "$PBFT_HOME/keys/r2-signing.pem"
 check "up with the key back" "$pbft" devnet up --timeout 60000
 check_exit "a new devnet on ports in use" 4 "$pbft" --home "$work/other" devnet up --base-port "$base"
 check_says "it names the port" "port $base is in use"
+cp -r "$PBFT_HOME" "$work/moved"
+check_exit "start in a copy of this home, whose ports are taken by this one's" 4 "$pbft" --home "$work/moved" devnet start 0
+check_says "it says that its own replica has ended" 'replica 0 has ended'
+check_says "and why" 'Address already in use'
+check_exit "up in such a copy" 4 "$pbft" --home "$work/moved" devnet up
 mkdir "$work/foreign" && "$pbft" group new "$work/foreign/group.json" --name theirs >/dev/null 2>&1
 check_exit "a home with another group" 4 "$pbft" --home "$work/foreign" devnet up
 truncate -s 40960 "$PBFT_HOME/r3/log/data.mdb" 2>/dev/null

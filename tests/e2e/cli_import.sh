@@ -41,12 +41,19 @@ try_until 60 entries_reached $((total + 500))
 kill -TERM $importer
 wait $importer
 [ $? -eq 3 ] && pass "an interrupted import ends with 3" || fail "an interrupted import ends with 3" "$work/err"
-check_says "and says how far it got" '[0-9]+ of 3000 lines are in the log; the same command again continues'
+check_says "and says how far it got" 'lines in the log: [0-9]+ of 3000; the same command again continues'
 for i in $(seq 70); do echo "$i"; done | xargs -I{} "$pbft" put between {} >/dev/null 2>"$work/err" &&
     pass "70 transactions in between" || fail "70 transactions in between" "$work/err"
 check "the import ends nevertheless" "$pbft" log append --lines "$work/second"
 "$pbft" log cat --from "$lines" >"$work/cat" 2>"$work/err"
 check_same "byte for byte, nothing lost and nothing twice" "$work/second" "$work/cat"
+
+check "the same file once more" "$pbft" log append --lines "$work/second"
+check_says "its lines are said to be there" '; 3000 lines were in the log already'
+check_exit "a command without its word" 2 "$pbft" devnet kill
+check_says "one word is one" '1 word needed: ID'
+"$pbft" log cat --from "$lines" >"$work/cat" 2>"$work/err"
+check_same "and nothing was appended" "$work/second" "$work/cat"
 
 # forgetting one
 "$pbft" log append --lines "$work/cat" --client default >/dev/null 2>&1

@@ -201,11 +201,20 @@ static void test_app_log_lines_in_any_order_land_in_line_order(void **state)
     check_records(*state, 0, "0:before 1:a 2:b 3:c 4:d 5:after ");
 }
 
-static void test_app_log_same_line_again_is_ok_and_writes_nothing(void **state)
+/* The line was in the log already: its index, and a byte that says so. */
+static void check_there_already(struct app_place *p, struct kit_op op, uint64_t index)
+{
+    uint8_t raw[9];
+    be64_put(raw, index);
+    raw[8] = 1;
+    app_place_check_bytes(p, op, OUTCOME_OK, bytes_of(raw, sizeof raw));
+}
+
+static void test_app_log_same_line_again_is_ok_writes_nothing_and_says_so(void **state)
 {
     struct line l;
     app_place_check_index(*state, line_op(&l, 1, 0, 2, "a"), OUTCOME_OK, 0);
-    app_place_check_index(*state, line_op(&l, 1, 0, 2, "a"), OUTCOME_OK, 0);
+    check_there_already(*state, line_op(&l, 1, 0, 2, "a"), 0);
     check_records(*state, 0, "0:a ");
 }
 
@@ -234,7 +243,7 @@ static void test_app_log_same_file_of_another_client_is_another_file(void **stat
     app_place_check_index(p, line_op(&l, 1, 0, 2, "mine"), OUTCOME_OK, 0);
     p->context.client.bytes[31] = 1;
     app_place_check_index(p, line_op(&l, 1, 0, 2, "theirs"), OUTCOME_OK, 2);
-    app_place_check_index(p, line_op(&l, 1, 0, 2, "theirs"), OUTCOME_OK, 2);
+    check_there_already(p, line_op(&l, 1, 0, 2, "theirs"), 2);
     check_records(p, 0, "0:mine 2:theirs ");
 }
 
@@ -279,7 +288,7 @@ static void test_app_log_filled_indexes_make_room_for_the_next_file(void **state
     struct line l;
     app_place_check_index(*state, line_op(&l, 1, 0, APP_LOG_LINES_MAX, "a"), OUTCOME_OK, 0);
     app_place_check(*state, line_op(&l, 2, 0, 2, "b"), OUTCOME_REFUSED, "");
-    app_place_check_index(*state, line_op(&l, 1, 0, APP_LOG_LINES_MAX, "a"), OUTCOME_OK, 0); /* once more: no room */
+    check_there_already(*state, line_op(&l, 1, 0, APP_LOG_LINES_MAX, "a"), 0); /* once more: no room */
     app_place_check(*state, line_op(&l, 2, 0, 2, "b"), OUTCOME_REFUSED, "");
     app_place_check_index(*state, line_op(&l, 1, 5, APP_LOG_LINES_MAX, "f"), OUTCOME_OK, 5);
     app_place_check_index(*state, line_op(&l, 2, 0, 2, "b"), OUTCOME_OK, APP_LOG_LINES_MAX);
@@ -337,7 +346,7 @@ int main(void)
         PLACE_TEST(test_app_log_read_past_the_end_is_an_empty_page),
         PLACE_TEST(test_app_log_read_goes_on_where_the_page_before_ended),
         PLACE_TEST(test_app_log_lines_in_any_order_land_in_line_order),
-        PLACE_TEST(test_app_log_same_line_again_is_ok_and_writes_nothing),
+        PLACE_TEST(test_app_log_same_line_again_is_ok_writes_nothing_and_says_so),
         PLACE_TEST(test_app_log_same_line_with_another_record_is_negative_and_keeps_the_first),
         PLACE_TEST(test_app_log_same_file_with_another_count_is_refused),
         PLACE_TEST(test_app_log_same_file_of_another_client_is_another_file),

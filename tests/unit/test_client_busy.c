@@ -378,6 +378,21 @@ static void test_client_too_far_sent_again_in_its_time(void **state)
     check_sent_again_in_its_time(BUSY_TOO_FAR);
 }
 
+/* Two of four cannot vote for want of room: nothing commits, and the client says why. */
+static void test_client_timeout_names_the_replicas_whose_disk_is_full(void **state)
+{
+    (void)state;
+    struct pbft_client *c = open_and_submit();
+    busy_from(c, 1, BUSY_DISK_FULL);
+    busy_from(c, 2, BUSY_DISK_FULL);
+    assert_int_equal(kept.calls, 0);
+    client_deadline_now(c);
+    CLIENT_UNTIL(c, kept.calls > 0);
+    assert_int_equal(kept.answer.status, PBFT_TIMEOUT);
+    assert_non_null(strstr(kept.answer.text, "; the disk is full on replica 1, 2; all replicas are connected"));
+    pbft_close(c);
+}
+
 static void test_client_too_far_at_all_sent_again_in_time(void **state)
 {
     (void)state;
@@ -457,6 +472,7 @@ int main(void)
         TEST_OF(4, test_client_not_ready_sent_again_in_its_time),
         TEST_OF(4, test_client_too_far_sent_again_in_its_time),
         TEST_OF(4, test_client_too_far_at_all_sent_again_in_time),
+        TEST_OF(4, test_client_timeout_names_the_replicas_whose_disk_is_full),
         TEST_OF(4, test_client_sequence_settled_by_another_conflict),
         TEST_OF(4, test_client_sequence_below_window_too_old),
     };

@@ -379,6 +379,78 @@ static void test_client_conflict_new_sequence_noted_in_journal(void **state)
     }
 }
 
+static void write_journal(const char *path, uint64_t seq)
+{
+    uint8_t raw[8];
+    FILE *f = fopen(path, "we");
+    assert_non_null(f);
+    be64_put(raw, seq);
+    assert_int_equal(fwrite(raw, 1, sizeof raw, f), sizeof raw);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* Replicas that have just started are still executing what they had committed: 2 settled of 70 when the client asks first. It took
+ * 3, which was TOO_OLD when it came there. */
+static void test_client_lagging_group_waited_for_when_the_journal_knows_more(void **state)
+{
+    char path[FAKE_PATH_BYTES];
+    struct pbft_options options = client_options();
+    struct pbft_client *c;
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/journal", fakes.place.root);
+    options.journal_path = path;
+    write_journal(path, 70);
+    settle_by_another(70);
+    claim_all(2, 2, 2, 2);
+    assert_int_equal(pbft_open(&options, &c).status, PBFT_OK);
+    CLIENT_UNTIL(c, c->lagging);
+    for (uint32_t i = 0; i < 30; i++) { /* asked again and again: never is what they say taken */
+        c->lag_since_us = client_now_us();
+        pbft_poll(c, 10);
+        assert_int_equal(pbft_next_sequence(c), 0);
+    }
+    claim_all(TRUTH, TRUTH, TRUTH, TRUTH);
+    assert_int_equal(pbft_ready(c, CLIENT_KIT_MS).status, PBFT_OK);
+    assert_int_equal(pbft_next_sequence(c), 71);
+    pbft_close(c);
+}
+
+/* A ledger restored from an old copy never comes up to the journal. */
+static void test_client_group_that_stays_behind_the_journal_believed_in_the_end(void **state)
+{
+    char path[FAKE_PATH_BYTES];
+    struct pbft_options options = client_options();
+    struct pbft_client *c;
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/journal", fakes.place.root);
+    options.journal_path = path;
+    write_journal(path, 70);
+    settle_by_another(2);
+    assert_int_equal(pbft_open(&options, &c).status, PBFT_OK);
+    CLIENT_UNTIL(c, c->lagging);
+    c->lag_since_us -= 3000000;
+    CLIENT_UNTIL(c, pbft_next_sequence(c) == 3);
+    pbft_close(c);
+}
+
+/* All 64 of a window were sent and lost: that is no lag. */
+static void test_client_journal_a_window_ahead_is_no_lag(void **state)
+{
+    char path[FAKE_PATH_BYTES];
+    struct pbft_options options = client_options();
+    struct pbft_client *c;
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/journal", fakes.place.root);
+    options.journal_path = path;
+    write_journal(path, 2 + PBFT_WINDOW);
+    settle_by_another(2);
+    assert_int_equal(pbft_open(&options, &c).status, PBFT_OK);
+    assert_int_equal(pbft_ready(c, CLIENT_KIT_MS).status, PBFT_OK);
+    assert_int_equal(c->lag_since_us, 0);
+    assert_int_equal(pbft_next_sequence(c), 3);
+    pbft_close(c);
+}
+
 /* ---- TOO_OLD ---- */
 
 static void test_client_too_old_not_submitted_again_next_one_executes(void **state)
@@ -463,6 +535,9 @@ int main(void)
         TEST_OF(4, test_client_refused_waits_for_the_window),
         TEST_OF(4, test_client_refused_goes_before_a_read_to_be_ordered),
         TEST_OF(4, test_client_conflict_new_sequence_noted_in_journal),
+        TEST_OF(4, test_client_lagging_group_waited_for_when_the_journal_knows_more),
+        TEST_OF(4, test_client_group_that_stays_behind_the_journal_believed_in_the_end),
+        TEST_OF(4, test_client_journal_a_window_ahead_is_no_lag),
         TEST_OF(4, test_client_too_old_not_submitted_again_next_one_executes),
         TEST_OF(4, test_client_too_old_and_misled_again_next_one_executes),
         TEST_OF(4, test_client_ordered_read_conflict_asked_under_another_sequence),

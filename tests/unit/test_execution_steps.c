@@ -332,13 +332,17 @@ static void test_execution_steps_fold_on_a_full_disk_is_tried_again_by_itself(vo
     free_all_done(r);
     atomic_store(&r->failing->apply_fails, ERR_NO_SPACE);
     struct execution_job *fold = fold_job(r, CHECKPOINT_INTERVAL);
-    assert_int_equal(step(), 1000);
+    assert_false(execution_disk_full(r->execution));
+    assert_int_equal(step(), EXECUTION_RETRY_MS);
     taken(r, fold);
     execution_job_free(fold);
+    assert_true(execution_disk_full(r->execution));
     assert_int_equal(executor_base(r->executor), 0);
-    assert_int_equal(step(), 1000);
+    assert_int_equal(step(), EXECUTION_RETRY_MS);
+    assert_true(execution_disk_full(r->execution));
     atomic_store(&r->failing->apply_fails, ERR_NONE);
     assert_int_equal(step(), 0);
+    assert_false(execution_disk_full(r->execution));
     assert_int_equal(executor_base(r->executor), CHECKPOINT_INTERVAL);
 }
 

@@ -344,6 +344,29 @@ static void test_view_changes_full_of_certificates_flood_others_go_on(void **sta
     raw_peer_free(p);
 }
 
+static void flood_until_closed(struct blob *message)
+{
+    struct raw_peer *p = live_peer_member(&live, 2, EVIL);
+    uint32_t sent = 0;
+    while (raw_peer_send(p, blob_bytes(message)))
+        if (++sent > 20000) fail_msg("it is never disconnected");
+    raw_peer_free(p);
+}
+
+/* Its connection ends at the budget, and coming back at once brings nothing: it is kept out for a while. */
+static void test_comes_back_with_bad_view_changes_kept_out(void **state)
+{
+    struct blob *message = make_view_change();
+    (void)state;
+    for (uint32_t round = 0; round < 3; round++) {
+        flood_until_closed(message);
+        live_commit(&live);
+    }
+    LIVE_UNTIL_LOGGED(&live, 2, "this member was closed for invalid messages a moment ago", flood_until_closed(message));
+    LIVE_UNTIL_LOGGED(&live, 2, "a certificate inside a VIEW-CHANGE does not check", flood_until_closed(message));
+    blob_release(message);
+}
+
 static void test_status_lies_flood_others_go_on(void **state)
 {
     const struct wire_status lie = {
@@ -474,6 +497,7 @@ int main(void)
         MEMBER_TEST(test_frame_over_the_limit_disconnected),
         MEMBER_TEST(test_connects_again_and_again_logged_seldom),
         MEMBER_TEST(test_connections_of_one_member_few),
+        MEMBER_TEST(test_comes_back_with_bad_view_changes_kept_out),
         MEMBER_TEST(test_malformed_every_kind_disconnected),
         MEMBER_TEST(test_random_messages_of_every_type_survived),
         MEMBER_TEST(test_forged_senders_and_epochs_invalid_and_logged),
