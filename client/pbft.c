@@ -1,4 +1,5 @@
 /* pbft.c - main of the command line: global options, then the noun or verb. */
+#include "base/version.h"
 #include "client/cli_command.h"
 #include "client/cli_devnet.h"
 #include "client/cli_kv.h"
@@ -11,8 +12,6 @@
 
 #include <signal.h>
 #include <string.h>
-
-#define PBFT_VERSION_TEXT "0.1.0"
 
 static void usage(FILE *to, const struct cli_table *tables, uint32_t table_count)
 {
@@ -58,7 +57,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        (void)printf("pbft %s\n", PBFT_VERSION_TEXT);
+        (void)printf("pbft %s\n", PBFT_VERSION);
         return 0;
     }
     if (strcmp(argv[1], "key") == 0) return key_cli_main(argc - 2, argv + 2, globals.json);

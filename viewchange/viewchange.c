@@ -33,6 +33,8 @@ struct viewchange {
     struct digest *wanted_id;
     struct blob *rejected; /* the candidate that viewchange_resolve rejected last, which its caller may still look at */
 };
+/* A new field goes into viewchange_image too. */
+_Static_assert(sizeof(void *) != 8 || sizeof(struct viewchange) == 104, "viewchange_image knows every field");
 
 struct viewchange *viewchange_new(const struct quorum *q, uint32_t self)
 {
@@ -420,4 +422,72 @@ void viewchange_backoff_executed(struct viewchange_backoff *b)
     if (++b->executed < VIEWCHANGE_BATCHES_TO_SHRINK) return;
     b->executed = 0;
     b->now_us = b->now_us / 2 < b->base_us ? b->base_us : b->now_us / 2;
+}
+
+/* ---- the whole, written and read ---- */
+
+static void message_image(struct viewchange_message *m, struct image *i)
+{
+    uint32_t count = 0;
+    for (uint32_t k = 0; k < WINDOW_BATCHES; k++)
+        if (m->claims[k].present) count++;
+    image_blob(i, &m->blob);
+    image_fixed(i, &m->id, sizeof m->id);
+    image_u64(i, &m->view);
+    image_u64(i, &m->low);
+    image_count(i, &count, WINDOW_BATCHES);
+    for (uint32_t k = 0, at = 0; k < count; k++, at++) {
+        while (!i->reading && !m->claims[at].present)
+            at++;
+        image_count(i, &at, WINDOW_BATCHES - 1);
+        m->claims[at].present = true;
+        image_u64(i, &m->claims[at].view);
+        image_fixed(i, &m->claims[at].digest, sizeof m->claims[at].digest);
+    }
+}
+
+/* A NEW-VIEW that was read: what is looked up by it later must be in range (viewchange_offer has said so of the others). */
+static void check_offered(const struct viewchange *v, const struct offered *o, struct image *i)
+{
+    struct wire_message m;
+    struct wire_view_change_ref ref;
+    if (!i->reading || o->blob == NULL) return;
+    if (wire_decode(blob_bytes(o->blob), &m) != NULL || m.type != WIRE_TYPE_new_view) {
+        image_fail(i, "what was offered is no NEW-VIEW");
+        return;
+    }
+    struct wire_iterator refs = wire_list_start(m.new_view.view_changes);
+    while (wire_list_next(&refs, &wire_record_view_change_ref, &ref))
+        if (ref.id >= v->quorum.replica_count) image_fail(i, "a NEW-VIEW names a member that there is not");
+}
+
+void viewchange_image(struct viewchange *v, struct image *i)
+{
+    for (uint32_t id = 0; id < v->quorum.replica_count; id++) {
+        message_image(&v->latest[id], i);
+        message_image(&v->named[id], i);
+        image_blob(i, &v->offered[id].blob);
+        image_u64(i, &v->offered[id].view);
+        check_offered(v, &v->offered[id], i);
+        image_blob(i, &v->kept[id].blob);
+        image_fixed(i, &v->kept[id].id, sizeof v->kept[id].id);
+        image_bool(i, &v->wanted[id]);
+        image_fixed(i, &v->wanted_id[id], sizeof v->wanted_id[id]);
+    }
+    image_u32(i, &v->candidate);
+    image_u64(i, &v->candidate_number);
+    image_bool(i, &v->rotated);
+    if (!i->reading || v->candidate == NOBODY) return;
+    if (v->candidate >= v->quorum.replica_count || v->offered[v->candidate].blob == NULL) {
+        v->candidate = NOBODY;
+        image_fail(i, "the candidate was offered by nobody");
+    }
+}
+
+void viewchange_backoff_image(struct viewchange_backoff *b, struct image *i)
+{
+    image_u64(i, &b->base_us);
+    image_u64(i, &b->cap_us);
+    image_u64(i, &b->now_us);
+    image_u32(i, &b->executed);
 }

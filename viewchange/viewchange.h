@@ -19,6 +19,7 @@
 #ifndef PBFT_VIEWCHANGE_VIEWCHANGE_H
 #define PBFT_VIEWCHANGE_VIEWCHANGE_H
 
+#include "base/image.h"
 #include "base/replica_set.h"
 #include "wire/verified.h"
 
@@ -49,9 +50,14 @@ struct viewchange_plan {
 };
 
 struct viewchange;
+struct viewchange_backoff;
 
 struct viewchange *viewchange_new(const struct quorum *q, uint32_t self);
 void viewchange_free(struct viewchange *v);
+/* Writes everything collected, or reads it into a new one of the same group. What is read indexes nothing out of range;
+ * whether it could ever have been collected is not looked at. */
+void viewchange_image(struct viewchange *v, struct image *i);
+void viewchange_backoff_image(struct viewchange_backoff *b, struct image *i);
 
 /* Digest of the null batch: no requests, time 0. It executes as nothing, at the time of the batch before it. */
 struct digest viewchange_null_digest(void);

@@ -16,6 +16,7 @@
 #ifndef PBFT_REPLICA_CORE_CORE_H
 #define PBFT_REPLICA_CORE_CORE_H
 
+#include "base/image.h"
 #include "base/replica_set.h"
 #include "wire/constants.h"
 #include "wire/verified.h"
@@ -222,8 +223,25 @@ void core_effects_release(struct core_effects *effects);
 
 /* Adds an effect to a trace: everything that leaves the core, in a form without addresses. */
 void core_effect_trace(struct hasher *h, const struct core_effect *effect);
-/* The whole state as canonical text, for comparing and for people. */
+/* The state as text, for people. */
 void core_dump(const struct core *c, struct buffer *out);
+/* An event or effect as one line of text without its end: "MESSAGE PREPARE 7 from 2", "SEND COMMIT 7 to all after 31". */
+void core_event_text(const struct core_event *event, const char *ignored, struct buffer *out);
+void core_effect_text(const struct core_effect *effect, struct buffer *out);
+
+/* The whole state between two steps, all but the configuration: equal images are equal states, and a core that was read from
+ * one answers every event as the one that wrote it. */
+void core_image_write(const struct core *c, struct image *out);
+/* Into a core that core_new has just made with the same configuration (`sign` may differ). NULL, or a static sentence: the
+ * image is none, and the core good for core_free only. */
+MUST_USE const char *core_image_read(struct core *c, struct image *in);
+/* Changes whenever the structs behind an image do. */
+size_t core_state_bytes(void);
+/* A message in the form that the core sees it in: its bytes and the verdicts on what is nested in it. Reading believes the
+ * verdicts and checks no signature; *m must be zero, and is released by msg_verified_release in any case. */
+void core_verified_image(const struct wire_group *group, struct msg_verified *m, struct image *i);
+/* NULL or a message. Reading: one of another type is a fault. */
+void core_message_image(struct blob **blob, enum wire_type type, struct image *i);
 
 /* What status and metrics want to know. */
 struct core_summary {

@@ -175,6 +175,7 @@ void core_effect_trace(struct hasher *h, const struct core_effect *e)
     case CORE_EFFECT_PERSIST:
         hasher_add_be64(h, e->persist.token);
         hasher_add_be64(h, e->persist.kind);
+        hasher_add_be64(h, e->persist.view);
         hasher_add_be64(h, e->persist.seq);
         hasher_add(h, e->persist.digest.bytes, sizeof e->persist.digest.bytes);
         trace_blob(h, e->persist.record);
@@ -183,11 +184,14 @@ void core_effect_trace(struct hasher *h, const struct core_effect *e)
     case CORE_EFFECT_EXECUTE:
         hasher_add_be64(h, e->execute.seq);
         hasher_add(h, e->execute.digest.bytes, sizeof e->execute.digest.bytes);
+        hasher_add_be64(h, e->execute.batch_persisted ? 1 : 0);
+        trace_blob(h, e->execute.batch);
         trace_blob(h, e->execute.certificate);
         return;
     case CORE_EFFECT_ANSWER:
         hasher_add_be64(h, e->answer.client);
         hasher_add_be64(h, e->answer.seq);
+        hasher_add(h, e->answer.transaction.bytes, sizeof e->answer.transaction.bytes);
         return;
     case CORE_EFFECT_STABLE: hasher_add_be64(h, e->stable); return;
     case CORE_EFFECT_SERVE_BLOCKS:

@@ -1,4 +1,5 @@
-/* core_internal.h - the core's state, shared by the files of replica/core/ only. */
+/* core_internal.h - the core's state, shared by the files of replica/core/ only. A new field of it goes into core_image.c
+ * too, which writes and reads all of it. */
 #ifndef PBFT_REPLICA_CORE_CORE_INTERNAL_H
 #define PBFT_REPLICA_CORE_CORE_INTERNAL_H
 

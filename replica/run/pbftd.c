@@ -2,6 +2,7 @@
 #include "replica/run/config.h"
 #include "replica/run/node.h"
 
+#include "base/version.h"
 #include "ledger/data_dir.h"
 
 #include <getopt.h>
@@ -63,7 +64,7 @@ int main(int argc, char **argv)
         case 'k': check_only = true; break;
         case 'n': new_group = true; init = true; break;
         case 'i': init = true; break;
-        case 'v': (void)printf("pbftd 0.1.0\n"); return 0;
+        case 'v': (void)printf("pbftd %s\n", PBFT_VERSION); return 0;
         case 'h': (void)fputs(usage_text, stdout); return 0;
         default: (void)fputs(usage_text, stderr); return 2;
         }

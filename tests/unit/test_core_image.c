@@ -1,0 +1,151 @@
+/* test_core_image.c - a core that was written as an image and read again is the core that it was: same image, and the same
+ * effects for every further event, through loss, crashes, partitions and view changes. */
+#include "tests/fixture/faults.h"
+#include "tests/fixture/solo.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SEEDS 4u
+
+static void test_image_seeds_same_effects_with_and_without(void **state)
+{
+    uint64_t view = 0;
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct faults_result plain;
+        struct faults_result through;
+        faults_run(seed, &plain, NULL);
+        faults_run_through_images(seed, 97, &through);
+        assert_string_equal(through.failure, "");
+        assert_memory_equal(&through.trace_hash, &plain.trace_hash, sizeof plain.trace_hash);
+        if (plain.view > view) view = plain.view;
+    }
+    assert_true(view > 2); /* view changes were among them */
+}
+
+static struct blob *image_of_core(const struct core *c)
+{
+    struct image i = {.reading = false};
+    core_image_write(c, &i);
+    struct blob *flat = image_flat(&i);
+    image_free(&i);
+    return flat;
+}
+
+/* What reading says; the core is gone again. */
+static const char *read_back(const struct solo *s, struct bytes bytes)
+{
+    struct core *c = core_new(&s->config);
+    struct image i = image_of(bytes);
+    const char *fault = core_image_read(c, &i);
+    if (fault == NULL) fault = image_end(&i);
+    core_free(c);
+    return fault;
+}
+
+/* A backup with requests in custody, a batch under way, early votes and a VIEW-CHANGE heard. */
+static void busy(struct solo *s)
+{
+    const struct digest digest = {{7}};
+    struct solo_batch b;
+    solo_ready(s, 4, 1);
+    solo_run_to(s, 3);
+    (void)solo_request(s, 0, 5);
+    (void)solo_request(s, 2, 9);
+    b = solo_batch_make(s, 4);
+    (void)solo_propose(s, 4, &b, true);
+    (void)solo_vote(s, WIRE_TYPE_prepare, 2, 4, &b.digest);
+    (void)solo_vote_in(s, WIRE_TYPE_prepare, 1, 2, 4, &digest);
+    (void)solo_view_change(s, 3, 1);
+    solo_batch_free(&b);
+}
+
+static void test_image_before_the_start_is_read(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_open(&s, 4, 1);
+    struct core *c = core_new(&s.config);
+    struct blob *image = image_of_core(c);
+    assert_null(read_back(&s, blob_bytes(image)));
+    blob_release(image);
+    core_free(c);
+    solo_close(&s);
+}
+
+static void test_image_cut_anywhere_is_refused(void **state)
+{
+    struct solo s;
+    (void)state;
+    busy(&s);
+    struct blob *image = image_of_core(s.core);
+    assert_null(read_back(&s, blob_bytes(image)));
+    for (size_t len = 0; len < image->len; len += len < 200 ? 1 : 17)
+        assert_non_null(read_back(&s, bytes_of(image->data, len)));
+    blob_release(image);
+    solo_close(&s);
+}
+
+/* No byte changed makes reading do anything but refuse, or give a core that has the changed image. */
+static void test_image_any_byte_changed_is_refused_or_taken_whole(void **state)
+{
+    struct solo s;
+    uint32_t refused = 0;
+    (void)state;
+    busy(&s);
+    struct blob *image = image_of_core(s.core);
+    for (size_t at = 0; at < image->len; at += 5) {
+        struct core *c = core_new(&s.config);
+        image->data[at] ^= 0x81;
+        struct image i = image_of(blob_bytes(image));
+        const char *fault = core_image_read(c, &i);
+        if (fault == NULL) fault = image_end(&i);
+        if (fault == NULL) {
+            struct blob *again = image_of_core(c);
+            assert_int_equal(again->len, image->len);
+            assert_memory_equal(again->data, image->data, image->len);
+            blob_release(again);
+        } else {
+            refused++;
+        }
+        core_free(c);
+        image->data[at] ^= 0x81;
+    }
+    print_message("%zu bytes, %u refused\n", image->len, refused);
+    assert_true(refused > 100);
+    blob_release(image);
+    solo_close(&s);
+}
+
+static void test_image_with_a_byte_after_its_end_is_refused(void **state)
+{
+    struct solo s;
+    (void)state;
+    busy(&s);
+    struct blob *image = image_of_core(s.core);
+    struct buffer longer = {0};
+    buffer_append(&longer, image->data, image->len);
+    buffer_append(&longer, "x", 1);
+    assert_string_equal(read_back(&s, bytes_of(longer.data, longer.len)), "bytes stand after the end");
+    buffer_free(&longer);
+    blob_release(image);
+    solo_close(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_image_seeds_same_effects_with_and_without),
+        cmocka_unit_test(test_image_before_the_start_is_read),
+        cmocka_unit_test(test_image_cut_anywhere_is_refused),
+        cmocka_unit_test(test_image_any_byte_changed_is_refused_or_taken_whole),
+        cmocka_unit_test(test_image_with_a_byte_after_its_end_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
