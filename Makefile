@@ -44,7 +44,8 @@ ARCHIVE := $(B)/libpbft-all.a
 
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 UNIT_PROGRAMS := $(UNIT_SOURCES:%.c=$(B)/%)
-TEST_HELPERS := $(wildcard tests/fixture/*.c)
+SIM_SOURCES := $(filter-out tests/sim/pbft_sim.c,$(wildcard tests/sim/*.c))
+TEST_HELPERS := $(wildcard tests/fixture/*.c) $(SIM_SOURCES)
 TEST_HELPER_OBJECTS := $(TEST_HELPERS:%.c=$(B)/%.o)
 TEST_KIT := $(B)/libtest-kit.a
 
@@ -69,7 +70,7 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(TEST_KIT) $(ARCHIVE)
 	@echo "  ld $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS) -lmicrohttpd -lcmocka
 
-PROGRAMS := pbftd pbft pbft-bench
+PROGRAMS := pbftd pbft pbft-bench pbft-sim
 MAIN_pbftd := replica/run/pbftd
 MAIN_pbft := client/pbft
 MAIN_pbft-bench := bench/pbft_bench
@@ -93,6 +94,10 @@ $(B)/pbft-evil: $(EVIL_OBJECTS) $(ARCHIVE)
 	$(Q)$(CC) $(LDFLAGS_ALL) -Wl,--wrap=core_new,--wrap=core_step,--wrap=node_send_member $^ -o $@ $(LIBS)
 .PHONY: evil
 evil: $(B)/pbft-evil
+
+$(B)/pbft-sim: $(B)/tests/sim/pbft_sim.o $(SIM_SOURCES:%.c=$(B)/%.o) $(ARCHIVE)
+	@echo "  ld $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS)
 
 $(B)/libpbft.a: $(LIBPBFT_OBJECTS)
 	@rm -f $@

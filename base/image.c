@@ -66,9 +66,12 @@ void image_bool(struct image *i, bool *value)
         return;
     }
     *value = false;
-    if (!reader_u8(&i->in, &byte)) image_fail(i, "it ends in the middle of a value");
-    else if (byte > 1) image_fail(i, "a truth value is neither 0 nor 1");
-    else *value = byte == 1;
+    if (!reader_u8(&i->in, &byte))
+        image_fail(i, "it ends in the middle of a value");
+    else if (byte > 1)
+        image_fail(i, "a truth value is neither 0 nor 1");
+    else
+        *value = byte == 1;
 }
 
 void image_fixed(struct image *i, void *data, size_t len)

@@ -7,8 +7,9 @@
  *     }
  *
  * A written image holds a reference to each of its blobs instead of a copy; image_write_to hands out the pieces in
- * order. Integers are big-endian and of fixed width, so an image of one state is one string of bytes. Reading never goes
- * past the end: the first fault is kept, and everything read after it is zero, so that a walk needs to look once, at the end.
+ * order. Integers are big-endian and of fixed width, so an image of one state is one string of bytes. Reading never
+ * goes past the end: the first fault is kept, and everything read after it is zero, so that a walk needs to look once,
+ * at the end.
  */
 #ifndef PBFT_BASE_IMAGE_H
 #define PBFT_BASE_IMAGE_H

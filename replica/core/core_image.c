@@ -1,8 +1,8 @@
 /* core_image.c - the whole state of a core as bytes and back: what a recording begins with (replica/run/recorder.h).
  *
- * One walk does both. What is read is checked as far as memory goes: every number that indexes is in range, every message
- * that is decoded later decodes, every blob that must be there is there. Whether a core can ever have come into that
- * state is not looked at: the invariants of core_step say so.
+ * One walk does both. What is read is checked as far as memory goes: every number that indexes is in range, every
+ * message that is decoded later decodes, every blob that must be there is there. Whether a core can ever have come into
+ * that state is not looked at: the invariants of core_step say so.
  *
  * A field that is missing here is a replay that goes another way than the run did. A struct that has changed does not
  * compile until its line below is brought up to date, together with the walk. */
@@ -11,7 +11,8 @@
 #include <string.h>
 
 #define KNOWS_EVERY_FIELD(type, size)                                                                                  \
-    _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "core_image knows every field of this struct")
+    _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "core_image knows every field of this "       \
+                                                                         "struct")
 KNOWS_EVERY_FIELD(core, 108560);
 KNOWS_EVERY_FIELD(core_slot, 352);
 KNOWS_EVERY_FIELD(core_batch, 48);
@@ -100,7 +101,8 @@ static void slot_image(struct core_slot *s, uint32_t place, uint32_t members, st
     uint32_t phase = s->phase;
     uint32_t decision = s->decision;
     image_u64(i, &s->seq);
-    if (i->reading && s->seq != 0 && s->seq % WINDOW_BATCHES != place) image_fail(i, "a slot holds a sequence of another");
+    if (i->reading && s->seq != 0 && s->seq % WINDOW_BATCHES != place)
+        image_fail(i, "a slot holds a sequence of another");
     image_count(i, &phase, CORE_PHASE_COMMITTED);
     image_count(i, &decision, CORE_EXECUTED);
     s->phase = (enum core_phase)phase;
@@ -180,8 +182,10 @@ static void client_image(struct core_client *owner, struct image *i)
         while (!i->reading && owner->requests[place].state == CORE_REQUEST_EMPTY)
             place++;
         image_count(i, &place, CORE_CLIENT_REQUESTS - 1);
-        if (i->reading && owner->requests[place].state != CORE_REQUEST_EMPTY) image_fail(i, "a request stands twice");
-        else request_image(&owner->requests[place], place, i);
+        if (i->reading && owner->requests[place].state != CORE_REQUEST_EMPTY)
+            image_fail(i, "a request stands twice");
+        else
+            request_image(&owner->requests[place], place, i);
     }
 }
 
@@ -339,7 +343,8 @@ static void progress_image(struct core *c, struct image *i)
     if (!i->reading || i->fault != NULL) return;
     if ((c->started && c->stable_record == NULL) || (c->stable_token != 0 && c->stable_next_record == NULL))
         image_fail(i, "a checkpoint has no certificate");
-    if (c->low > SEQ_MAX || c->executed > SEQ_MAX || c->handed > SEQ_MAX || c->next_seq > 2 * SEQ_MAX || c->view > VIEW_MAX)
+    if (c->low > SEQ_MAX || c->executed > SEQ_MAX || c->handed > SEQ_MAX || c->next_seq > 2 * SEQ_MAX ||
+        c->view > VIEW_MAX)
         image_fail(i, "a sequence or view is over its maximum");
 }
 

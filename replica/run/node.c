@@ -20,7 +20,9 @@
 
 void node_step(struct node *n, const struct core_event *event)
 {
+    recorder_event(n->recorder, n->core, event);
     const char *ignored = core_step(n->core, event, n->effects);
+    recorder_effects(n->recorder, n->effects);
     if (ignored != NULL && event->type == CORE_EVENT_MESSAGE)
         LOG_LIMITED(LOG_LEVEL_DEBUG, "core.ignored", (uint64_t)(uintptr_t)ignored,
                     LOG_S("type", wire_type_name(event->message.verified->msg.type)), LOG_S("reason", ignored));
@@ -154,6 +156,15 @@ static void on_hangup(struct ev_loop *loop, struct ev_signal *w, int events)
     group_free(g);
 }
 
+static struct err start_recorder(struct node *n, const struct node_options *options)
+{
+    if (options->record_path == NULL) return err_none();
+    ERR_TRY(recorder_open(options->record_path, options->record_bytes, &n->recorder));
+    LOG(LOG_LEVEL_INFO, "recording.started", LOG_S("path", options->record_path), LOG_U("bytes", options->record_bytes),
+        LOG_U("files", RECORDER_FILES));
+    return err_none();
+}
+
 static void sign_with_key(void *context, const struct digest *digest, struct signature *out)
 {
     sign_digest(context, digest, out);
@@ -164,20 +175,21 @@ static struct err start_core(struct node *n)
     struct recovery r;
     ERR_TRY(executor_open(n->data.state, n->identity.group, &n->executor));
     ERR_TRY(recovery_run(&n->data, n->executor, &n->wire, node_checker(n), n->config.id, &r));
-    const struct core_config config = {.group = n->wire,
-                                       .self = n->config.id,
-                                       .client_count = n->identity.group->client_count,
-                                       .batch_requests_max = n->identity.group->batch_requests_max,
-                                       .drift_ms = n->identity.group->drift_ms,
-                                       .pipeline_max = (uint32_t)n->config.pipeline,
-                                       .batch_fill = (uint32_t)n->config.batch_fill,
-                                       .batch_delay_us = n->config.batch_delay_us,
-                                       .resend_us = n->config.resend_ms * 1000,
-                                       .heartbeat_us = n->config.heartbeat_ms * 1000,
-                                       .timeout_us = n->config.timeout_ms * 1000,
-                                       .timeout_cap_us = n->config.timeout_cap_ms * 1000,
-                                       .sign = sign_with_key,
-                                       .sign_context = &n->identity.signing};
+    struct core_config config = {.group = n->wire,
+                                 .self = n->config.id,
+                                 .client_count = n->identity.group->client_count,
+                                 .batch_requests_max = n->identity.group->batch_requests_max,
+                                 .drift_ms = n->identity.group->drift_ms,
+                                 .pipeline_max = (uint32_t)n->config.pipeline,
+                                 .batch_fill = (uint32_t)n->config.batch_fill,
+                                 .batch_delay_us = n->config.batch_delay_us,
+                                 .resend_us = n->config.resend_ms * 1000,
+                                 .heartbeat_us = n->config.heartbeat_ms * 1000,
+                                 .timeout_us = n->config.timeout_ms * 1000,
+                                 .timeout_cap_us = n->config.timeout_cap_ms * 1000,
+                                 .sign = sign_with_key,
+                                 .sign_context = &n->identity.signing};
+    if (n->recorder != NULL) recorder_wrap(n->recorder, &config);
     n->core = core_new(&config);
     n->effects = mem_zero(1, sizeof *n->effects);
     n->entries = executor_entries(n->executor);
@@ -283,7 +295,7 @@ static void raise_file_limit(void)
 }
 
 struct err node_start(const struct config *config, const char *config_path, struct identity *identity,
-                      struct node **out)
+                      const struct node_options *options, struct node **out)
 {
     struct node *n = mem_zero(1, sizeof *n);
     n->config = *config;
@@ -306,6 +318,7 @@ struct err node_start(const struct config *config, const char *config_path, stru
     if (!err_is(&e)) start_watchers(n);
     n->cache = verify_cache_new(WINDOW_BATCHES * (2 * g->member_count + 2));
     if (!err_is(&e)) e = data_dir_open(config->data_path, g, config->id, &n->data);
+    if (!err_is(&e)) e = start_recorder(n, options); /* the directory is locked: no other process records this replica */
     if (!err_is(&e)) e = start_pool(n);
     if (!err_is(&e)) e = start_net(n);
     if (!err_is(&e)) e = start_core(n);
@@ -347,6 +360,7 @@ void node_free(struct node *n)
         n->sessions = s->next;
         free(s);
     }
+    recorder_close(n->recorder);
     core_free(n->core);
     executor_close(n->executor);
     data_dir_close(&n->data);

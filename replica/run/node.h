@@ -6,10 +6,16 @@
 
 struct node;
 
+/* What pbftd's command line says beside the configuration. */
+struct node_options {
+    const char *record_path; /* NULL: nothing is recorded */
+    uint64_t record_bytes;   /* of all files of the recording together */
+};
+
 /* Opens the data directory, rebuilds the state, listens. config_path is read again on HUP. Takes over the keys in *identity.
- * Errors: ERR_CONFIG, ERR_CORRUPT, ERR_IO. */
+ * Errors: ERR_CONFIG, ERR_CORRUPT, ERR_IO, ERR_USAGE. */
 MUST_USE struct err node_start(const struct config *config, const char *config_path, struct identity *identity,
-                               struct node **out);
+                               const struct node_options *options, struct node **out);
 /* Runs until TERM or INT; a clean stop keeps every vote (design.md 7.5). */
 MUST_USE struct err node_run(struct node *n);
 void node_free(struct node *n);

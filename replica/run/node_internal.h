@@ -9,6 +9,7 @@
 #include "replica/run/http.h"
 #include "replica/run/metrics.h"
 #include "replica/run/node.h"
+#include "replica/run/recorder.h"
 #include "replica/run/storage.h"
 
 #include "base/prng.h"
@@ -130,6 +131,7 @@ struct node {
     struct verify_pool *pool;
     struct verify_cache *cache;
     struct core *core;
+    struct recorder *recorder; /* NULL: nothing is recorded */
     struct core_effects *effects;
     /* effects that wait for their token, oldest first: a ring that grows */
     struct core_effect *waiting;

@@ -1,24 +1,32 @@
 /* pbftd.c - the replica daemon's command line. */
 #include "replica/run/config.h"
 #include "replica/run/node.h"
+#include "replica/run/recorder.h"
 
 #include "base/version.h"
 #include "ledger/data_dir.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char usage_text[] =
-    "usage: pbftd --config FILE [--check-config | --init | --init-new-group]\n"
+    "usage: pbftd --config FILE [--record FILE [--record-size MIB]]\n"
+    "       pbftd --config FILE --check-config | --init | --init-new-group\n"
     "\n"
     "  --config FILE    configuration of this replica (docs/architecture.md describes every key)\n"
     "  --check-config   read configuration, group file and keys, say what is wrong, and end\n"
     "  --init           make a data directory where one was lost, and end: the replica starts fenced, copies the\n"
     "                   ledger from the others, and votes once nothing that it may have forgotten can matter\n"
     "  --init-new-group make the data directory of a member of a group that has never run, and end\n"
+    "  --record FILE    record every event of the protocol core in FILE, older ones in FILE.1 to FILE.7; pbft-sim replay\n"
+    "                   FILE performs them again. No private key is in it. When the disk is full the recording ends, not\n"
+    "                   the replica\n"
+    "  --record-size MIB   bytes of these files together, in MiB (default 512)\n"
     "  --version        print the version, and end\n"
     "\n"
     "TERM stops cleanly; HUP reads log level and peer addresses again.\n"
@@ -34,14 +42,25 @@ static int fail(const struct err *e)
     return err_exit_code(e->code);
 }
 
-static struct err run(const struct config *config, const char *path, struct identity *identity)
+/* Whole MiB; 0 when the text is none, or over the maximum. */
+static uint64_t parse_mib(const char *text)
+{
+    char *end;
+    errno = 0;
+    const unsigned long long mib = strtoull(text, &end, 10);
+    const bool digits = text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
+    return digits && mib <= RECORDER_BYTES_MAX / (1024 * 1024) ? mib * 1024 * 1024 : 0;
+}
+
+static struct err run(const struct config *config, const char *path, struct identity *identity,
+                      const struct node_options *node_options)
 {
     struct node *n;
     (void)mallopt(M_MMAP_THRESHOLD, OWN_PAGES_BYTES);
     log_set_level(config->log_level);
     log_set_format(config->log_format);
     log_set_identity("replica", config->id);
-    ERR_TRY(node_start(config, path, identity, &n));
+    ERR_TRY(node_start(config, path, identity, node_options, &n));
     struct err e = node_run(n);
     node_free(n);
     return e;
@@ -51,8 +70,10 @@ int main(int argc, char **argv)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"check-config", no_argument, NULL, 'k'},
                                             {"init", no_argument, NULL, 'i'},         {"init-new-group", no_argument, NULL, 'n'},
+                                            {"record", required_argument, NULL, 'r'}, {"record-size", required_argument, NULL, 's'},
                                             {"version", no_argument, NULL, 'v'},      {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
+    struct node_options node_options = {.record_bytes = RECORDER_BYTES_DEFAULT};
     const char *path = NULL;
     bool check_only = false;
     bool init = false;
@@ -64,6 +85,12 @@ int main(int argc, char **argv)
         case 'k': check_only = true; break;
         case 'n': new_group = true; init = true; break;
         case 'i': init = true; break;
+        case 'r': node_options.record_path = optarg; break;
+        case 's':
+            node_options.record_bytes = parse_mib(optarg);
+            if (node_options.record_bytes != 0) break;
+            (void)fprintf(stderr, "pbftd: --record-size takes a number of MiB, not %s\n", optarg);
+            return 2;
         case 'v': (void)printf("pbftd %s\n", PBFT_VERSION); return 0;
         case 'h': (void)fputs(usage_text, stdout); return 0;
         default: (void)fputs(usage_text, stderr); return 2;
@@ -85,7 +112,7 @@ int main(int argc, char **argv)
     else if (!err_is(&e) && init)
         e = data_dir_init(config.data_path, identity.group, config.id, new_group);
     else if (!err_is(&e))
-        e = run(&config, path, &identity);
+        e = run(&config, path, &identity, &node_options);
     identity_free(&identity);
     return err_is(&e) ? fail(&e) : 0;
 }

@@ -22,7 +22,8 @@ KNOWS_EVERY_FIELD(core_executed, 96);
 
 /* ---- frames ---- */
 
-void record_frame_start(struct record_frame *f, const struct record_check *before, enum record_kind kind, size_t body_bytes)
+void record_frame_start(struct record_frame *f, const struct record_check *before, enum record_kind kind,
+                        size_t body_bytes)
 {
     CHECK_OP(body_bytes, <=, RECORD_BODY_BYTES_MAX);
     be32_put(f->head, (uint32_t)body_bytes);
@@ -47,8 +48,8 @@ struct record_check record_frame_finish(struct record_frame *f)
     return check;
 }
 
-enum record_read record_frame_next(struct bytes file, size_t *offset, struct record_check *check, enum record_kind *kind,
-                                   struct bytes *body)
+enum record_read record_frame_next(struct bytes file, size_t *offset, struct record_check *check,
+                                   enum record_kind *kind, struct bytes *body)
 {
     const size_t left = file.len - *offset;
     struct record_frame f;
@@ -74,8 +75,13 @@ enum record_read record_frame_next(struct bytes file, size_t *offset, struct rec
 uint32_t record_layout(void)
 {
     uint32_t layout = 0;
-    const size_t sizes[] = {core_state_bytes(), sizeof(struct core_recovered), sizeof(struct core_recovered_slot),
-                            sizeof(struct core_executed), WINDOW_BATCHES, CHECKPOINT_INTERVAL, CLIENT_WINDOW};
+    const size_t sizes[] = {core_state_bytes(),
+                            sizeof(struct core_recovered),
+                            sizeof(struct core_recovered_slot),
+                            sizeof(struct core_executed),
+                            WINDOW_BATCHES,
+                            CHECKPOINT_INTERVAL,
+                            CLIENT_WINDOW};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         layout = layout * 31u + (uint32_t)sizes[i];
     return layout;
@@ -213,7 +219,7 @@ static void recovered_image(const struct core_config *config, struct record_even
     certificate_image(owner, &wire_record_checkpoint_certificate, &r->stable, i);
     image_u64(i, &r->executed);
     image_u64(i, &r->executed_time_ms);
-    image_count(i, &r->slot_count, WINDOW_BATCHES);
+    image_count(i, &r->slot_count, 2u * WINDOW_BATCHES); /* recovery.c gives at most so many */
     image_count(i, &r->checkpoint_count, WINDOW_BATCHES / CHECKPOINT_INTERVAL);
     if (i->reading) {
         r->slots = owner->slots = mem_zero(r->slot_count + 1u, sizeof *owner->slots);

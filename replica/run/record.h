@@ -8,7 +8,8 @@
  *        4      4  the same with every bit turned: a damaged length is not taken for a torn end
  *        8      1  kind
  *        9   body
- *   9+body      8  check: first bytes of SHA-256(check of the frame before | the frame up to here); the first one's is 0
+ *   9+body      8  check: first bytes of SHA-256(check of the frame before | the frame up to here); the first one's is
+ * 0
  *
  *   HEADER   magic, format, layout, version, group, configuration of the core: no key but public ones
  *   IMAGE    number of the next event, hash of the effects so far, the core's whole state (core_image_write)
@@ -16,8 +17,8 @@
  *   EFFECTS  number, count and hash of all effects up to here, what the core signed meanwhile
  *   END      why nothing follows
  *
- * Signatures stand beside the event that asked for them, since no private key is in a recording. A file that does not end in
- * END is one whose process was killed, or still runs; its last frame may be torn, and is then left out.
+ * Signatures stand beside the event that asked for them, since no private key is in a recording. A file that does not
+ * end in END is one whose process was killed, or still runs; its last frame may be torn, and is then left out.
  */
 #ifndef PBFT_REPLICA_RUN_RECORD_H
 #define PBFT_REPLICA_RUN_RECORD_H
@@ -55,7 +56,8 @@ struct record_frame {
     struct hasher hasher;
     uint8_t head[RECORD_FRAME_HEAD];
 };
-void record_frame_start(struct record_frame *f, const struct record_check *before, enum record_kind kind, size_t body_bytes);
+void record_frame_start(struct record_frame *f, const struct record_check *before, enum record_kind kind,
+                        size_t body_bytes);
 void record_frame_add(struct record_frame *f, struct bytes piece);
 struct record_check record_frame_finish(struct record_frame *f);
 
@@ -66,8 +68,8 @@ enum record_read {
     RECORD_READ_DAMAGED, /* it fails its check */
 };
 /* The next frame at *offset, which it moves. The body is borrowed. */
-enum record_read record_frame_next(struct bytes file, size_t *offset, struct record_check *check, enum record_kind *kind,
-                                   struct bytes *body);
+enum record_read record_frame_next(struct bytes file, size_t *offset, struct record_check *check,
+                                   enum record_kind *kind, struct bytes *body);
 
 /* ---- bodies: each call writes or reads, as the image says ---- */
 
