@@ -101,6 +101,7 @@ static void slot_image(struct core_slot *s, uint32_t place, uint32_t members, st
     uint32_t phase = s->phase;
     uint32_t decision = s->decision;
     image_u64(i, &s->seq);
+    if (s->seq == 0) return; /* no sequence finds it: it is cleared before it is used */
     if (i->reading && s->seq != 0 && s->seq % WINDOW_BATCHES != place)
         image_fail(i, "a slot holds a sequence of another");
     image_count(i, &phase, CORE_PHASE_COMMITTED);
