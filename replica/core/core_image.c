@@ -13,7 +13,7 @@
 #define KNOWS_EVERY_FIELD(type, size)                                                                                  \
     _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "core_image knows every field of this "       \
                                                                          "struct")
-KNOWS_EVERY_FIELD(core, 108560);
+KNOWS_EVERY_FIELD(core, 108648);
 KNOWS_EVERY_FIELD(core_slot, 352);
 KNOWS_EVERY_FIELD(core_batch, 48);
 KNOWS_EVERY_FIELD(core_vote, 97);
@@ -23,7 +23,7 @@ KNOWS_EVERY_FIELD(core_client, 15400);
 KNOWS_EVERY_FIELD(core_request, 120);
 KNOWS_EVERY_FIELD(core_early, 24);
 KNOWS_EVERY_FIELD(core_early_vote, 112);
-KNOWS_EVERY_FIELD(core_peer, 72);
+KNOWS_EVERY_FIELD(core_peer, 80);
 KNOWS_EVERY_FIELD(msg_verified, 896);
 KNOWS_EVERY_FIELD(viewchange_backoff, 32);
 KNOWS_EVERY_FIELD(viewchange_missing, 40);
@@ -232,11 +232,13 @@ void core_verified_image(const struct wire_group *group, struct msg_verified *m,
     struct blob *blob = m->blob;
     bool valid = m->batch.valid;
     bool checkpoint_good = m->checkpoint_good;
+    uint32_t shown_good = m->shown_good;
     uint64_t good[sizeof m->certificates_good / sizeof m->certificates_good[0]];
     memcpy(good, m->certificates_good, sizeof good);
     image_blob(i, &blob);
     image_bool(i, &valid);
     image_bool(i, &checkpoint_good);
+    image_u32(i, &shown_good);
     for (size_t k = 0; k < sizeof good / sizeof good[0]; k++)
         image_u64(i, &good[k]);
     if (!i->reading) return;
@@ -253,6 +255,7 @@ void core_verified_image(const struct wire_group *group, struct msg_verified *m,
         m->batch.fault = "a batch that was found bad when it came";
     }
     m->checkpoint_good = m->checkpoint_good && checkpoint_good;
+    m->shown_good &= shown_good;
     for (size_t k = 0; k < sizeof good / sizeof good[0]; k++)
         m->certificates_good[k] &= good[k];
 }
@@ -284,6 +287,9 @@ static void peer_image(struct core_peer *p, struct image *i)
 {
     image_bool(i, &p->heard);
     image_bool(i, &p->changing);
+    image_bool(i, &p->fenced);
+    image_u32(i, &p->filled);
+    image_u64(i, &p->answered_us);
     image_u64(i, &p->view);
     image_u64(i, &p->executed);
     image_u64(i, &p->stable);
@@ -323,6 +329,25 @@ static void view_image(struct core *c, struct image *i)
     image_u64(i, &c->missing_us);
 }
 
+/* Why it is fenced is a sentence for people, and not worth more than that there was one. */
+static void fence_image(struct core *c, struct image *i)
+{
+    bool reason = c->fence_reason != NULL;
+    image_bool(i, &c->listening);
+    for (size_t k = 0; k < sizeof c->heard.words / sizeof c->heard.words[0]; k++)
+        image_u64(i, &c->heard.words[k]);
+    image_u64(i, &c->heard_stable);
+    image_u64(i, &c->record.view);
+    image_u64(i, &c->record.low);
+    image_u64(i, &c->record.executed);
+    image_bool(i, &c->record.clean);
+    image_u64(i, &c->mute_until);
+    image_bool(i, &c->fence_new);
+    image_bool(i, &reason);
+    image_u64(i, &c->filled_us);
+    if (i->reading) c->fence_reason = reason ? "it was fenced when this state was written" : NULL;
+}
+
 static void progress_image(struct core *c, struct image *i)
 {
     image_u64(i, &c->now_us);
@@ -333,7 +358,7 @@ static void progress_image(struct core *c, struct image *i)
     image_u64(i, &c->executed_time_ms);
     image_u64(i, &c->low_time_ms);
     image_u64(i, &c->next_seq);
-    image_u64(i, &c->mute_until);
+    fence_image(c, i);
     image_u64(i, &c->abstain_until);
     image_u64(i, &c->highest_certificate);
     image_u64(i, &c->next_token);
@@ -375,6 +400,7 @@ static void walk(struct core *c, struct image *i)
     const uint32_t members = c->config.group.quorum.replica_count;
     image_bool(i, &c->started);
     image_bool(i, &c->draining);
+    image_bool(i, &c->resigned);
     image_bool(i, &c->stopping);
     image_bool(i, &c->diverged);
     progress_image(c, i);

@@ -15,7 +15,7 @@ static const uint8_t magic[8] = {'p', 'b', 'f', 't', 'r', 'e', 'c', '\n'};
     _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "record.c knows every field of this struct")
 KNOWS_EVERY_FIELD(core_config, 144);
 KNOWS_EVERY_FIELD(core_event, 24);
-KNOWS_EVERY_FIELD(core_recovered, 200);
+KNOWS_EVERY_FIELD(core_recovered, 216);
 KNOWS_EVERY_FIELD(core_recovered_slot, 208);
 KNOWS_EVERY_FIELD(core_recovered_checkpoint, 72);
 KNOWS_EVERY_FIELD(core_executed, 96);
@@ -214,6 +214,8 @@ static void recovered_image(const struct core_config *config, struct record_even
     owned_message_image(owner, &r->view_change, WIRE_TYPE_view_change, i);
     owned_message_image(owner, &r->new_view, WIRE_TYPE_new_view, i);
     kept_image(owner, r, config->group.quorum.replica_count, i);
+    image_bool(i, &r->fenced);
+    image_u64(i, &r->fence_until);
     image_bool(i, &r->damaged);
     image_bool(i, &r->clean);
     certificate_image(owner, &wire_record_checkpoint_certificate, &r->stable, i);
