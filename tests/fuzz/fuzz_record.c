@@ -25,7 +25,7 @@ static struct core_config config(void)
 {
     return (struct core_config){.group = {.quorum = quorum_of(4), .members = members},
                                 .self = 2,
-                                .client_count = 3,
+                                .client_count = 2,
                                 .batch_requests_max = 64,
                                 .pipeline_max = 8,
                                 .sign = sign_nothing};

@@ -138,6 +138,57 @@ static void test_image_with_a_byte_after_its_end_is_refused(void **state)
     solo_close(&s);
 }
 
+/* Writes and reads one message. */
+static void through(const struct solo *s, struct msg_verified *m, struct msg_verified *out)
+{
+    struct image written = {.reading = false};
+    core_verified_image(&s->wire, m, &written);
+    struct blob *flat = image_flat(&written);
+    struct image in = image_of(blob_bytes(flat));
+    memset(out, 0, sizeof *out);
+    core_verified_image(&s->wire, out, &in);
+    assert_null(image_end(&in));
+    blob_release(flat);
+    image_free(&written);
+}
+
+/* What was found bad when it came is bad in a replay too, where no signature is checked. */
+static void test_image_of_a_message_keeps_its_verdicts(void **state)
+{
+    struct solo s;
+    struct msg_verified m;
+    struct msg_verified back;
+    (void)state;
+    solo_open(&s, 4, 1);
+    struct solo_batch b = solo_batch_make(&s, 1);
+    struct wire_pre_prepare p = {.view = 0, .seq = 1, .digest = b.digest, .batch = blob_bytes(b.bytes)};
+    assert_null(msg_verify(&s.wire, fixture_checker(), fixture_message(s.group, &wire_record_pre_prepare, &p), &m));
+    assert_true(m.has_batch && m.batch.valid);
+    through(&s, &m, &back);
+    assert_true(back.has_batch && back.batch.valid);
+    msg_verified_release(&back);
+    m.batch.valid = false;
+    through(&s, &m, &back);
+    assert_true(back.has_batch);
+    assert_false(back.batch.valid);
+    assert_non_null(back.batch.fault);
+    msg_verified_release(&back);
+    msg_verified_release(&m);
+    struct blob *vote = solo_view_change_make(&s, 2, 1, &(struct solo_claim){.seq = 1, .batch = &b}, 1, NULL);
+    assert_null(msg_verify(&s.wire, fixture_checker(), vote, &m));
+    assert_true(m.checkpoint_good);
+    assert_int_equal(m.certificates_good[0], 1);
+    m.checkpoint_good = false;
+    m.certificates_good[0] = 0;
+    through(&s, &m, &back);
+    assert_false(back.checkpoint_good);
+    assert_int_equal(back.certificates_good[0], 0);
+    msg_verified_release(&back);
+    msg_verified_release(&m);
+    solo_batch_free(&b);
+    solo_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +196,7 @@ int main(void)
         cmocka_unit_test(test_image_before_the_start_is_read),
         cmocka_unit_test(test_image_cut_anywhere_is_refused),
         cmocka_unit_test(test_image_any_byte_changed_is_refused_or_taken_whole),
+        cmocka_unit_test(test_image_of_a_message_keeps_its_verdicts),
         cmocka_unit_test(test_image_with_a_byte_after_its_end_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
