@@ -196,7 +196,7 @@ static void custody_image(struct core *c, struct image *i)
     for (uint32_t k = 0; k < clients; k++)
         client_image(&c->clients[k], i);
     image_count(i, &c->ring_count, clients);
-    for (uint32_t k = 0; k < c->ring_count; k++) /* from its start on: where that is says nothing */
+    for (uint32_t k = 0; clients > 0 && k < c->ring_count; k++) /* from its start on: where that is says nothing */
         image_count(i, &c->ring[(c->ring_start + k) % clients], clients - 1);
     image_u64(i, &c->held_count);
     image_u64(i, &c->custody_count);

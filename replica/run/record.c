@@ -203,6 +203,7 @@ static void kept_image(struct record_event *owner, struct core_recovered *r, uin
         kept = mem_zero(REPLICAS_MAX, sizeof(struct blob *));
         r->kept = kept;
     }
+    CHECK(kept != NULL);
     for (uint32_t id = 0; id < members; id++)
         owned_message_image(owner, &kept[id], WIRE_TYPE_view_change, i);
 }
@@ -293,8 +294,10 @@ static void event_image(const struct core_config *config, struct record_event *o
 void record_event_write(const struct core_config *config, const struct core_event *event, struct image *out)
 {
     struct core_event copy = *event;
+    struct record_event nothing;
+    memset(&nothing, 0, sizeof nothing);
     CHECK(!out->reading);
-    event_image(config, NULL, &copy, out); /* writing changes nothing that it points to */
+    event_image(config, &nothing, &copy, out); /* writing changes nothing that it points to */
 }
 
 void record_event_read(const struct core_config *config, struct image *in, struct record_event *out)
