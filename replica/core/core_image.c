@@ -13,7 +13,7 @@
 #define KNOWS_EVERY_FIELD(type, size)                                                                                  \
     _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "core_image knows every field of this "       \
                                                                          "struct")
-KNOWS_EVERY_FIELD(core, 108648);
+KNOWS_EVERY_FIELD(core, 108664);
 KNOWS_EVERY_FIELD(core_slot, 352);
 KNOWS_EVERY_FIELD(core_batch, 48);
 KNOWS_EVERY_FIELD(core_vote, 97);
@@ -337,6 +337,8 @@ static void fence_image(struct core *c, struct image *i)
     for (size_t k = 0; k < sizeof c->heard.words / sizeof c->heard.words[0]; k++)
         image_u64(i, &c->heard.words[k]);
     image_u64(i, &c->heard_stable);
+    core_message_image(&c->heard_own, WIRE_TYPE_view_change, i);
+    image_u64(i, &c->heard_view);
     image_u64(i, &c->record.view);
     image_u64(i, &c->record.low);
     image_u64(i, &c->record.executed);

@@ -338,7 +338,7 @@ static void test_replay_cut_anywhere_reads_what_is_whole(void **state)
     struct buffer file = small();
     uint64_t least = 0;
     (void)state;
-    for (size_t len = 0; len < file.len; len += len < 400 ? 1 : 331) {
+    for (size_t len = 0; len < file.len; len += len < 320 ? 1 : 1511) {
         const struct err e = replay(bytes_of(file.data, len), &result);
         if (err_is(&e)) { /* not even a state */
             assert_int_equal(e.code, ERR_CORRUPT);
@@ -358,7 +358,7 @@ static void test_replay_any_byte_changed_is_damage(void **state)
     struct replay_result result;
     struct buffer file = small();
     (void)state;
-    for (size_t at = 0; at < file.len; at += at < 600 || at + 200 > file.len ? 1 : 211) {
+    for (size_t at = 0; at < file.len; at += at < 320 || at + 40 > file.len ? 1 : 1511) {
         file.data[at] ^= (uint8_t)(1u << (at % 8));
         const struct err e = replay(bytes_of(file.data, file.len), &result);
         assert_int_equal(e.code, ERR_CORRUPT);
