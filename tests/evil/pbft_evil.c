@@ -62,7 +62,7 @@ static struct err run(const char *path, const struct evil_links *links)
     links_start(links, config.id);
     LOG(LOG_LEVEL_WARN, "evil.started", LOG_S("behaviour", evil.behaviour == NULL ? "none" : evil.behaviour->name),
         LOG_S("links", evil.lossy ? "lossy" : "good"));
-    if (!err_is(&e)) e = node_start(&config, path, &identity, &n);
+    if (!err_is(&e)) e = node_start(&config, path, &identity, &(const struct node_options){.record_path = NULL}, &n);
     if (!err_is(&e)) {
         e = node_run(n);
         node_free(n);
