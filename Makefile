@@ -83,7 +83,7 @@ $(B)/pbftd $(B)/pbft $(B)/pbft-bench: $(B)/%: $(ARCHIVE)
 	@echo "  ld $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) $(B)/$(MAIN_$*).o $(ARCHIVE) -o $@ $(LIBS)
 $(B)/pbftd: $(B)/replica/run/pbftd.o
-$(B)/pbftd: LIBS += -lmicrohttpd
+$(B)/pbftd $(B)/pbft-evil: LIBS += -lmicrohttpd
 $(B)/pbft: $(B)/client/pbft.o
 $(B)/pbft-bench: $(B)/bench/pbft_bench.o
 
