@@ -13,7 +13,7 @@
 #define KNOWS_EVERY_FIELD(type, size)                                                                                  \
     _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "core_image knows every field of this "       \
                                                                          "struct")
-KNOWS_EVERY_FIELD(core, 108664);
+KNOWS_EVERY_FIELD(core, 108672);
 KNOWS_EVERY_FIELD(core_slot, 352);
 KNOWS_EVERY_FIELD(core_batch, 48);
 KNOWS_EVERY_FIELD(core_vote, 97);
@@ -363,6 +363,7 @@ static void progress_image(struct core *c, struct image *i)
     fence_image(c, i);
     image_u64(i, &c->abstain_until);
     image_u64(i, &c->highest_certificate);
+    image_u64(i, &c->highest_durable);
     image_u64(i, &c->next_token);
     image_u64(i, &c->durable_token);
     record_image(&c->stable_record, &wire_record_checkpoint_certificate, &c->stable, i);
@@ -403,6 +404,7 @@ static void walk(struct core *c, struct image *i)
     image_bool(i, &c->started);
     image_bool(i, &c->draining);
     image_bool(i, &c->resigned);
+    image_bool(i, &c->disk_full);
     image_bool(i, &c->stopping);
     image_bool(i, &c->diverged);
     progress_image(c, i);

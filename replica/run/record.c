@@ -286,6 +286,7 @@ static void event_image(const struct core_config *config, struct record_event *o
         if (i->reading) event->executed = &owner->executed;
         executed_image(owner, (struct core_executed *)(uintptr_t)event->executed, i);
         return;
+    case CORE_EVENT_DISK: image_bool(i, &event->disk_full); return;
     case CORE_EVENT_DRAIN:
     case CORE_EVENT_STOP: return;
     }
