@@ -23,8 +23,6 @@
 #define REST_US 1000000u     /* load between two rounds, and after each event */
 #define GIVE_UP_US 60000000u /* without any result, or for a replica to get there */
 
-extern char **environ;
-
 struct recover {
     const struct recover_options *o;
     struct pbft_client *client;

@@ -14,6 +14,7 @@
 
 #define TICK_BUSY_SECONDS 0.002
 #define TICK_IDLE_SECONDS 0.025
+#define TICK_MOST_US 250000u /* that one tick moves the core's clock */
 #define DRAIN_LEAST_SECONDS 0.3
 #define DRAIN_MOST_SECONDS 3.0
 #define FILES_BESIDE_CONNECTIONS 64u
@@ -30,13 +31,16 @@ void node_step(struct node *n, const struct core_event *event)
     node_perform(n, n->effects);
 }
 
-/* Gives the core the time, when it may matter. */
+/* Gives the core the time, when it may matter. Its clock all but stands still while the process does (SIGSTOP, a suspended
+ * machine): what others said meanwhile waits in the sockets, and a time-out now would leave the view alone. */
 void node_tick(struct node *n)
 {
     const uint64_t now_us = clock_monotonic_us();
-    if (now_us - n->last_tick_us < 500) return;
+    const uint64_t passed_us = now_us - n->last_tick_us;
+    if (passed_us < 500) return;
+    n->core_us += n->last_tick_us != 0 && passed_us > TICK_MOST_US ? TICK_MOST_US : passed_us;
     n->last_tick_us = now_us;
-    const struct core_event event = {.type = CORE_EVENT_TICK, .tick = {now_us, clock_wall_ms()}};
+    const struct core_event event = {.type = CORE_EVENT_TICK, .tick = {n->core_us, clock_wall_ms()}};
     node_step(n, &event);
 }
 

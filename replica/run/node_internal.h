@@ -153,6 +153,7 @@ struct node {
     struct metrics_histogram commit_latency;
     struct http *http; /* NULL: not configured */
     uint64_t last_tick_us;
+    uint64_t core_us; /* the core's clock */
     uint64_t entries;
     struct digest header_hash; /* of the last executed block */
     bool ready;

@@ -1,6 +1,6 @@
 #!/bin/bash
 # pause_primary.sh - the primary's process is stopped for ten seconds under load and goes on (SIGSTOP, SIGCONT): no fork, no lost
-# result, and it takes part again as a backup.
+# result, and it takes part again as a backup. A backup that was stopped for longer than T does not leave the view.
 . tests/e2e/kit.bash
 # of "COMMIT", sent by replica ID
 commits_of() { pbft -o json status | tr -d ' ",' | awk -F: -v id="$1" '$1 == "id" { on = $2 == id } on && $1 == "type" { type = $2 } on && type == "COMMIT" && $1 == "sent" { print $2 }'; }
@@ -18,3 +18,21 @@ check "the group commits" pbft put after pause
 check "and all four execute it" eventually 60 all_equal
 check "the one that was paused votes again" [ "$(commits_of $primary)" -gt "$commits" ]
 check "what was put is there" grep -qx pause <(pbft get after)
+
+before=$(view)
+backup=$(((before + 1) % 4))
+"$bin/pbft-bench" load --home "$PBFT_HOME" --seconds 60 --warm-up 0 --in-flight 16 >"$home/load.log" 2>&1 &
+load=$!
+at=$(sequence $backup)
+check "load is under way" eventually 20 past $backup "$at"
+since=$SECONDS
+check "a backup is paused" pbft devnet pause $backup
+longer() { [ $((SECONDS - since)) -ge 4 ]; }
+check "for longer than T" eventually 20 longer
+check "it goes on" pbft devnet resume $backup
+at=$(sequence $(((backup + 1) % 4)))
+check "it gets there" eventually 60 past $backup "$at"
+kill $load
+wait $load 2>/dev/null
+check "all four get there, in one view" eventually 60 eval 'all_equal && one_view'
+check "and that is the view it was" [ "$(view)" -eq "$before" ]

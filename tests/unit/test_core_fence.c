@@ -109,6 +109,25 @@ static void test_fence_no_vote_before_others_were_heard(void **state)
     solo_close(&s);
 }
 
+/* What it could not hear of is not the primary's fault: who left the view for that would be alone in the next one. */
+static void test_fence_time_outs_count_from_when_others_were_heard(void **state)
+{
+    struct solo s;
+    (void)state;
+    open_unheard(&s, NULL);
+    assert_null(solo_request(&s, 0, 2));
+    (void)solo_tick(&s, SOLO_TIMEOUT_US);
+    assert_null(solo_answer(&s, 2, NULL, 0, NULL));
+    (void)solo_tick(&s, SOLO_TIMEOUT_US);
+    assert_null(solo_answer(&s, 3, NULL, 0, NULL));
+    (void)solo_all_persisted(&s);
+    (void)solo_tick(&s, SOLO_TIMEOUT_US - 1);
+    assert_null(solo_persist(&s, CORE_PERSIST_VIEW_LEFT));
+    (void)solo_tick(&s, 1);
+    assert_non_null(solo_persist(&s, CORE_PERSIST_VIEW_LEFT));
+    solo_close(&s);
+}
+
 static void test_fence_asks_until_it_has_heard(void **state)
 {
     struct solo s;
@@ -547,6 +566,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fence_no_vote_before_others_were_heard),
+        cmocka_unit_test(test_fence_time_outs_count_from_when_others_were_heard),
         cmocka_unit_test(test_fence_asks_until_it_has_heard),
         cmocka_unit_test(test_fence_counts_members_that_answer),
         cmocka_unit_test(test_fence_group_of_one_hears_nobody),
