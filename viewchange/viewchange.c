@@ -132,7 +132,7 @@ uint32_t viewchange_count(const struct viewchange *v, uint64_t view)
 {
     uint32_t count = 0;
     for (uint32_t id = 0; id < v->quorum.replica_count; id++)
-        if (asks_for(v, id, view)) count++;
+        if (v->latest[id].blob != NULL && v->latest[id].view >= view) count++;
     return count;
 }
 

@@ -79,7 +79,7 @@ struct blob *viewchange_find(const struct viewchange *v, uint32_t member, const 
 
 /* The join rule (rule 16): when f+1 distinct others have asked for views above `view`, the smallest of those; else 0. */
 uint64_t viewchange_join(const struct viewchange *v, uint64_t view);
-/* Members whose newest VIEW-CHANGE is for exactly this view. */
+/* Members whose newest VIEW-CHANGE is for this view or one above it: none of them will vote below it. */
 uint32_t viewchange_count(const struct viewchange *v, uint64_t view);
 
 /* ---- O from V ---- */

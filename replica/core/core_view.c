@@ -429,7 +429,7 @@ void core_view_repair(struct core *c, uint32_t to)
     if (p->view > c->view || (p->view == c->view && !p->changing)) return;
     if (c->changing && c->left_token <= c->durable_token && !core_is_mute(c))
         core_send_blob(c, to, WIRE_TYPE_view_change, blob_retain(c->own_view_change), 0, true);
-    else if (c->active && c->new_view != NULL)
+    else if (!c->changing && c->entry_token <= c->durable_token && c->new_view != NULL) /* fenced or not: it is another's word */
         core_send_blob(c, to, WIRE_TYPE_new_view, blob_retain(c->new_view), 0, true);
 }
 

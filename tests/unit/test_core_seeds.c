@@ -91,6 +91,14 @@ static void test_seed_1198_a_view_change_outlasts_a_lost_disk(void **state)
     run_seed(1198, &sum);
 }
 
+/* Two waited for the NEW-VIEW of a primary that had left its view; the fourth was fenced. No timer ran. */
+static void test_seed_1559_a_primary_that_left_its_view_is_not_waited_for(void **state)
+{
+    struct faults_result sum = {0};
+    (void)state;
+    run_seed(1559, &sum);
+}
+
 static void test_seed_twice_same_trace(void **state)
 {
     struct faults_result a;
@@ -114,6 +122,7 @@ int main(void)
         cmocka_unit_test(test_seed_144_clean_stop_after_fetched_blocks_recovers),
         cmocka_unit_test(test_seed_654_views_without_execution_get_longer),
         cmocka_unit_test(test_seed_1198_a_view_change_outlasts_a_lost_disk),
+        cmocka_unit_test(test_seed_1559_a_primary_that_left_its_view_is_not_waited_for),
         cmocka_unit_test(test_seed_twice_same_trace),
     };
     return cmocka_run_group_tests_name("core_seeds", tests, NULL, NULL);

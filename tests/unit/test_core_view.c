@@ -399,6 +399,26 @@ static void test_join_other_view_changes_of_one_member_count_once(void **state)
     solo_close(&s);
 }
 
+/* One of Q is further: the others' NEW-VIEW timer runs all the same, or all would wait for ever. */
+static void test_new_view_timer_counts_who_has_gone_further(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 2);
+    assert_null(solo_view_change(&s, 0, 1));
+    assert_int_equal(left_for(&s), 1);
+    assert_null(solo_view_change(&s, 1, 2));
+    assert_int_equal(left_for(&s), 0);
+    bool left = false;
+    for (uint32_t i = 0; i < 30 && !left; i++) {
+        (void)solo_tick(&s, SOLO_TIMEOUT_US / 10);
+        left = solo_persist(&s, CORE_PERSIST_VIEW_LEFT) != NULL;
+    }
+    assert_true(left);
+    assert_int_equal(core_summary(s.core).view, 2);
+    solo_close(&s);
+}
+
 /* Changing already, f+1 others are further: each step that they bring is taken. */
 static void test_join_while_changing_goes_on(void **state)
 {
@@ -554,6 +574,7 @@ int main(void)
         cmocka_unit_test(test_join_weak_quorum_goes_to_the_smallest_view),
         cmocka_unit_test(test_join_other_view_changes_of_one_member_count_once),
         cmocka_unit_test(test_join_while_changing_goes_on),
+        cmocka_unit_test(test_new_view_timer_counts_who_has_gone_further),
         cmocka_unit_test(test_resigning_primary_moves_at_once),
         cmocka_unit_test(test_resigning_primary_before_the_start_is_durable_moves_nobody),
         cmocka_unit_test(test_primary_that_asks_for_a_later_view_moves_nobody),

@@ -208,6 +208,27 @@ static void test_start_with_a_new_view_carries_its_proposals_whatever_their_time
     solo_close(&s);
 }
 
+/* Fenced it casts no vote, but the NEW-VIEW is its primary's word, and may be here alone. */
+static void test_start_fenced_in_a_view_still_sends_its_new_view(void **state)
+{
+    struct solo s;
+    struct record r;
+    (void)state;
+    record_make(&r, 1, false);
+    r.recovered.fence_until = WINDOW_BATCHES;
+    solo_open(&s, 4, 3);
+    struct blob *new_view = new_view_of(&s, NULL, 0);
+    r.recovered.new_view = new_view;
+    solo_start(&s, &r.recovered);
+    (void)solo_all_persisted(&s);
+    assert_true(core_summary(s.core).fenced);
+    (void)solo_tick(&s, SOLO_RESEND_US);
+    assert_null(solo_status_in(&s, 0, 0, false));
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_new_view), 1);
+    blob_release(new_view);
+    solo_close(&s);
+}
+
 /* As the primary of that view: its NEW-VIEW was its vote for O, and what is new comes after it. */
 static void test_start_primary_with_a_new_view_goes_on_after_o(void **state)
 {
@@ -383,6 +404,7 @@ static void test_unclean_backup_abstains_from_what_was_carried(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_start_fenced_in_a_view_still_sends_its_new_view),
         cmocka_unit_test(test_start_with_a_view_change_goes_on_waiting),
         cmocka_unit_test(test_start_with_a_view_change_builds_as_primary),
         cmocka_unit_test(test_start_with_a_view_change_votes_in_the_view_when_it_begins),
