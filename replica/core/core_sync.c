@@ -242,7 +242,7 @@ const char *core_on_status(struct core *c, const struct msg_verified *m, uint32_
     if (m->checkpoint_good) core_offer_stable(c, &status->stable);
     if (c->listening && (status->flags & STATUS_FLAG_ANSWER) != 0) core_hear(c, m, from);
     if ((status->flags & STATUS_FLAG_LISTENING) != 0) answer_start(c, peer, from);
-    if (peer->fenced && from == core_primary(c) && status->view == c->view && c->active)
+    if (peer->fenced && from == core_primary(c) && status->view == c->view && c->active && !c->disk_full)
         core_leave_view(c, c->view + 1); /* it may not propose, nor say so in a VIEW-CHANGE (rule 16) */
     const bool due = peer->repaired_us == 0 || c->now_us - peer->repaired_us >= c->config.resend_us / 2;
     if (due) {
