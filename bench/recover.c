@@ -123,7 +123,7 @@ static struct err look(struct recover *r, uint32_t *primary, bool *steady)
         if (!status[i].answered || status[i].view != view || status[i].lag > 16 ||
             status[i].peers_connected + 1 < count)
             *steady = false;
-    *primary = (uint32_t)(view % count);
+    *primary = count == 0 ? 0 : (uint32_t)(view % count); /* a group has members; the analyser does not know */
     free(status);
     return err_none();
 }

@@ -294,8 +294,9 @@ static struct err lmdb_apply(struct kv_store *s, const struct kv_batch *b)
         const int rc = lmdb_try(l, b, &committing);
         if (rc == 0) return err_none();
         const struct err e = lmdb_error(l, rc, committing ? "commit" : "write");
-        /* Section 7: a failed sync is never tried again. */
-        if (committing) l->broken = true;
+        /* Section 7: a failed sync is never tried again. A map that is full is found before anything is written, also by
+         * the commit, whose list of free pages takes pages itself. */
+        if (committing && rc != MDB_MAP_FULL) l->broken = true;
         if (rc != MDB_MAP_FULL) return e;
         CHECK(mdb_env_info(l->env, &info) == 0);
         ERR_TRY(lmdb_enlarge(l, info.me_mapsize, info.me_mapsize + estimate));

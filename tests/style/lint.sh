@@ -1,7 +1,7 @@
 #!/bin/bash
 # lint.sh - clang-tidy (configuration .clang-tidy) and gcc -fanalyzer over every source outside tests/; clang-format.
 set -u
-sources=$(ls base/*.c crypto/*.c wire/*.c keys/*.c ledger/*.c replica/*/*.c client/*.c bench/*.c)
+sources=$(ls base/*.c crypto/*.c wire/*.c keys/*.c ledger/*.c viewchange/*.c replica/*/*.c client/*.c bench/*.c)
 flags="-std=gnu17 -D_GNU_SOURCE -I."
 out=build/lint
 mkdir -p "$out"
