@@ -453,6 +453,11 @@ struct digest executor_base_root(const struct executor *e)
     return e->base_root;
 }
 
+struct err executor_base_meta(struct executor *e, struct bytes *out)
+{
+    return state_meta(e->state, out);
+}
+
 bool executor_fault(const struct executor *e, struct err *out)
 {
     return state_fault(e->state, out);

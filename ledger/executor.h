@@ -55,6 +55,8 @@ uint64_t executor_entries(const struct executor *e);
 /* The checkpoint the base stands at, and its root. */
 uint64_t executor_base(const struct executor *e);
 struct digest executor_base_root(const struct executor *e);
+/* The state_meta record of that checkpoint, encoded; borrowed until the next fold. Errors as state_meta. */
+MUST_USE struct err executor_base_meta(struct executor *e, struct bytes *out);
 /* A checkpoint became stable: folds every layer up to seq into the base. Errors as kv_store_apply. */
 MUST_USE struct err executor_fold(struct executor *e, uint64_t seq);
 

@@ -132,8 +132,8 @@ static struct err drop_up_to(struct kv_store *s, struct kv_batch *b, uint32_t ta
     }
 }
 
-/* Batches that were proposed at some sequence in (after, seq] and are not the block's. */
-static struct err drop_unused_batches(struct kv_store *s, struct kv_batch *b, uint64_t after, uint64_t seq)
+/* Batches that were proposed at some sequence in (after, seq] and are not the block's. gaps: where there is none is no fault. */
+static struct err drop_unused_batches(struct kv_store *s, struct kv_batch *b, uint64_t after, uint64_t seq, bool gaps)
 {
     struct seq_key space;
     struct bytes key;
@@ -147,24 +147,36 @@ static struct err drop_unused_batches(struct kv_store *s, struct kv_batch *b, ui
         memcpy(cursor, key.data, BATCH_KEY_BYTES);
         cursor[BATCH_KEY_BYTES] = 0;
         struct wire_stored_block block = {0};
-        ERR_TRY(log_get_block(s, be64_get(cursor), &block));
-        if (memcmp(block.header.batch_digest.bytes, cursor + 8, DIGEST_BYTES) != 0)
+        const struct err e = log_get_block(s, be64_get(cursor), &block);
+        const bool missing = gaps && e.code == ERR_NOT_FOUND;
+        if (err_is(&e) && !missing) return e;
+        if (missing || memcmp(block.header.batch_digest.bytes, cursor + 8, DIGEST_BYTES) != 0)
             kv_batch_delete(b, LOG_TABLE_BATCHES, bytes_of(cursor, BATCH_KEY_BYTES));
         at = bytes_of(cursor, sizeof cursor);
     }
 }
 
-struct err log_put_stable(struct kv_store *s, struct kv_batch *b, uint64_t seq, struct bytes record)
+static struct err put_stable(struct kv_store *s, struct kv_batch *b, uint64_t seq, struct bytes record, bool gaps)
 {
     struct seq_key space;
     struct wire_checkpoint_certificate old = {0};
     ERR_TRY(log_get_stable(s, &old));
     ERR_TRY(drop_up_to(s, b, LOG_TABLE_CERTIFICATES, seq));
     ERR_TRY(drop_up_to(s, b, LOG_TABLE_VOTES, seq));
-    ERR_TRY(drop_unused_batches(s, b, old.seq, seq));
+    ERR_TRY(drop_unused_batches(s, b, old.seq, seq, gaps));
     kv_batch_put(b, LOG_TABLE_META, bytes_of_text("stable"), record);
     kv_batch_put(b, LOG_TABLE_CHECKPOINTS, seq_key(&space, seq), record);
     return err_none();
+}
+
+struct err log_put_stable(struct kv_store *s, struct kv_batch *b, uint64_t seq, struct bytes record)
+{
+    return put_stable(s, b, seq, record, false);
+}
+
+struct err log_put_transferred(struct kv_store *s, struct kv_batch *b, uint64_t seq, struct bytes record)
+{
+    return put_stable(s, b, seq, record, true);
 }
 
 /* ---- reading ---- */

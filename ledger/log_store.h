@@ -24,7 +24,7 @@
 #include "ledger/kv_store.h"
 #include "wire/codec.h"
 
-#define LOG_STORE_FORMAT 1u
+#define LOG_STORE_FORMAT 2u
 
 enum log_table {
     LOG_TABLE_META,
@@ -61,6 +61,9 @@ void log_put_block(struct kv_batch *b, const struct executed_block *block, struc
 /* The checkpoint at seq is stable: keeps the certificate, and drops prepared certificates, votes and batches of no
  * block at or below seq. The blocks up to seq must be in this batch's past (design.md 7.7). */
 MUST_USE struct err log_put_stable(struct kv_store *s, struct kv_batch *b, uint64_t seq, struct bytes record);
+
+/* The same for a state that was transferred to seq: the blocks below it need not be here. */
+MUST_USE struct err log_put_transferred(struct kv_store *s, struct kv_batch *b, uint64_t seq, struct bytes record);
 
 /* ---- reading: borrowed until the next apply ---- */
 

@@ -207,6 +207,7 @@ static struct state_tree_change *layer_changes(const struct layer *l, size_t *co
     bool more = map_seek(l->data, bytes_of(NULL, 0), &item);
     while (more) {
         struct state_tree_change *c = &changes[(*count)++];
+        c->key = item.key;
         c->path = state_path_of(item.key);
         c->remove = item.tombstone;
         if (!item.tombstone) c->value = state_value_digest(item.value);

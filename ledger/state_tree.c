@@ -11,6 +11,7 @@
 #include "ledger/state_tree.h"
 
 #include "base/check.h"
+#include "base/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -83,20 +84,29 @@ static struct bytes position_key(uint32_t depth, const struct digest *path, uint
     return bytes_of(out, 2u + prefix_bytes);
 }
 
-static void node_encode(const struct state_node *n, uint8_t out[STATE_NODE_BYTES])
+static struct bytes node_encode(const struct state_node *n, uint8_t out[STATE_NODE_BYTES + STATE_KEY_BYTES_MAX])
 {
     out[0] = n->kind == STATE_NODE_LEAF ? NODE_TAG_LEAF : NODE_TAG_INNER;
     memcpy(out + 1, n->first.bytes, DIGEST_BYTES);
     memcpy(out + 1 + DIGEST_BYTES, n->second.bytes, DIGEST_BYTES);
+    if (n->kind != STATE_NODE_LEAF) return bytes_of(out, STATE_NODE_BYTES);
+    CHECK_OP(n->key.len, >=, 1);
+    CHECK_OP(n->key.len, <=, STATE_KEY_BYTES_MAX);
+    memcpy(out + STATE_NODE_BYTES, n->key.data, n->key.len);
+    return bytes_of(out, STATE_NODE_BYTES + n->key.len);
 }
 
 /* Bytes from a disk: false when they are no node, or none that can stand at (depth, path). */
 static bool node_decode(struct bytes in, uint32_t depth, const struct digest *path, struct state_node *out)
 {
-    struct state_node n;
-    if (in.len != STATE_NODE_BYTES) return false;
+    struct state_node n = {.kind = STATE_NODE_INNER};
+    if (in.len < STATE_NODE_BYTES || in.len > STATE_NODE_BYTES + STATE_KEY_BYTES_MAX) return false;
     if (in.data[0] != NODE_TAG_LEAF && in.data[0] != NODE_TAG_INNER) return false;
-    n.kind = in.data[0] == NODE_TAG_LEAF ? STATE_NODE_LEAF : STATE_NODE_INNER;
+    if ((in.data[0] == NODE_TAG_INNER) != (in.len == STATE_NODE_BYTES)) return false;
+    if (in.data[0] == NODE_TAG_LEAF) {
+        n.kind = STATE_NODE_LEAF;
+        n.key = bytes_of(in.data + STATE_NODE_BYTES, in.len - STATE_NODE_BYTES);
+    }
     memcpy(n.first.bytes, in.data + 1, DIGEST_BYTES);
     memcpy(n.second.bytes, in.data + 1 + DIGEST_BYTES, DIGEST_BYTES);
     if (n.kind == STATE_NODE_LEAF && !state_path_shares(&n.first, path, depth)) return false;
@@ -220,8 +230,10 @@ static bool settle(const struct update *u, size_t begin, size_t end, const struc
     if (keeps_old) *out = *old;
     for (size_t i = begin; puts == 1 && i < end; i++)
         if (!u->changes[i].remove)
-            *out = (struct state_node){
-                .kind = STATE_NODE_LEAF, .first = u->changes[i].path, .second = u->changes[i].value};
+            *out = (struct state_node){.kind = STATE_NODE_LEAF,
+                                       .first = u->changes[i].path,
+                                       .second = u->changes[i].value,
+                                       .key = u->changes[i].key};
     return true;
 }
 
@@ -270,14 +282,12 @@ static struct err child_read(const struct update *u, struct frame *f, uint32_t s
 static void position_write(struct map *nodes, uint32_t depth, const struct digest *path, const struct state_node *n)
 {
     uint8_t raw_key[STATE_POSITION_BYTES_MAX];
-    uint8_t raw_node[STATE_NODE_BYTES];
+    uint8_t raw_node[STATE_NODE_BYTES + STATE_KEY_BYTES_MAX];
     const struct bytes key = position_key(depth, path, raw_key);
-    if (n->kind == STATE_NODE_EMPTY) {
+    if (n->kind == STATE_NODE_EMPTY)
         map_put_tombstone(nodes, key);
-    } else {
-        node_encode(n, raw_node);
-        map_put(nodes, key, bytes_of(raw_node, sizeof raw_node));
-    }
+    else
+        map_put(nodes, key, node_encode(n, raw_node));
 }
 
 /* What stands at a frame's position now that both children are done; writes the children's positions. */

@@ -10,7 +10,8 @@
  *
  * A position's key in the table: depth (two bytes), then the first `depth` bits of the path, padded with zero bits.
  * A node's value: one byte (1 leaf, 2 inner) and two digests: path and SHA-256(value) of a leaf, left and right of an
- * inner node. An inner node so names the hashes of both subtrees, and each node read is checked against its parent.
+ * inner node. An inner node so names the hashes of both subtrees, and each node read is checked against its parent. A
+ * leaf has its key after that, by which its value is found in STATE_TABLE_DATA.
  */
 #ifndef PBFT_LEDGER_STATE_TREE_H
 #define PBFT_LEDGER_STATE_TREE_H
@@ -20,7 +21,7 @@
 
 #define STATE_TREE_DEPTH_MAX 256u
 #define STATE_POSITION_BYTES_MAX (2u + DIGEST_BYTES)
-#define STATE_NODE_BYTES (1u + 2u * DIGEST_BYTES)
+#define STATE_NODE_BYTES (1u + 2u * DIGEST_BYTES) /* and the key of a leaf */
 
 enum state_node_kind { STATE_NODE_EMPTY, STATE_NODE_LEAF, STATE_NODE_INNER };
 
@@ -28,6 +29,7 @@ struct state_node {
     enum state_node_kind kind;
     struct digest first;  /* leaf: path; inner: hash of the left subtree */
     struct digest second; /* leaf: SHA-256 of the value; inner: hash of the right subtree */
+    struct bytes key;     /* leaf: borrowed from where it was read; not covered by the hash but through its path */
 };
 
 /* Where nodes are read: overlays, newest first, then the table STATE_TABLE_TREE of the store. */
@@ -38,7 +40,8 @@ struct state_tree_source {
 };
 
 struct state_tree_change {
-    struct digest path;
+    struct bytes key;    /* borrowed until the update is done */
+    struct digest path;  /* of that key */
     struct digest value; /* SHA-256 of the new value */
     bool remove;
 };

@@ -26,6 +26,15 @@ enum data_kind {
 };
 #define DATA_KIND_MAX 5u
 
+/* state_item kinds. */
+enum state_item_kind {
+    STATE_ITEM_EMPTY = 0,
+    STATE_ITEM_PRUNED = 1,
+    STATE_ITEM_DIGEST = 2,
+    STATE_ITEM_LEAF = 3,
+    STATE_ITEM_INNER = 4,
+};
+
 /* STATUS flags. */
 #define STATUS_FLAG_WANT_PROOF 1u /* please send me your stable checkpoint with its signatures */
 #define STATUS_FLAG_FENCED 2u

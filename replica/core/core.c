@@ -64,9 +64,12 @@ static void effect_release(struct core_effect *e)
         blob_release(e->execute.batch);
         blob_release(e->execute.certificate);
         return;
+    case CORE_EFFECT_SERVE_STATE: blob_release(e->serve_state.ask); return;
+    case CORE_EFFECT_WALK_PIECE: blob_release(e->walk_piece.data); return;
     case CORE_EFFECT_ANSWER:
     case CORE_EFFECT_STABLE:
     case CORE_EFFECT_SERVE_BLOCKS:
+    case CORE_EFFECT_WALK_BEGIN:
     case CORE_EFFECT_DIVERGED: return;
     }
 }
@@ -271,6 +274,7 @@ static const char *on_start(struct core *c, const struct core_recovered *r)
         core_own_checkpoint(c, r->checkpoints[i].seq, &r->checkpoints[i].header_hash, &r->checkpoints[i].state_root,
                             true);
     c->executed_us = c->now_us;
+    c->walking = r->walking;
     c->entry_token = core_persist(c, CORE_PERSIST_START, 0, NULL, NULL, NULL);
     core_listen(c, r);
     return NULL;
@@ -362,6 +366,7 @@ static const char *on_tick(struct core *c, uint64_t monotonic_us, uint64_t wall_
     core_view_tick(c);
     core_fence_tick(c);
     core_sync_tick(c);
+    core_transfer_tick(c);
     return NULL;
 }
 
@@ -418,6 +423,7 @@ const char *core_step(struct core *c, const struct core_event *event, struct cor
     case CORE_EVENT_PERSISTED: ignored = on_persisted(c, event->persisted); break;
     case CORE_EVENT_EXECUTED: ignored = core_on_executed(c, event->executed); break;
     case CORE_EVENT_DISK: ignored = on_disk(c, event->disk_full); break;
+    case CORE_EVENT_WALK: ignored = core_on_walk(c, event->walk); break;
     case CORE_EVENT_DRAIN: on_drain(c); break;
     case CORE_EVENT_STOP: ignored = on_stop(c); break;
     }
@@ -484,6 +490,7 @@ void core_free(struct core *c)
         free(c->early[i].votes);
     free(c->early);
     core_drop_early_proposals(c);
+    core_transfer_free(c);
     free(c->peers);
     free(c->leaf_space);
     free(c);

@@ -39,6 +39,7 @@ struct core_config {
     uint64_t heartbeat_us;       /* STATUS when nothing is under way */
     uint64_t timeout_us;         /* T: how long the oldest request may wait; custody is bounded by what clears in T/2 */
     uint64_t timeout_cap_us;     /* what T grows to by failed view changes, at most */
+    uint64_t transfer_after;     /* behind a proven checkpoint by so many batches or more, the state is transferred */
     void (*sign)(void *context, const struct digest *digest, struct signature *out);
     void *sign_context;
 };
@@ -52,6 +53,7 @@ enum core_event_type {
     CORE_EVENT_PERSISTED,
     CORE_EVENT_EXECUTED,
     CORE_EVENT_DISK, /* the disk has no room left, or has some again */
+    CORE_EVENT_WALK, /* of the state transfer that WALK_BEGIN began, or that was under way at the start */
     CORE_EVENT_DRAIN, /* before a clean stop: resign as primary, take no requests, go on voting */
     CORE_EVENT_STOP, /* clean stop: hand out the votes to be kept, then vote no more */
 };
@@ -89,6 +91,7 @@ struct core_recovered {
     bool fenced;  /* made for a member of a group that may know it: what was promised is unknown */
     uint64_t fence_until; /* what an earlier start was fenced until; 0: it was not */
     bool damaged; /* a vote or certificate is missing: what was promised is unknown */
+    bool walking; /* the state is between two checkpoints: a transfer was cut short, or it is damaged. `windows` mean nothing */
     bool clean; /* the clean-stop mark was there: the slots hold every vote of this view (design.md 7.5) */
     struct wire_checkpoint_certificate stable;
     uint64_t executed; /* blocks up to here are durable and executed */
@@ -114,6 +117,15 @@ struct core_executed {
     uint32_t settled_count;
 };
 
+/* The transfer puts a question, or has looked at an answer (ledger/state_transfer.h). */
+enum core_walk_what { CORE_WALK_ASK, CORE_WALK_TAKEN, CORE_WALK_OLD, CORE_WALK_BAD };
+struct core_walk {
+    enum core_walk_what what;
+    uint32_t number;   /* of the question; not 0 */
+    uint64_t target;   /* the checkpoint wanted, or a later one */
+    struct blob *ask;  /* ASK: the encoded state_ask; borrowed */
+};
+
 struct core_event {
     enum core_event_type type;
     union {
@@ -130,6 +142,7 @@ struct core_event {
         uint64_t persisted; /* this token and all before it are durable */
         const struct core_executed *executed;
         bool disk_full;
+        const struct core_walk *walk;
     };
 };
 
@@ -143,6 +156,10 @@ enum core_effect_type {
     CORE_EFFECT_ANSWER,       /* a request settled before: answer the client from the ledger */
     CORE_EFFECT_STABLE,       /* the state may be folded up to seq */
     CORE_EFFECT_SERVE_BLOCKS, /* send blocks seq..seq+count-1 to a member */
+    CORE_EFFECT_SERVE_STATE,  /* answer a member's question about the state of the base */
+    CORE_EFFECT_WALK_BEGIN,   /* bring the state to checkpoint `seq` or a later one; nothing is executed from here on. When it is there
+                               * the replica is started anew: it then stands at that checkpoint */
+    CORE_EFFECT_WALK_PIECE,   /* an answer to one of its questions */
     CORE_EFFECT_DIVERGED,     /* a quorum proved another state than ours at seq: stop, and say so */
 };
 
@@ -201,6 +218,17 @@ struct core_effect {
             uint32_t count;
         } serve;
         uint64_t diverged;
+        struct {
+            uint32_t to;
+            uint32_t number;
+            uint64_t seq;     /* the checkpoint wanted, or a later one */
+            struct blob *ask; /* encoded, as it came */
+        } serve_state;
+        uint64_t walk_begin;
+        struct {
+            uint32_t number;
+            struct blob *data; /* the DATA message, verified */
+        } walk_piece;
     };
 };
 
@@ -269,8 +297,13 @@ struct core_summary {
     bool fenced;         /* its record is not all that it promised: it follows, and casts no vote ... */
     uint64_t fence_until; /* ... until this is stable */
     const char *fence_reason; /* a static sentence; NULL: never fenced */
+    bool walking;         /* its state is being transferred: it executes nothing, and answers no reads */
+    uint64_t walk_target; /* ... to this checkpoint or a later one; 0: none is proven to it yet */
+    uint32_t walk_asked;  /* questions under way */
 };
 struct core_summary core_summary(const struct core *c);
+/* The certificate of the stable checkpoint, borrowed until the next step. */
+struct blob *core_stable(const struct core *c);
 /* What `pbft why` explains: the lowest sequence not executed, and what it waits for. */
 struct core_why_member {
     bool heard; /* it has said STATUS; heard_us ago the last time */

@@ -97,6 +97,7 @@ const char *core_on_executed(struct core *c, const struct core_executed *e)
     struct core_slot *s = core_slot(c, e->seq);
     c->executed = e->seq;
     c->executed_us = c->now_us;
+    c->fetch_failures = 0;
     c->executed_time_ms = e->time_ms;
     for (uint32_t i = 0; i < e->settled_count; i++)
         core_settle(c, e->settled[i].client, e->settled[i].seq);

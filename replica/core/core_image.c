@@ -13,7 +13,7 @@
 #define KNOWS_EVERY_FIELD(type, size)                                                                                  \
     _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "core_image knows every field of this "       \
                                                                          "struct")
-KNOWS_EVERY_FIELD(core, 108672);
+KNOWS_EVERY_FIELD(core, 109024);
 KNOWS_EVERY_FIELD(core_slot, 352);
 KNOWS_EVERY_FIELD(core_batch, 48);
 KNOWS_EVERY_FIELD(core_vote, 97);
@@ -23,7 +23,9 @@ KNOWS_EVERY_FIELD(core_client, 15400);
 KNOWS_EVERY_FIELD(core_request, 120);
 KNOWS_EVERY_FIELD(core_early, 24);
 KNOWS_EVERY_FIELD(core_early_vote, 112);
-KNOWS_EVERY_FIELD(core_peer, 80);
+KNOWS_EVERY_FIELD(core_peer, 304);
+KNOWS_EVERY_FIELD(core_question, 40);
+KNOWS_EVERY_FIELD(core_asked, 24);
 KNOWS_EVERY_FIELD(msg_verified, 896);
 KNOWS_EVERY_FIELD(viewchange_backoff, 32);
 KNOWS_EVERY_FIELD(viewchange_missing, 40);
@@ -283,6 +285,14 @@ static void early_image(struct core *c, struct image *i)
 
 /* ---- the rest ---- */
 
+/* A question about the state: it must be there, and what it says is its asker's business. */
+static void ask_image(struct blob **ask, struct image *i)
+{
+    image_blob(i, ask);
+    if (i->reading && *ask == NULL) image_fail(i, "a question about the state is empty");
+    if (i->reading && *ask != NULL && (*ask)->len > STATE_ASK_BYTES_MAX) image_fail(i, "a question about the state is too long");
+}
+
 static void peer_image(struct core_peer *p, struct image *i)
 {
     image_bool(i, &p->heard);
@@ -298,6 +308,15 @@ static void peer_image(struct core_peer *p, struct image *i)
     image_u64(i, &p->repaired_us);
     image_u64(i, &p->served_us);
     image_u64(i, &p->served_bytes);
+    image_u64(i, &p->state_served_us);
+    image_count(i, &p->asked_count, CORE_WALK_QUESTIONS);
+    for (uint32_t k = 0; k < p->asked_count && i->fault == NULL; k++) {
+        image_u32(i, &p->asked[k].number);
+        image_u64(i, &p->asked[k].seq);
+        ask_image(&p->asked[k].ask, i);
+    }
+    image_u64(i, &p->walk_shunned_us);
+    image_u32(i, &p->walk_failures);
 }
 
 static void view_image(struct core *c, struct image *i)
@@ -393,9 +412,31 @@ static void sync_image(struct core *c, struct image *i)
     image_u64(i, &c->fetch_checkpoint);
     image_u64(i, &c->fetch_until);
     image_u64(i, &c->fetch_bytes);
+    image_u32(i, &c->fetch_failures);
     const uint32_t members = c->config.group.quorum.replica_count;
     if (i->reading && (c->fetch_first >= members || (c->fetch_peer >= members && c->fetch_peer != UINT32_MAX)))
         image_fail(i, "blocks were asked for of a member that there is not");
+}
+
+static void transfer_image(struct core *c, struct image *i)
+{
+    const uint32_t members = c->config.group.quorum.replica_count;
+    image_bool(i, &c->walking);
+    image_bool(i, &c->walk_begun);
+    image_u64(i, &c->walk_target);
+    image_count(i, &c->walk_first, members - 1);
+    for (uint32_t k = 0; k < CORE_WALK_QUESTIONS; k++) {
+        struct core_question *q = &c->questions[k];
+        image_u32(i, &q->number);
+        if (q->number == 0) continue;
+        ask_image(&q->ask, i);
+        image_u32(i, &q->peer);
+        image_u64(i, &q->since_us);
+        image_bool(i, &q->taking);
+        image_u32(i, &q->answered);
+        if (i->reading && ((q->peer >= members && q->peer != UINT32_MAX) || (q->taking && q->answered >= members)))
+            image_fail(i, "a question was put to a member that there is not");
+    }
 }
 
 static void walk(struct core *c, struct image *i)
@@ -416,6 +457,7 @@ static void walk(struct core *c, struct image *i)
     custody_image(c, i);
     early_image(c, i);
     sync_image(c, i);
+    transfer_image(c, i);
 }
 
 size_t core_state_bytes(void)

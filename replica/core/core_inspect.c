@@ -11,6 +11,11 @@ static uint64_t read_barrier(const struct core *c)
     return n > c->executed ? n : c->executed;
 }
 
+struct blob *core_stable(const struct core *c)
+{
+    return c->stable_record;
+}
+
 struct core_summary core_summary(const struct core *c)
 {
     struct core_summary out = {
@@ -36,7 +41,11 @@ struct core_summary core_summary(const struct core *c)
         .fenced = core_is_fenced(c),
         .fence_until = c->mute_until,
         .fence_reason = c->fence_reason,
+        .walking = c->walking,
+        .walk_target = c->walk_target,
     };
+    for (uint32_t k = 0; k < CORE_WALK_QUESTIONS; k++)
+        if (c->questions[k].number != 0) out.walk_asked++;
     for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
         const struct core_slot *s = core_slot_const(c, n);
         if (s == NULL || (s->phase == CORE_PHASE_EMPTY && s->decision == CORE_OPEN)) continue;
@@ -194,6 +203,17 @@ void core_effect_trace(struct hasher *h, const struct core_effect *e)
         hasher_add(h, e->answer.transaction.bytes, sizeof e->answer.transaction.bytes);
         return;
     case CORE_EFFECT_STABLE: hasher_add_be64(h, e->stable); return;
+    case CORE_EFFECT_SERVE_STATE:
+        hasher_add_be64(h, e->serve_state.to);
+        hasher_add_be64(h, e->serve_state.number);
+        hasher_add_be64(h, e->serve_state.seq);
+        trace_blob(h, e->serve_state.ask);
+        return;
+    case CORE_EFFECT_WALK_BEGIN: hasher_add_be64(h, e->walk_begin); return;
+    case CORE_EFFECT_WALK_PIECE:
+        hasher_add_be64(h, e->walk_piece.number);
+        trace_blob(h, e->walk_piece.data);
+        return;
     case CORE_EFFECT_SERVE_BLOCKS:
         hasher_add_be64(h, e->serve.to);
         hasher_add_be64(h, e->serve.seq);

@@ -128,6 +128,15 @@ struct core_early {
     struct core_early_vote *votes; /* CORE_EARLY_VOTES */
 };
 
+/* As many questions as a transfer has under way (ledger/state_transfer.h). */
+#define CORE_WALK_QUESTIONS 8u
+
+struct core_asked {
+    uint32_t number;
+    uint64_t seq; /* the checkpoint wanted, or a later one */
+    struct blob *ask;
+};
+
 struct core_peer {
     bool heard;
     bool changing; /* it waits for the NEW-VIEW of its view */
@@ -142,6 +151,23 @@ struct core_peer {
     uint64_t repaired_us;  /* last repair after its STATUS */
     uint64_t served_us;    /* batches sent to it: since when, and bytes */
     uint64_t served_bytes;
+    /* the state, served to it: its questions wait here, and are answered at a steady rate */
+    uint64_t state_served_us;
+    uint32_t asked_count;
+    struct core_asked asked[CORE_WALK_QUESTIONS];
+    /* ... and asked of it */
+    uint64_t walk_shunned_us; /* not before then: it lied, was silent, or stood at an older checkpoint */
+    uint32_t walk_failures;   /* in a row */
+};
+
+/* A question of this replica's own state transfer. */
+struct core_question {
+    uint32_t number;   /* 0: none */
+    struct blob *ask;
+    uint32_t peer;     /* whom it was put to; UINT32_MAX: nobody yet */
+    uint64_t since_us; /* ... when */
+    bool taking;       /* an answer is being looked at */
+    uint32_t answered; /* by whom */
 };
 
 struct core {
@@ -244,6 +270,12 @@ struct core {
     uint64_t fetch_checkpoint; /* the checkpoint whose certificate was asked for last, while the window is full */
     uint64_t fetch_until; /* highest sequence asked for */
     uint64_t fetch_bytes; /* of the blocks that came for it */
+    uint32_t fetch_failures; /* sources in a row that gave nothing new */
+    bool walking;         /* the state is being transferred: nothing is executed until the replica is started anew */
+    bool walk_begun;      /* ... and WALK_BEGIN was given */
+    uint64_t walk_target;
+    uint32_t walk_first;  /* who is looked at first for the next question */
+    struct core_question questions[CORE_WALK_QUESTIONS];
     struct digest *leaf_space; /* batch_requests_max leaves while a batch is built */
     struct core_effects *effects; /* of the step in progress */
 };
@@ -337,5 +369,12 @@ bool core_brings_on(const struct core_event *event);
 void core_fetch_blocks(struct core *c);
 bool core_may_serve(struct core *c, struct core_peer *peer, size_t bytes);
 uint64_t core_peers_executed(const struct core *c);
+
+/* core_transfer.c: the state of a checkpoint, from others and for others (design.md section 9) */
+void core_transfer_tick(struct core *c);
+const char *core_on_walk(struct core *c, const struct core_walk *w);
+const char *core_on_fetch_state(struct core *c, const struct wire_fetch *m, uint32_t from);
+const char *core_on_state_data(struct core *c, const struct msg_verified *m, uint32_t from);
+void core_transfer_free(struct core *c);
 
 #endif

@@ -257,7 +257,7 @@ static void try_committed(struct core *c, struct core_slot *s)
 
 static void execute_ready(struct core *c)
 {
-    while (c->handed < c->low + WINDOW_BATCHES) {
+    while (c->handed < c->low + WINDOW_BATCHES && !c->walking) {
         struct core_slot *s = core_slot(c, c->handed + 1);
         if (s->decision != CORE_DECIDED) return; /* in order, never across a gap */
         core_slot_decide(c, s, CORE_EXECUTING);

@@ -157,6 +157,10 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
     const struct wire_request *q = &m->msg.request;
     if (client >= c->config.client_count) return "request of an unknown client";
     if (from_member && !core_is_primary(c)) return "a request was forwarded to a backup";
+    if (c->walking) { /* nothing is known here of what is settled */
+        if (!from_member) send_busy(c, client, q->seq, &m->id, BUSY_NOT_READY);
+        return "the state is being transferred";
+    }
     struct core_client *owner = &c->clients[client];
     struct core_request *r = &owner->requests[q->seq % CORE_CLIENT_REQUESTS];
     if (q->seq > owner->window.highest_settled + CLIENT_WINDOW && !c->disk_full) {
@@ -398,7 +402,7 @@ static bool propose_batch(struct core *c, struct core_slot *s, bool empty)
 
 static bool may_lead(const struct core *c)
 {
-    if (!c->active || c->draining || c->disk_full || !core_is_primary(c)) return false;
+    if (!c->active || c->draining || c->disk_full || c->walking || !core_is_primary(c)) return false;
     if (c->next_seq > c->low + WINDOW_BATCHES || c->next_seq <= c->abstain_until) return false;
     return c->executed >= c->carried_until; /* what the NEW-VIEW carried over settles its requests first */
 }

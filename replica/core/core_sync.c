@@ -91,6 +91,7 @@ bool core_brings_on(const struct core_event *event)
     case CORE_EVENT_PERSISTED:
     case CORE_EVENT_EXECUTED:
     case CORE_EVENT_DISK: return true;
+    case CORE_EVENT_WALK:
     case CORE_EVENT_TICK:
     case CORE_EVENT_DRAIN:
     case CORE_EVENT_STOP: return false;
@@ -124,6 +125,7 @@ void core_sync_tick(struct core *c)
         c->fetch_first = (c->fetch_peer + 1) % c->config.group.quorum.replica_count;
         c->fetch_peer = UINT32_MAX;
         c->fetch_until = 0;
+        c->fetch_failures++;
     }
     core_fetch_blocks(c);
 }
@@ -309,6 +311,7 @@ static void fetch_checkpoint(struct core *c)
 void core_fetch_blocks(struct core *c)
 {
     const uint64_t next = c->handed + 1;
+    if (c->walking) return;
     if (c->fetch_peer != UINT32_MAX && c->executed < c->fetch_until) return; /* an answer is on its way */
     if (c->stable_token != 0) return;                                        /* first a stable checkpoint */
     if (next > c->low + WINDOW_BATCHES) {
@@ -363,6 +366,7 @@ const char *core_on_fetch(struct core *c, const struct wire_fetch *m, uint32_t f
         return NULL;
     }
     if (m->kind == DATA_KIND_VIEW_CHANGE) return core_on_fetch_view_change(c, m, from);
+    if (m->kind == DATA_KIND_STATE) return core_on_fetch_state(c, m, from);
     if (m->kind != DATA_KIND_BATCH) return "a FETCH of a kind that this version does not serve";
     const struct core_slot *s = core_slot_const(c, m->seq);
     const struct core_batch *batch = s != NULL ? core_slot_batch(s, &m->digest) : NULL;
@@ -416,6 +420,7 @@ const char *core_on_data(struct core *c, struct msg_verified *m, uint32_t from)
         count_block(c, m, from);
         return on_block(c, m);
     }
+    if (d->kind == DATA_KIND_STATE) return core_on_state_data(c, m, from);
     if (d->kind != DATA_KIND_BATCH || !m->has_batch) return "DATA of a kind that was not asked for";
     struct core_slot *s = core_slot(c, d->seq);
     if (core_take_missing(c, m)) return NULL;

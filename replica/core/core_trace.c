@@ -59,6 +59,14 @@ void core_event_text(const struct core_event *event, const char *ignored, struct
     case CORE_EVENT_TICK: buffer_printf(out, "TICK"); break;
     case CORE_EVENT_PERSISTED: buffer_printf(out, "PERSISTED %" PRIu64, event->persisted); break;
     case CORE_EVENT_EXECUTED: buffer_printf(out, "EXECUTED %" PRIu64, event->executed->seq); break;
+    case CORE_EVENT_WALK: {
+        static const char *const whats[] = {[CORE_WALK_ASK] = "ASK",
+                                            [CORE_WALK_TAKEN] = "TAKEN",
+                                            [CORE_WALK_OLD] = "OLD",
+                                            [CORE_WALK_BAD] = "BAD"};
+        buffer_printf(out, "WALK %s %u", whats[event->walk->what], event->walk->number);
+        break;
+    }
     case CORE_EVENT_DISK: buffer_printf(out, "DISK %s", event->disk_full ? "full" : "has room"); break;
     case CORE_EVENT_DRAIN: buffer_printf(out, "DRAIN"); break;
     case CORE_EVENT_STOP: buffer_printf(out, "STOP"); break;
@@ -104,6 +112,11 @@ void core_effect_text(const struct core_effect *e, struct buffer *out)
     case CORE_EFFECT_SERVE_BLOCKS:
         buffer_printf(out, "SERVE %u blocks from %" PRIu64 " to %u", e->serve.count, e->serve.seq, e->serve.to);
         break;
+    case CORE_EFFECT_SERVE_STATE:
+        buffer_printf(out, "SERVE state %u to %u", e->serve_state.number, e->serve_state.to);
+        break;
+    case CORE_EFFECT_WALK_BEGIN: buffer_printf(out, "WALK to %" PRIu64, e->walk_begin); break;
+    case CORE_EFFECT_WALK_PIECE: buffer_printf(out, "WALK piece %u", e->walk_piece.number); break;
     case CORE_EFFECT_DIVERGED: buffer_printf(out, "DIVERGED %" PRIu64, e->diverged); break;
     }
     if (e->after != 0) buffer_printf(out, " after %" PRIu64, e->after);

@@ -438,7 +438,7 @@ void core_view_repair(struct core *c, uint32_t to)
 static bool timed_out(struct core *c)
 {
     uint64_t oldest = c->oldest_slot_us;
-    if (core_peers_executed(c) > c->executed) return false; /* behind: it is not the primary that is late */
+    if (c->walking || core_peers_executed(c) > c->executed) return false; /* behind: it is not the primary that is late */
     if (c->custody_count > 0 && c->now_us - c->oldest_custody_us >= c->backoff.now_us) {
         const uint64_t exact = core_custody_oldest(c); /* what was kept is a bound only */
         c->oldest_custody_us = exact < c->now_us ? exact : c->now_us;

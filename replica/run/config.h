@@ -15,7 +15,8 @@
  *   level = info                           debug, info, warn, error
  *   format = logfmt                        or json
  *   [tuning]
- *   timeout_ms, timeout_cap_ms, resend_ms, heartbeat_ms, pipeline, batch_fill, batch_delay_us, verify_threads
+ *   timeout_ms, timeout_cap_ms, transfer_after, resend_ms, heartbeat_ms, pipeline, batch_fill, batch_delay_us,
+ *   verify_threads
  */
 #ifndef PBFT_REPLICA_RUN_CONFIG_H
 #define PBFT_REPLICA_RUN_CONFIG_H
@@ -28,6 +29,7 @@
 
 #define CONFIG_PATH_BYTES_MAX 1024u
 
+#define CONFIG_TRANSFER_AFTER 2048u /* batches behind a proven checkpoint before the state is transferred */
 #define CONFIG_TIMEOUT_CAP_FACTOR 16u /* timeout_cap_ms, when it is not given, in timeout_ms */
 
 struct config {
@@ -43,6 +45,7 @@ struct config {
     enum log_format log_format;
     uint64_t timeout_ms;
     uint64_t timeout_cap_ms; /* never below timeout_ms */
+    uint64_t transfer_after; /* batches */
     uint64_t resend_ms;
     uint64_t heartbeat_ms;
     uint64_t pipeline;

@@ -16,7 +16,11 @@ _Static_assert(CLIENT_REPLIES_BYTES_MAX >= FRAME_BYTES_MAX, "the first REPLY of 
 struct execution {
     struct worker *worker;
     struct executor *executor;
+    struct kv_store *state;
     const struct reply_signer *signer;
+    struct transfer *transfer; /* NULL: none has begun */
+    struct blob *certificate;  /* of the base's checkpoint, once it is known */
+    struct blob *fold_certificate; /* ... of the checkpoint to be folded */
     uint64_t fold_wanted;    /* highest stable checkpoint not folded yet, for a full disk to be tried again */
     struct worker_job *held; /* BATCH jobs, oldest first; more than one for a moment only, or while the disk is full */
     struct worker_job **held_end;
@@ -29,6 +33,9 @@ void execution_job_free(struct execution_job *j)
     blob_release(j->batch);
     blob_release(j->certificate);
     blob_release(j->query);
+    blob_release(j->ask);
+    blob_release(j->answer);
+    transfer_out_release(&j->walk);
     executed_block_free(j->block);
     for (uint32_t i = 0; i < j->reply_count; i++)
         blob_release(j->replies[i].bytes);
@@ -134,6 +141,8 @@ static void run_query(struct execution *x, struct execution_job *j)
 {
     struct wire_message m;
     struct app_result result = {.outcome = OUTCOME_REFUSED};
+    j->unanswered = x->transfer != NULL || x->executor == NULL;
+    if (j->unanswered) return;
     CHECK(wire_decode(blob_bytes(j->query), &m) == NULL); /* decoded before it was queued */
     executor_query(x->executor, &m.query.operation, &result);
     j->outcome = result.outcome;
@@ -147,9 +156,31 @@ static void run_query(struct execution *x, struct execution_job *j)
 
 static void run_find(struct execution *x, struct execution_job *j)
 {
+    j->verdict = WINDOW_NEW;
+    if (x->transfer != NULL || x->executor == NULL) return;
     const struct client_window *w = executor_window(x->executor, j->client);
     j->verdict = w == NULL ? WINDOW_OUTSIDE : window_judge(w, j->seq, &j->transaction);
     if (j->verdict == WINDOW_SAME) j->slot = *window_find(w, j->seq);
+}
+
+static void run_serve(struct execution *x, struct execution_job *j)
+{
+    if (x->transfer != NULL || x->executor == NULL) return;
+    const struct err e = transfer_answer(x->executor, x->state, x->certificate, x->signer, j->number, j->seq, j->ask, &j->answer);
+    if (err_is(&e)) end_process(&e);
+}
+
+static void run_walk(struct execution *x, struct execution_job *j)
+{
+    struct wire_message m;
+    if (j->answer != NULL && wire_decode(blob_bytes(j->answer), &m) == NULL) j->from = (uint32_t)m.data.sender;
+    const struct err e = j->kind == EXECUTION_WALK_BEGIN ? transfer_begin(x->state, j->seq, &x->transfer, &j->walk)
+                                                         : transfer_piece(x->transfer, j->number, j->answer, &j->walk);
+    if (err_is(&e)) end_process(&e);
+    atomic_store(&x->disk_full, j->walk.disk_full);
+    if (j->walk.disk_full)
+        LOG_LIMITED(LOG_LEVEL_ERROR, "execution.disk-full", 0, LOG_U("target", j->walk.progress.target),
+                    LOG_S("action", "free some space; the state transfer goes on by itself"));
 }
 
 static void fold(struct execution *x)
@@ -164,6 +195,9 @@ static void fold(struct execution *x)
     if (err_is(&e)) end_process(&e);
     if (atomic_exchange(&x->disk_full, false)) LOG(LOG_LEVEL_INFO, "execution.disk-space-again", LOG_U("folded", x->fold_wanted));
     x->fold_wanted = 0;
+    blob_release(x->certificate);
+    x->certificate = x->fold_certificate;
+    x->fold_certificate = NULL;
 }
 
 static void execution_run(void *context, struct worker_job *chain, uint32_t *wait_ms)
@@ -179,7 +213,15 @@ static void execution_run(void *context, struct worker_job *chain, uint32_t *wai
             x->held_end = &j->job.next;
             run_held(x);
             continue;
-        case EXECUTION_FOLD: x->fold_wanted = j->seq; break;
+        case EXECUTION_FOLD:
+            if (x->transfer != NULL || x->executor == NULL) break;
+            x->fold_wanted = j->seq;
+            blob_release(x->fold_certificate);
+            x->fold_certificate = blob_retain(j->certificate);
+            break;
+        case EXECUTION_SERVE_STATE: run_serve(x, j); break;
+        case EXECUTION_WALK_BEGIN:
+        case EXECUTION_WALK_PIECE: run_walk(x, j); break;
         case EXECUTION_QUERY: run_query(x, j); break;
         case EXECUTION_FIND: run_find(x, j); break;
         }
@@ -190,11 +232,12 @@ static void execution_run(void *context, struct worker_job *chain, uint32_t *wai
     if (x->fold_wanted != 0) *wait_ms = EXECUTION_RETRY_MS;
 }
 
-struct err execution_start(struct executor *executor, const struct reply_signer *signer, void (*notify)(void *context),
-                           void *context, struct execution **out)
+struct err execution_start(struct executor *executor, struct kv_store *state, const struct reply_signer *signer,
+                           void (*notify)(void *context), void *context, struct execution **out)
 {
     struct execution *x = mem_zero(1, sizeof *x);
     x->executor = executor;
+    x->state = state;
     x->signer = signer;
     x->held_end = &x->held;
     struct err e = worker_start("execution", execution_run, x, notify, context, &x->worker);
@@ -239,5 +282,8 @@ void execution_free(struct execution *x)
         execution_job_free(j);
     }
     worker_free(x->worker);
+    transfer_free(x->transfer);
+    blob_release(x->certificate);
+    blob_release(x->fold_certificate);
     free(x);
 }

@@ -116,7 +116,7 @@ static void on_drain(struct ev_loop *loop, struct ev_timer *w, int events)
     (void)events;
     const double waited = ev_now(loop) - n->drain_since;
     const struct core_summary s = core_summary(n->core);
-    const bool quiet = s.under_way == 0 && !s.changing && waited >= DRAIN_LEAST_SECONDS;
+    const bool quiet = n->again || (s.under_way == 0 && !s.changing && waited >= DRAIN_LEAST_SECONDS); /* again: nothing executes */
     if (!n->stopping && (quiet || waited >= DRAIN_MOST_SECONDS)) {
         n->stopping = true;
         const struct core_event event = {.type = CORE_EVENT_STOP};
@@ -125,17 +125,31 @@ static void on_drain(struct ev_loop *loop, struct ev_timer *w, int events)
     if (n->stopping && (all_sent(n) || waited >= 2 * DRAIN_MOST_SECONDS)) ev_break(loop, EVBREAK_ALL);
 }
 
+static void begin_stop(struct node *n)
+{
+    if (n->draining) return;
+    n->draining = true;
+    n->drain_since = ev_now(n->loop);
+    const struct core_event event = {.type = CORE_EVENT_DRAIN};
+    node_step(n, &event);
+    ev_timer_start(n->loop, &n->drain);
+}
+
+void node_start_again(struct node *n)
+{
+    n->again = true;
+    begin_stop(n);
+}
+
 static void on_terminate(struct ev_loop *loop, struct ev_signal *w, int events)
 {
     struct node *n = w->data;
+    (void)loop;
     (void)events;
+    n->again = false;
     if (n->draining) return;
-    n->draining = true;
-    n->drain_since = ev_now(loop);
     LOG(LOG_LEVEL_INFO, "replica.stopping", LOG_U("signal", w->signum));
-    const struct core_event event = {.type = CORE_EVENT_DRAIN};
-    node_step(n, &event);
-    ev_timer_start(loop, &n->drain);
+    begin_stop(n);
 }
 
 /* HUP: log level and peer addresses. Everything else needs a restart. */
@@ -174,11 +188,39 @@ static void sign_with_key(void *context, const struct digest *digest, struct sig
     sign_digest(context, digest, out);
 }
 
+/* What is damaged in the state is put right from other replicas, unless it has just come from there: then it is something
+ * else that is wrong. */
+static bool may_repair(struct node *n, const struct err *e)
+{
+    struct wire_checkpoint_certificate c;
+    struct bytes raw;
+    if (e->code != ERR_CORRUPT || n->wire.quorum.replica_count == 1) return false;
+    const struct err none = state_walk_certificate(n->data.state, &raw);
+    return err_is(&none) || n->executor == NULL || wire_decode_record(&wire_record_checkpoint_certificate, raw, &c) != NULL ||
+           c.seq != executor_base(n->executor);
+}
+
+static struct err recover(struct node *n, struct recovery *r)
+{
+    const uint32_t clients = n->identity.group->client_count;
+    struct err e = err_none();
+    if (!state_is_walking(n->data.state)) {
+        e = executor_open(n->data.state, n->identity.group, &n->executor);
+        if (!err_is(&e)) e = recovery_run(&n->data, n->executor, &n->wire, node_checker(n), n->config.id, clients, r);
+        if (!err_is(&e) || !may_repair(n, &e)) return e;
+        LOG(LOG_LEVEL_ERROR, "state.damaged", LOG_S("error", e.text),
+            LOG_S("action", "none: it is repaired from other replicas; check this machine's disk and memory"));
+        executor_close(n->executor);
+        n->executor = NULL;
+        ERR_TRY(state_mark_damaged(n->data.state));
+    }
+    return recovery_run(&n->data, NULL, &n->wire, node_checker(n), n->config.id, clients, r);
+}
+
 static struct err start_core(struct node *n)
 {
     struct recovery r;
-    ERR_TRY(executor_open(n->data.state, n->identity.group, &n->executor));
-    ERR_TRY(recovery_run(&n->data, n->executor, &n->wire, node_checker(n), n->config.id, &r));
+    ERR_TRY(recover(n, &r));
     struct core_config config = {.group = n->wire,
                                  .self = n->config.id,
                                  .client_count = n->identity.group->client_count,
@@ -191,16 +233,19 @@ static struct err start_core(struct node *n)
                                  .heartbeat_us = n->config.heartbeat_ms * 1000,
                                  .timeout_us = n->config.timeout_ms * 1000,
                                  .timeout_cap_us = n->config.timeout_cap_ms * 1000,
+                                 .transfer_after = n->config.transfer_after,
                                  .sign = sign_with_key,
                                  .sign_context = &n->identity.signing};
     if (n->recorder != NULL) recorder_wrap(n->recorder, &config);
     n->core = core_new(&config);
     n->effects = mem_zero(1, sizeof *n->effects);
-    n->entries = executor_entries(n->executor);
-    const struct wire_header header = executor_header(n->executor);
-    if (r.recovered.executed > 0) n->header_hash = header_hash(&header);
+    if (n->executor != NULL) {
+        const struct wire_header header = executor_header(n->executor);
+        n->entries = executor_entries(n->executor);
+        if (r.recovered.executed > 0) n->header_hash = header_hash(&header);
+    }
     struct err e = storage_start(n->data.log, &n->signer, node_wake, n, &n->storage);
-    if (!err_is(&e)) e = execution_start(n->executor, &n->signer, node_wake, n, &n->execution);
+    if (!err_is(&e)) e = execution_start(n->executor, n->data.state, &n->signer, node_wake, n, &n->execution);
     if (!err_is(&e)) {
         LOG(LOG_LEVEL_INFO, "replica.recovered", LOG_U("view", r.recovered.view),
             LOG_U("executed", r.recovered.executed), LOG_U("stable", r.recovered.stable.seq),
@@ -210,10 +255,10 @@ static struct err start_core(struct node *n)
             LOG(LOG_LEVEL_WARN, "replica.abstains", LOG_U("until", r.recovered.stable.seq + WINDOW_BATCHES),
                 LOG_S("reason",
                       "after an unclean stop it may have voted and forgotten; it prepares nothing up to there"));
-        node_fold(n, r.recovered.stable.seq); /* what the start had no room for */
         node_tick(n);
         const struct core_event event = {.type = CORE_EVENT_START, .recovered = &r.recovered};
         node_step(n, &event);
+        node_fold(n, r.recovered.stable.seq); /* what the start had no room for */
     }
     recovery_free(&r);
     return e;
@@ -335,9 +380,10 @@ struct err node_start(const struct config *config, const char *config_path, stru
     return err_none();
 }
 
-struct err node_run(struct node *n)
+struct err node_run(struct node *n, bool *again)
 {
     (void)ev_run(n->loop, 0);
+    *again = n->again;
     LOG(LOG_LEVEL_INFO, "replica.stopped", LOG_U("executed", core_summary(n->core).executed),
         LOG_S("votes", n->waiting_count == 0 && n->stopping ? "kept" : "not kept: the next start will abstain"));
     return err_none();

@@ -16,8 +16,9 @@ struct node_options {
  * Errors: ERR_CONFIG, ERR_CORRUPT, ERR_IO, ERR_USAGE. */
 MUST_USE struct err node_start(const struct config *config, const char *config_path, struct identity *identity,
                                const struct node_options *options, struct node **out);
-/* Runs until TERM or INT; a clean stop keeps every vote (design.md 7.5). */
-MUST_USE struct err node_run(struct node *n);
+/* Runs until TERM or INT; a clean stop keeps every vote (design.md 7.5). *again: it has stopped because a state transfer has
+ * ended, and the replica is to be started anew from its data directory. */
+MUST_USE struct err node_run(struct node *n, bool *again);
 void node_free(struct node *n);
 
 #endif

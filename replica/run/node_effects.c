@@ -62,6 +62,17 @@ void node_fold(struct node *n, uint64_t seq)
     struct execution_job *j = mem_zero(1, sizeof *j);
     j->kind = EXECUTION_FOLD;
     j->seq = seq;
+    j->certificate = blob_retain(core_stable(n->core));
+    execution_submit(n->execution, j);
+}
+
+static void submit_walk(struct node *n, enum execution_kind kind, uint64_t seq, uint32_t number, struct blob *data_taken)
+{
+    struct execution_job *j = mem_zero(1, sizeof *j);
+    j->kind = kind;
+    j->seq = seq;
+    j->number = number;
+    j->answer = data_taken;
     execution_submit(n->execution, j);
 }
 
@@ -115,6 +126,27 @@ static void perform(struct node *n, struct core_effect *e)
         storage_submit(n->storage, j);
         return;
     }
+    case CORE_EFFECT_SERVE_STATE: {
+        struct execution_job *j = mem_zero(1, sizeof *j);
+        j->kind = EXECUTION_SERVE_STATE;
+        j->to = e->serve_state.to;
+        j->number = e->serve_state.number;
+        j->seq = e->serve_state.seq;
+        j->ask = e->serve_state.ask;
+        e->serve_state.ask = NULL;
+        execution_submit(n->execution, j);
+        return;
+    }
+    case CORE_EFFECT_WALK_BEGIN:
+        LOG(LOG_LEVEL_WARN, "transfer.begins", LOG_U("executed", core_summary(n->core).executed), LOG_U("target", e->walk_begin),
+            LOG_S("action", "none: the state comes from the other replicas; this one executes nothing and answers no reads until then"));
+        n->transfer_since_us = clock_monotonic_us();
+        submit_walk(n, EXECUTION_WALK_BEGIN, e->walk_begin, 0, NULL);
+        return;
+    case CORE_EFFECT_WALK_PIECE:
+        submit_walk(n, EXECUTION_WALK_PIECE, 0, e->walk_piece.number, e->walk_piece.data);
+        e->walk_piece.data = NULL;
+        return;
     case CORE_EFFECT_DIVERGED:
         LOG(LOG_LEVEL_ERROR, "replica.diverged", LOG_U("seq", e->diverged),
             LOG_S("action",
@@ -276,6 +308,30 @@ static void answer_repeated(struct node *n, const struct execution_job *j)
     }
 }
 
+/* What the walk says, in its order; and the new start when it is over. */
+static void walk_done(struct node *n, struct execution_job *j)
+{
+    n->transfer = j->walk.progress;
+    for (uint32_t i = 0; i < j->walk.count; i++) {
+        const struct core_event event = {.type = CORE_EVENT_WALK, .walk = &j->walk.events[i]};
+        if (j->walk.events[i].what == CORE_WALK_BAD)
+            LOG_LIMITED(LOG_LEVEL_WARN, "transfer.bad-answer", j->from, LOG_U("peer", j->from),
+                        LOG_S("action", "none: it is asked no more for a while; tell its operator"));
+        node_step(n, &event);
+    }
+    if (!j->walk.done) return;
+    LOG(LOG_LEVEL_INFO, "transfer.done", LOG_U("checkpoint", n->transfer.target), LOG_U("leaves", n->transfer.leaves),
+        LOG_U("removed", n->transfer.removed), LOG_U("bytes", n->transfer.bytes),
+        LOG_U("ms", (clock_monotonic_us() - n->transfer_since_us) / 1000));
+    node_start_again(n);
+}
+
+static void state_served(struct node *n, struct execution_job *j)
+{
+    if (j->answer == NULL) return;
+    (void)node_send_member(n, j->to, WIRE_TYPE_data, j->answer, false);
+}
+
 void node_take_execution(struct node *n)
 {
     struct execution_job *j;
@@ -288,6 +344,9 @@ void node_take_execution(struct node *n)
         case EXECUTION_FOLD: break;
         case EXECUTION_QUERY: node_query_done(n, j); break;
         case EXECUTION_FIND: find_done(n, j); break;
+        case EXECUTION_SERVE_STATE: state_served(n, j); break;
+        case EXECUTION_WALK_BEGIN:
+        case EXECUTION_WALK_PIECE: walk_done(n, j); break;
         }
         execution_job_free(j);
     }

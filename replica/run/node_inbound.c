@@ -47,7 +47,7 @@ void node_note_fetches(struct node *n, const struct core_effects *effects)
             struct peer *p = &n->peers[id];
             if (e->send.to != CORE_TO_ALL && e->send.to != id) continue;
             /* what never came stays owed, for it may be on its way: hence a maximum */
-            const uint64_t owed = p->data_owed + m.fetch.count;
+            const uint64_t owed = p->data_owed + (m.fetch.kind == DATA_KIND_STATE ? 1 : m.fetch.count);
             p->data_owed = owed < NODE_DATA_OWED_MAX ? (uint32_t)owed : NODE_DATA_OWED_MAX;
         }
     }
@@ -203,7 +203,7 @@ static void answer_local(struct session *s, const struct wire_query *q)
         value = node_status(n);
     } else if (q->operation.app == APP_SYSTEM && q->operation.verb == SYSTEM_VERB_WHY) {
         value = node_why(n);
-    } else if (q->operation.app == APP_SYSTEM && q->operation.verb == SYSTEM_VERB_CLIENT) {
+    } else if (q->operation.app == APP_SYSTEM && q->operation.verb == SYSTEM_VERB_CLIENT && !core_summary(n->core).walking) {
         const struct wire_client_status c = {.registered = 1,
                                              .highest_settled = core_client_highest(n->core, s->client)};
         value = wire_encode_blob(&wire_record_client_status, &c);
@@ -268,7 +268,8 @@ void node_query_done(struct node *n, struct execution_job *j)
     struct session *s = j->session;
     n->queries_running--;
     CHECK(wire_decode(blob_bytes(j->query), &m) == NULL); /* decoded when it came */
-    send_result(s, m.query.number, j->outcome, j->executed, bytes_of(j->value.data, j->value.len));
+    if (!j->unanswered) /* else the client has it from others */
+        send_result(s, m.query.number, j->outcome, j->executed, bytes_of(j->value.data, j->value.len));
     leave(s, j->query->len);
 }
 

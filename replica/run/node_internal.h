@@ -160,6 +160,9 @@ struct node {
     bool disk_full; /* as the core was told */
     bool draining;
     bool stopping;
+    bool again; /* start anew after the stop: a state transfer has ended */
+    struct state_walk_progress transfer; /* of the transfer under way ... */
+    uint64_t transfer_since_us;          /* ... which began then; 0: none has */
     double drain_since;
     struct prng random; /* jitter only */
 };
@@ -168,6 +171,8 @@ struct node {
 void node_step(struct node *n, const struct core_event *event);
 void node_tick(struct node *n);
 void node_wake(void *context);
+/* A clean stop, after which the process begins anew. */
+void node_start_again(struct node *n);
 /* node_effects.c */
 void node_perform(struct node *n, struct core_effects *effects);
 void node_fold(struct node *n, uint64_t seq); /* the state may be folded up to seq */

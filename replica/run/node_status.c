@@ -19,9 +19,26 @@ enum replica_condition node_condition(const struct node *n, const struct core_su
     if (!s->started) return CONDITION_STARTING;
     if (node_peers_connected(n) + 1 < n->wire.quorum.quorum) return CONDITION_NO_QUORUM;
     if (s->listening) return CONDITION_STARTING;
-    if (s->highest_peer_executed > s->executed + 8) return CONDITION_CATCHING_UP;
+    if (s->walking || s->highest_peer_executed > s->executed + 8) return CONDITION_CATCHING_UP;
     if (s->changing_us > n->config.timeout_ms * 1000) return CONDITION_STALLED; /* no NEW-VIEW in the time for one */
     return CONDITION_SYNCED;
+}
+
+/* How far the transfer is. Covered is the present pass over the tree: the checkpoint moves on meanwhile, and a pass over what
+ * changed follows. */
+static void transfer_reason(const struct node *n, const struct core_summary *s, char *why, size_t size)
+{
+    const struct state_walk_progress *p = &n->transfer;
+    const uint64_t ms = n->transfer_since_us == 0 ? 0 : (clock_monotonic_us() - n->transfer_since_us) / 1000;
+    if (s->walk_target == 0 || ms == 0) {
+        (void)snprintf(why, size, "its state is to be transferred, and no other replica has proven a checkpoint to it yet");
+        return;
+    }
+    const uint64_t eta_s = p->covered_ppm == 0 ? 0 : ms * (1000000u - p->covered_ppm) / p->covered_ppm / 1000;
+    (void)snprintf(why, size,
+                   "its state is being transferred to checkpoint %" PRIu64 ": %u %% of the tree looked at, %" PRIu64
+                   " keys and %" PRIu64 " bytes in %" PRIu64 " s (%" PRIu64 " bytes a second), about %" PRIu64 " s left",
+                   s->walk_target, p->covered_ppm / 10000, p->leaves, p->bytes, ms / 1000, p->bytes * 1000 / ms, eta_s);
 }
 
 void node_reason(const struct node *n, const struct core_summary *s, char out[NODE_REASON_BYTES])
@@ -42,6 +59,10 @@ void node_reason(const struct node *n, const struct core_summary *s, char out[NO
                        node_peers_connected(n), q->replica_count - 1, q->quorum, q->replica_count);
         break;
     case CONDITION_CATCHING_UP:
+        if (s->walking) {
+            transfer_reason(n, s, why, sizeof why);
+            break;
+        }
         (void)snprintf(why, sizeof why, "it has executed sequence %" PRIu64 ", others %" PRIu64, s->executed,
                        s->highest_peer_executed);
         break;

@@ -53,7 +53,7 @@ static uint64_t parse_mib(const char *text)
 }
 
 static struct err run(const struct config *config, const char *path, struct identity *identity,
-                      const struct node_options *node_options)
+                      const struct node_options *node_options, bool *again)
 {
     struct node *n;
     (void)mallopt(M_MMAP_THRESHOLD, OWN_PAGES_BYTES);
@@ -61,7 +61,7 @@ static struct err run(const struct config *config, const char *path, struct iden
     log_set_format(config->log_format);
     log_set_identity("replica", config->id);
     ERR_TRY(node_start(config, path, identity, node_options, &n));
-    struct err e = node_run(n);
+    struct err e = node_run(n, again);
     node_free(n);
     return e;
 }
@@ -104,6 +104,7 @@ int main(int argc, char **argv)
     struct config config;
     struct identity identity = {0};
     struct err e = sign_start();
+    bool again = false;
     if (!err_is(&e)) e = config_read(path, &config);
     if (!err_is(&e)) e = identity_load(&config, &identity);
     if (!err_is(&e) && check_only)
@@ -112,7 +113,13 @@ int main(int argc, char **argv)
     else if (!err_is(&e) && init)
         e = data_dir_init(config.data_path, identity.group, config.id, new_group);
     else if (!err_is(&e))
-        e = run(&config, path, &identity, &node_options);
+        e = run(&config, path, &identity, &node_options, &again);
+    while (again && !err_is(&e)) { /* a state transfer has ended: as if the process had been started now */
+        again = false;
+        e = config_read(path, &config);
+        if (!err_is(&e)) e = identity_load(&config, &identity);
+        if (!err_is(&e)) e = run(&config, path, &identity, &node_options, &again);
+    }
     identity_free(&identity);
     return err_is(&e) ? fail(&e) : 0;
 }

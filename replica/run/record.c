@@ -13,12 +13,13 @@ static const uint8_t magic[8] = {'p', 'b', 'f', 't', 'r', 'e', 'c', '\n'};
 /* A new field of these goes into the walks below. */
 #define KNOWS_EVERY_FIELD(type, size)                                                                                  \
     _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "record.c knows every field of this struct")
-KNOWS_EVERY_FIELD(core_config, 144);
+KNOWS_EVERY_FIELD(core_config, 152);
 KNOWS_EVERY_FIELD(core_event, 24);
 KNOWS_EVERY_FIELD(core_recovered, 216);
 KNOWS_EVERY_FIELD(core_recovered_slot, 208);
 KNOWS_EVERY_FIELD(core_recovered_checkpoint, 72);
 KNOWS_EVERY_FIELD(core_executed, 96);
+KNOWS_EVERY_FIELD(core_walk, 24);
 
 /* ---- frames ---- */
 
@@ -79,6 +80,7 @@ uint32_t record_layout(void)
                             sizeof(struct core_recovered),
                             sizeof(struct core_recovered_slot),
                             sizeof(struct core_executed),
+                            sizeof(struct core_walk),
                             WINDOW_BATCHES,
                             CHECKPOINT_INTERVAL,
                             CLIENT_WINDOW};
@@ -100,6 +102,7 @@ static void config_image(struct core_config *c, struct image *i)
     image_u64(i, &c->heartbeat_us);
     image_u64(i, &c->timeout_us);
     image_u64(i, &c->timeout_cap_us);
+    image_u64(i, &c->transfer_after);
 }
 
 void record_header_image(struct record_header *h, struct image *i)
@@ -218,6 +221,7 @@ static void recovered_image(const struct core_config *config, struct record_even
     image_bool(i, &r->fenced);
     image_u64(i, &r->fence_until);
     image_bool(i, &r->damaged);
+    image_bool(i, &r->walking);
     image_bool(i, &r->clean);
     certificate_image(owner, &wire_record_checkpoint_certificate, &r->stable, i);
     image_u64(i, &r->executed);
@@ -259,6 +263,20 @@ static void executed_image(struct record_event *owner, struct core_executed *e, 
     }
 }
 
+static void walk_image(struct record_event *owner, struct core_walk *w, struct image *i)
+{
+    uint32_t what = w->what;
+    image_count(i, &what, CORE_WALK_BAD);
+    w->what = (enum core_walk_what)what;
+    image_u32(i, &w->number);
+    image_u64(i, &w->target);
+    owned_image(owner, &w->ask, i);
+    if (!i->reading) return;
+    if (w->number == 0) image_fail(i, "a question about the state has no number");
+    if (w->what == CORE_WALK_ASK && (w->ask == NULL || w->ask->len > STATE_ASK_BYTES_MAX))
+        image_fail(i, "a question about the state is empty or too long");
+}
+
 /* Writing: `owner` holds nothing, and the event's pointers are only looked at. */
 static void event_image(const struct core_config *config, struct record_event *owner, struct core_event *event,
                         struct image *i)
@@ -287,6 +305,10 @@ static void event_image(const struct core_config *config, struct record_event *o
         executed_image(owner, (struct core_executed *)(uintptr_t)event->executed, i);
         return;
     case CORE_EVENT_DISK: image_bool(i, &event->disk_full); return;
+    case CORE_EVENT_WALK:
+        if (i->reading) event->walk = &owner->walk;
+        walk_image(owner, (struct core_walk *)(uintptr_t)event->walk, i);
+        return;
     case CORE_EVENT_DRAIN:
     case CORE_EVENT_STOP: return;
     }

@@ -91,6 +91,7 @@ struct record_event {
     struct msg_verified message;
     struct core_recovered recovered;
     struct core_executed executed;
+    struct core_walk walk;
     struct blob **blobs; /* of `recovered` */
     uint32_t blob_count;
     uint32_t blob_cap;

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "ledger/state_transfer.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -349,11 +350,85 @@ static void recover_windows(struct executor *e, struct recovery *r)
     r->recovered.windows = r->windows;
 }
 
+/* The state was transferred, and stands above what the log knows as stable: the certificate that came with it moves that. The
+ * votes below it are of no more use (design.md 7.3). */
+static struct err adopt_transferred(const struct source *in, struct executor *e, struct recovery *r)
+{
+    struct wire_checkpoint_certificate c;
+    struct bytes raw;
+    if (executor_base(e) <= r->recovered.stable.seq) return err_none();
+    const struct err none = state_walk_certificate(in->dir->state, &raw);
+    if (none.code == ERR_NOT_FOUND) return err_none(); /* check_base says what is wrong */
+    if (err_is(&none)) return none;
+    if (wire_decode_record(&wire_record_checkpoint_certificate, raw, &c) != NULL || c.seq != executor_base(e))
+        return err_none();
+    const char *fault = certificate_check_checkpoint(in->group, in->checker, &c);
+    if (fault != NULL) return err_make(ERR_CORRUPT, "the certificate of the transferred state proves nothing: %s", fault);
+    struct kv_batch *b = kv_batch_new();
+    struct err error = log_put_transferred(in->dir->log, b, c.seq, raw);
+    if (!err_is(&error)) error = kv_store_apply(in->dir->log, b);
+    kv_batch_free(b);
+    if (err_is(&error)) return error;
+    blob_release(r->stable);
+    r->stable = NULL;
+    return recover_stable(in, r);
+}
+
+/* The blocks below a transferred state are not here. */
+static bool is_transferred(const struct source *in, const struct executor *e)
+{
+    struct wire_checkpoint_certificate c;
+    struct bytes raw;
+    const struct err none = state_walk_certificate(in->dir->state, &raw);
+    return !err_is(&none) && wire_decode_record(&wire_record_checkpoint_certificate, raw, &c) == NULL &&
+           c.seq == executor_base(e);
+}
+
+/* What the state says, and the blocks above it. */
+static struct err recover_state(const struct source *in, struct executor *e, struct recovery *r)
+{
+    uint64_t last = 0;
+    ERR_TRY(adopt_transferred(in, e, r));
+    ERR_TRY(log_last_block(in->dir->log, &last));
+    if (last < executor_executed(e) && is_transferred(in, e)) last = executor_executed(e);
+    if (last < executor_executed(e) || last < r->recovered.stable.seq)
+        return err_make(ERR_CORRUPT,
+                        "the blocks end at %" PRIu64 ", but the state stands at %" PRIu64
+                        " and the stable checkpoint at %" PRIu64,
+                        last, executor_executed(e), r->recovered.stable.seq);
+    ERR_TRY(check_base(in, e, r));
+    ERR_TRY(rebuild(in, e, last, r));
+    if (r->recovered.stable.seq > executor_base(e)) {
+        const struct err folded = executor_fold(e, r->recovered.stable.seq);
+        if (err_is(&folded) && folded.code != ERR_NO_SPACE) return folded; /* the execution thread folds when there is room */
+    }
+    recover_windows(e, r);
+    const struct wire_header header = executor_header(e);
+    r->recovered.executed = executor_executed(e);
+    r->recovered.executed_time_ms = header.time_ms;
+    return err_none();
+}
+
+/* No state to stand on: it is transferred before anything is executed. */
+static struct err recover_without_state(const struct source *in, uint32_t client_count, struct recovery *r)
+{
+    struct wire_stored_block block;
+    uint64_t last = 0;
+    ERR_TRY(log_last_block(in->dir->log, &last));
+    if (last > 0) {
+        ERR_TRY(log_get_block(in->dir->log, last, &block));
+        r->recovered.executed_time_ms = block.header.time_ms;
+    }
+    r->recovered.walking = true;
+    r->recovered.executed = last > r->recovered.stable.seq ? last : r->recovered.stable.seq;
+    r->recovered.windows = r->windows = mem_zero(client_count + 1u, sizeof *r->windows);
+    return err_none();
+}
+
 struct err recovery_run(struct data_dir *d, struct executor *e, const struct wire_group *g,
-                        struct signature_checker checker, uint32_t self, struct recovery *out)
+                        struct signature_checker checker, uint32_t self, uint32_t client_count, struct recovery *out)
 {
     const struct source in = {.dir = d, .group = g, .checker = checker, .self = self};
-    uint64_t last = 0;
     *out = (struct recovery){0};
     out->slots = mem_zero(RECOVERED_SLOTS_MAX, sizeof *out->slots);
     out->kept = mem_zero(REPLICAS_MAX, sizeof(struct blob *));
@@ -364,16 +439,8 @@ struct err recovery_run(struct data_dir *d, struct executor *e, const struct wir
     if (!err_is(&error)) error = log_get_fence(d->log, &r->fenced, &r->fence_until);
     r->fenced = r->fenced && r->fence_until == 0;
     if (!err_is(&error)) error = recover_stable(&in, out);
-    if (!err_is(&error)) error = log_last_block(d->log, &last);
-    if (!err_is(&error) && (last < executor_executed(e) || last < r->stable.seq))
-        error = err_make(ERR_CORRUPT,
-                         "the blocks end at %" PRIu64 ", but the state stands at %" PRIu64
-                         " and the stable checkpoint at %" PRIu64,
-                         last, executor_executed(e), r->stable.seq);
-    if (!err_is(&error)) error = check_base(&in, e, out);
-    if (!err_is(&error)) error = rebuild(&in, e, last, out);
-    if (!err_is(&error) && r->stable.seq > executor_base(e)) error = executor_fold(e, r->stable.seq);
-    if (error.code == ERR_NO_SPACE) error = err_none(); /* the execution thread folds when there is room */
+    if (!err_is(&error))
+        error = e != NULL ? recover_state(&in, e, out) : recover_without_state(&in, client_count, out);
     if (!err_is(&error)) error = recover_view(&in, out);
     if (!err_is(&error)) error = recover_promises(&in, out);
     if (error.code == ERR_NOT_FOUND) error.code = ERR_CORRUPT; /* what should be here is not */
@@ -381,10 +448,6 @@ struct err recovery_run(struct data_dir *d, struct executor *e, const struct wir
         recovery_free(out);
         return error;
     }
-    recover_windows(e, out);
-    const struct wire_header header = executor_header(e);
-    r->executed = executor_executed(e);
-    r->executed_time_ms = header.time_ms;
     r->slots = out->slots;
     r->checkpoints = out->checkpoints;
     r->view_change = out->view_change;

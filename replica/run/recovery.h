@@ -19,9 +19,10 @@ struct recovery {
     uint64_t blocks_executed;   /* again, to rebuild the overlay */
 };
 
-/* Errors: ERR_CORRUPT, naming the record: blocks, state or checkpoints are damaged or contradict each other; ERR_IO. */
+/* e: opened on d's state; NULL when that is between two checkpoints, and to be transferred before anything is executed.
+ * Errors: ERR_CORRUPT, naming the record: blocks, state or checkpoints are damaged or contradict each other; ERR_IO. */
 MUST_USE struct err recovery_run(struct data_dir *d, struct executor *e, const struct wire_group *g,
-                                 struct signature_checker checker, uint32_t self, struct recovery *out);
+                                 struct signature_checker checker, uint32_t self, uint32_t client_count, struct recovery *out);
 void recovery_free(struct recovery *r);
 
 #endif

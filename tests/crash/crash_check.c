@@ -165,7 +165,7 @@ static struct err run(struct started *s, const char *dir)
     ERR_TRY(finish_init(room, dir));
     ERR_TRY(data_dir_open(dir, room->group, room->self, &s->dir));
     ERR_TRY(executor_open(s->dir.state, room->group, &s->executor));
-    ERR_TRY(recovery_run(&s->dir, s->executor, &room->wire, checker, room->self, &s->recovery));
+    ERR_TRY(recovery_run(&s->dir, s->executor, &room->wire, checker, room->self, room->group->client_count, &s->recovery));
     ERR_TRY(check_promises(s));
     return crash_provoke(room, &s->recovery.recovered, s->promises);
 }

@@ -207,6 +207,7 @@ struct err crash_provoke(const struct crash_room *room, const struct core_recove
                                        .heartbeat_us = 1000000,
                                        .timeout_us = TIMEOUT_US,
                                        .timeout_cap_us = 16 * TIMEOUT_US,
+                                       .transfer_after = UINT64_MAX,
                                        .sign = sign_anything};
     struct provoked v = {.room = room,
                          .promises = p,

@@ -133,7 +133,7 @@ static void recover(struct kv_store *log)
     struct recovery r;
     struct err e = executor_open(d.state, the_group(), &x);
     CHECK(!err_is(&e));
-    e = recovery_run(&d, x, &g, checker, 0, &r);
+    e = recovery_run(&d, x, &g, checker, 0, executor_client_count(x), &r);
     CHECK(!err_is(&e) || e.code == ERR_CORRUPT);
     if (!err_is(&e)) recovery_free(&r);
     executor_close(x);

@@ -311,9 +311,9 @@ static void encode_uint_over_max(void *context)
 static void encode_bytes_over_max(void *context)
 {
     static const uint8_t key[STATE_KEY_BYTES_MAX + 1];
-    const struct wire_state_leaf leaf = {.key = bytes_of(key, sizeof key)};
+    const struct wire_key_value leaf = {.key = bytes_of(key, sizeof key)};
     (void)context;
-    (void)wire_encode_blob(&wire_record_state_leaf, &leaf);
+    (void)wire_encode_blob(&wire_record_key_value, &leaf);
 }
 
 static void encode_list_under_min(void *context)
@@ -421,11 +421,11 @@ static void test_codec_list_of_fewer_items_than_bytes_ends_at_its_count(void **s
     uint8_t two_digests[2 * 34] = {[0] = 0x58, [1] = 0x20, [34] = 0x58, [35] = 0x20};
     const struct wire_list digests = {.items = bytes_of(two_digests, sizeof two_digests), .count = 1};
     struct digest digest;
-    struct wire_state_leaf leaf;
+    struct wire_key_value leaf;
     struct bytes string;
     struct wire_iterator i = wire_list_start(records);
-    assert_true(wire_list_next(&i, &wire_record_state_leaf, &leaf));
-    assert_false(wire_list_next(&i, &wire_record_state_leaf, &leaf));
+    assert_true(wire_list_next(&i, &wire_record_key_value, &leaf));
+    assert_false(wire_list_next(&i, &wire_record_key_value, &leaf));
     i = wire_list_start(strings);
     assert_true(wire_list_next_bytes(&i, &string));
     assert_false(wire_list_next_bytes(&i, &string));

@@ -121,6 +121,8 @@ int main(void)
         SCENARIO(expired_requests),
         SCENARIO(far_behind),
         SCENARIO(far_behind_after_crash),
+        SCENARIO(far_behind_takes_the_state),
+        SCENARIO(emptied_under_load_takes_the_state),
         SCENARIO(five_and_one_down),
         SCENARIO(five_primary_crashes),
         SCENARIO(group_of_one),

@@ -458,7 +458,7 @@ static void test_fetch_of_a_batch_is_answered_by_who_holds_it(void **state)
     assert_string_equal(solo_receive(&s, 2, &wire_record_fetch, &m), "a FETCH of a batch not held");
     assert_string_equal(solo_receive(&s, 3, &wire_record_fetch, &m),
                         "a FETCH that names another sender than its channel");
-    m.kind = DATA_KIND_STATE;
+    m.kind = DATA_KIND_NEW_VIEW;
     assert_string_equal(solo_receive(&s, 2, &wire_record_fetch, &m),
                         "a FETCH of a kind that this version does not serve");
     solo_batch_free(&b);

@@ -97,8 +97,8 @@ static void test_generate_sizes_follow_the_room(void **state)
     uint32_t long_value = 0;
     for (uint32_t i = 0; i < 2000; i++) {
         struct writer scratch = writer_of(space, room);
-        struct wire_state_leaf leaf;
-        assert_true(wire_generate_record(&wire_record_state_leaf, &random, &scratch, &leaf));
+        struct wire_key_value leaf;
+        assert_true(wire_generate_record(&wire_record_key_value, &random, &scratch, &leaf));
         if (leaf.key.len <= 40) small++;
         if (leaf.key.len == STATE_KEY_BYTES_MAX) full_key++;
         if (leaf.value.len == 65536) long_value++;

@@ -47,8 +47,8 @@ static void test_print_strings_are_lower_case_hex(void **state)
 {
     (void)state;
     static const uint8_t key[] = {0x00, 0xab, 0xff};
-    const struct wire_state_leaf leaf = {.key = bytes_of(key, sizeof key)};
-    assert_prints(&wire_record_state_leaf, &leaf, "{\"key\":\"00abff\",\"value\":\"\"}");
+    const struct wire_key_value leaf = {.key = bytes_of(key, sizeof key)};
+    assert_prints(&wire_record_key_value, &leaf, "{\"key\":\"00abff\",\"value\":\"\"}");
 }
 
 static void test_print_lists_are_arrays(void **state)

@@ -325,7 +325,7 @@ static void test_state_tree_of_near_paths_equals_the_model(void **state)
                     prng_fill(&r, all[i].value.bytes, remove ? 0 : DIGEST_BYTES);
                     there[i] = !remove;
                     changes[change_count++] =
-                        (struct state_tree_change){.path = all[i].path, .value = all[i].value, .remove = remove};
+                        (struct state_tree_change){.key = bytes_of(&all[i], 1), .path = all[i].path, .value = all[i].value, .remove = remove};
                 }
                 if (there[i]) now[count++] = all[i];
             }

@@ -140,14 +140,16 @@ static void test_state_open_on_a_malformed_root_is_corrupt(void **state)
 {
     (void)state;
     static const uint8_t root_key[2] = {0, 0};
-    uint8_t node[STATE_NODE_BYTES + 1] = {1};
+    uint8_t node[STATE_NODE_BYTES + STATE_KEY_BYTES_MAX + 1] = {1};
     static const struct {
         uint8_t tag;
         size_t len;
     } wrong[] = {{1, 0},
                  {1, 1},
                  {1, STATE_NODE_BYTES - 1},
-                 {1, STATE_NODE_BYTES + 1},
+                 {1, STATE_NODE_BYTES}, /* a leaf without a key */
+                 {1, STATE_NODE_BYTES + STATE_KEY_BYTES_MAX + 1},
+                 {2, STATE_NODE_BYTES + 1}, /* an inner node with one */
                  {0, STATE_NODE_BYTES},
                  {3, STATE_NODE_BYTES},
                  {255, STATE_NODE_BYTES}};
@@ -232,12 +234,13 @@ static void store_chain(struct kv_store *store, uint32_t depth, const struct dig
     struct state_node n = bottom;
     for (uint32_t d = depth + 1; d > 0; d--) {
         uint8_t key[STATE_POSITION_BYTES_MAX] = {(uint8_t)((d - 1) >> 8), (uint8_t)(d - 1)};
-        uint8_t node[STATE_NODE_BYTES] = {n.kind == STATE_NODE_LEAF ? 1 : 2};
+        uint8_t node[STATE_NODE_BYTES + 1] = {n.kind == STATE_NODE_LEAF ? 1 : 2};
+        const size_t size = STATE_NODE_BYTES + (n.kind == STATE_NODE_LEAF ? 1 : 0); /* a key of one byte */
         for (uint32_t bit = 0; bit < d - 1; bit++)
             key[2 + bit / 8] |= (uint8_t)(state_path_bit(path, bit) << (7 - bit % 8));
         memcpy(node + 1, n.first.bytes, DIGEST_BYTES);
         memcpy(node + 1 + DIGEST_BYTES, n.second.bytes, DIGEST_BYTES);
-        kv_batch_put(b, STATE_TABLE_TREE, bytes_of(key, 2 + (d - 1 + 7) / 8), bytes_of(node, sizeof node));
+        kv_batch_put(b, STATE_TABLE_TREE, bytes_of(key, 2 + (d - 1 + 7) / 8), bytes_of(node, size));
         const struct digest hash = state_node_hash(&n);
         n = (struct state_node){.kind = STATE_NODE_INNER};
         if (d > 1 && state_path_bit(path, d - 2) != 0)

@@ -241,7 +241,7 @@ static void test_state_proof_of_the_deepest_leaf_holds(void **state)
     const struct state_tree_source source = {.store = store};
     const struct bytes key = text("deep");
     const struct bytes value = text("value");
-    struct state_tree_change changes[2] = {{.path = state_path_of(key), .value = state_value_digest(value)}};
+    struct state_tree_change changes[2] = {{.key = key, .path = state_path_of(key), .value = state_value_digest(value)}};
     struct map *nodes = map_new();
     struct digest root;
     changes[1] = changes[0];
