@@ -27,8 +27,8 @@
 
 #define STATE_KEY_BYTES_MAX 480u /* (P) a key of the state, prefix included; LMDB takes 511 */
 #define STATE_VALUE_BYTES_MAX (1024u * 1024u)
-#define STATE_ASK_MAX 64u          /* places in the state tree asked for at once */
-#define STATE_ASK_BYTES_MAX 4096u
+#define STATE_ASK_MAX 512u          /* places in the state tree asked for at once */
+#define STATE_ASK_BYTES_MAX 32768u
 #define STATE_PIECE_ITEMS_MAX 8192u
 #define STATE_PIECE_BYTES_TARGET (128u * 1024u) /* an answer ends with the value that reaches this size */
 
@@ -50,6 +50,8 @@ _Static_assert(WINDOW_BATCHES > CHECKPOINT_INTERVAL, "the window outlives the ch
 _Static_assert(BATCH_BYTES_TARGET + REQUEST_BYTES_MAX + 16u * BATCH_REQUESTS_MAX < BATCH_BYTES_MAX,
                "a batch at its target takes one more request of any size");
 _Static_assert(BATCH_BYTES_MAX + BLOCK_RESULT_BYTES_MAX + 65536u < FRAME_BYTES_MAX, "a block fits in a frame");
+_Static_assert(BATCH_BYTES_MAX + BLOCK_RESULT_BYTES_MAX + BLOCK_OPS_MAX * 16u + 65536u < FRAME_BYTES_MAX,
+               "a block with what its execution gave fits in a frame");
 _Static_assert(STATE_ASK_MAX * 48u < STATE_ASK_BYTES_MAX, "a whole question fits");
 _Static_assert(STATE_PIECE_BYTES_TARGET + STATE_VALUE_BYTES_MAX + STATE_PIECE_ITEMS_MAX * 72u + 65536u < FRAME_BYTES_MAX,
                "an answer about the state fits in a frame");

@@ -112,10 +112,19 @@ static struct err show_run(const struct cli_call *call)
     struct err e = export_show_block(d.log, seq, call->globals->json, &text);
     if (e.code == ERR_NOT_FOUND) {
         uint64_t last = 0;
-        const struct err failed = log_last_block(d.log, &last);
-        e = err_is(&failed)
-                ? failed
-                : err_make(ERR_NOT_FOUND, "there is no block %" PRIu64 " in %s; it has blocks 1 to %" PRIu64, seq,
+        uint64_t gap_low = 0;
+        uint64_t gap_high = 0;
+        struct err failed = log_last_block(d.log, &last);
+        if (!err_is(&failed)) failed = log_get_gap(d.log, &gap_low, &gap_high);
+        if (err_is(&failed))
+            e = failed;
+        else if (seq >= gap_low && seq <= gap_high)
+            e = err_make(ERR_NEGATIVE,
+                         "block %" PRIu64 " is not in %s yet: blocks %" PRIu64 " to %" PRIu64
+                         " are fetched in the background while the replica runs",
+                         seq, call->words[0], gap_low, gap_high);
+        else
+            e = err_make(ERR_NOT_FOUND, "there is no block %" PRIu64 " in %s; it has blocks 1 to %" PRIu64, seq,
                            call->words[0], last);
     }
     if (!err_is(&e)) (void)fwrite(text.data, 1, text.len, stdout);
@@ -138,7 +147,8 @@ static const struct cli_command ledger_commands[] = {
      .words_min = 1,
      .words_max = 1,
      .summary = "Writes a data directory's whole ledger as canonical text: equal ledgers, equal bytes.",
-     .details = "With -o json, one object for each line of it. Exit code 5 when the ledger fails its checks.",
+     .details = "With -o json, one object for each line of it. Exit code 5 when the ledger fails its checks, 1 while "
+                "older blocks are still fetched after a state transfer.",
      .run = export_run},
 };
 

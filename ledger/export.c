@@ -72,7 +72,15 @@ struct err export_ledger(struct kv_store *log, FILE *out)
     struct digest previous = {{0}};
     uint64_t last;
     uint64_t entries = 0;
+    uint64_t gap_low = 0;
+    uint64_t gap_high = 0;
     struct err e = log_last_block(log, &last);
+    if (!err_is(&e)) e = log_get_gap(log, &gap_low, &gap_high);
+    if (!err_is(&e) && gap_low > 0)
+        e = err_make(ERR_NEGATIVE,
+                     "blocks %" PRIu64 " to %" PRIu64 " are not here yet: this replica took the state above them from others, and "
+                     "fetches them in the background while it runs; export again later, or from another replica",
+                     gap_low, gap_high);
     for (uint64_t seq = 1; !err_is(&e) && seq <= last; seq++) {
         struct wire_stored_block block;
         e = log_get_block(log, seq, &block);

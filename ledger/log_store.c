@@ -169,6 +169,29 @@ static struct err put_stable(struct kv_store *s, struct kv_batch *b, uint64_t se
     return err_none();
 }
 
+static void put_gap(struct kv_batch *b, uint64_t low, uint64_t high)
+{
+    uint8_t gap[16];
+    be64_put(gap, low);
+    be64_put(gap + 8, high);
+    kv_batch_put(b, LOG_TABLE_META, bytes_of_text("gap"), bytes_of(gap, sizeof gap));
+}
+
+void log_put_past_block(struct kv_batch *b, uint64_t gap_low, const struct wire_header *header,
+                        const struct wire_vote_certificate *committed, struct wire_list entries, struct bytes checkpoint,
+                        struct bytes batch)
+{
+    struct seq_key space;
+    const struct wire_stored_block stored = {.header = *header, .committed = *committed, .entries = entries};
+    put_record(b, LOG_TABLE_BLOCKS, seq_key(&space, header->seq), &wire_record_stored_block, &stored);
+    put_batch(b, header->seq, &header->batch_digest, batch);
+    if (checkpoint.len > 0) kv_batch_put(b, LOG_TABLE_CHECKPOINTS, seq_key(&space, header->seq), checkpoint);
+    if (header->seq > gap_low)
+        put_gap(b, gap_low, header->seq - 1);
+    else
+        kv_batch_delete(b, LOG_TABLE_META, bytes_of_text("gap"));
+}
+
 struct err log_put_stable(struct kv_store *s, struct kv_batch *b, uint64_t seq, struct bytes record)
 {
     return put_stable(s, b, seq, record, false);
@@ -176,6 +199,15 @@ struct err log_put_stable(struct kv_store *s, struct kv_batch *b, uint64_t seq, 
 
 struct err log_put_transferred(struct kv_store *s, struct kv_batch *b, uint64_t seq, struct bytes record)
 {
+    uint64_t last = 0;
+    uint64_t low = 0;
+    uint64_t high = 0;
+    ERR_TRY(log_last_block(s, &last));
+    ERR_TRY(log_get_gap(s, &low, &high));
+    if (last < seq) { /* a gap that is there already grows: what is between is fetched once more */
+        if (low == 0) low = last + 1;
+        put_gap(b, low, seq);
+    }
     return put_stable(s, b, seq, record, true);
 }
 
@@ -278,6 +310,21 @@ struct err log_last_block(struct kv_store *s, uint64_t *out)
     }
     if (key.len != 8) return err_make(ERR_CORRUPT, "the key of a stored block is malformed");
     *out = be64_get(key.data);
+    return err_none();
+}
+
+struct err log_get_gap(struct kv_store *s, uint64_t *low, uint64_t *high)
+{
+    struct bytes value;
+    switch (kv_store_get(s, LOG_TABLE_META, bytes_of_text("gap"), &value)) {
+    case KV_FAILED: return kv_store_fault(s);
+    case KV_ABSENT: *low = *high = 0; return err_none();
+    case KV_FOUND: break;
+    }
+    if (value.len != 16 || be64_get(value.data) == 0 || be64_get(value.data + 8) < be64_get(value.data))
+        return err_make(ERR_CORRUPT, "the record of the blocks that are missing is damaged");
+    *low = be64_get(value.data);
+    *high = be64_get(value.data + 8);
     return err_none();
 }
 

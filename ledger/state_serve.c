@@ -13,13 +13,6 @@
 
 #define COMPARE_LEVELS 6u
 
-/* A place asked for. */
-struct place {
-    uint32_t depth;
-    struct digest path;
-    bool whole;
-};
-
 enum serve_mode { SERVE_ABOVE, SERVE_COMPARE, SERVE_WHOLE };
 
 /* A subtree still to be written. Its places are [begin, end) of the sorted list. */
@@ -35,7 +28,7 @@ struct pending {
 
 struct serving {
     struct state_tree_source source;
-    struct place places[STATE_ASK_MAX];
+    struct state_place *places; /* STATE_ASK_MAX */
     struct pending *stack; /* at most one for each level, and the root */
     uint32_t stacked;
     struct buffer *items;
@@ -43,28 +36,19 @@ struct serving {
     uint32_t count;
 };
 
-static int place_compare(const void *a, const void *b)
-{
-    const struct place *x = a;
-    const struct place *y = b;
-    const int order = digest_compare(&x->path, &y->path);
-    if (order != 0) return order;
-    return x->depth < y->depth ? -1 : x->depth > y->depth ? 1 : 0;
-}
-
 /* The places, sorted by path, bits below their depth being zero. */
-static uint32_t read_places(const struct wire_state_ask *ask, struct place out[STATE_ASK_MAX])
+static uint32_t read_places(const struct wire_state_ask *ask, struct state_place out[STATE_ASK_MAX])
 {
     struct wire_iterator i = wire_list_start(ask->positions);
     struct wire_state_position p;
     uint32_t count = 0;
     while (count < STATE_ASK_MAX && wire_list_next(&i, &wire_record_state_position, &p)) {
-        struct place *to = &out[count++];
-        *to = (struct place){.depth = (uint32_t)p.depth, .whole = p.whole != 0};
+        struct state_place *to = &out[count++];
+        *to = (struct state_place){.depth = (uint32_t)p.depth, .whole = p.whole != 0};
         memcpy(to->path.bytes, p.prefix.data, p.prefix.len < (to->depth + 7u) / 8u ? p.prefix.len : (to->depth + 7u) / 8u);
         if (to->depth % 8u != 0) to->path.bytes[to->depth / 8u] &= (uint8_t)(0xffu << (8u - to->depth % 8u));
     }
-    qsort(out, count, sizeof *out, place_compare);
+    qsort(out, count, sizeof *out, state_place_compare);
     return count;
 }
 
@@ -88,7 +72,7 @@ static struct bytes digest_bytes(const struct digest *d)
 static void enter_places(const struct serving *s, struct pending *p)
 {
     while (p->begin < p->end && s->places[p->begin].depth <= p->depth) {
-        const struct place *asked = &s->places[p->begin++];
+        const struct state_place *asked = &s->places[p->begin++];
         if (asked->whole) {
             p->mode = SERVE_WHOLE;
         } else if (p->mode != SERVE_WHOLE) {
@@ -179,12 +163,14 @@ struct err state_serve(struct kv_store *store, const struct wire_state_ask *ask,
     struct serving s = {.source = {.store = store}, .items = items, .begin_bytes = items->len};
     struct state_node root;
     ERR_TRY(state_tree_read(&s.source, 0, &top, NULL, &root));
+    s.places = mem_alloc(STATE_ASK_MAX * sizeof *s.places);
     s.stack = mem_alloc((STATE_TREE_DEPTH_MAX + 2u) * sizeof *s.stack);
     s.stack[s.stacked++] = (struct pending){.hash = state_node_hash(&root), .end = read_places(ask, s.places)};
     struct err e = err_none();
     while (s.stacked > 0 && !err_is(&e))
         e = serve_next(&s);
     free(s.stack);
+    free(s.places);
     if (err_is(&e)) return e;
     *count = s.count;
     return err_none();

@@ -72,6 +72,15 @@ struct digest state_node_hash(const struct state_node *n)
     return (struct digest){{0}};
 }
 
+int state_place_compare(const void *a, const void *b)
+{
+    const struct state_place *x = a;
+    const struct state_place *y = b;
+    const int order = digest_compare(&x->path, &y->path);
+    if (order != 0) return order;
+    return x->depth < y->depth ? -1 : x->depth > y->depth ? 1 : 0;
+}
+
 /* The key of a position in the table. */
 static struct bytes position_key(uint32_t depth, const struct digest *path, uint8_t out[STATE_POSITION_BYTES_MAX])
 {

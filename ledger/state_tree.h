@@ -46,6 +46,15 @@ struct state_tree_change {
     bool remove;
 };
 
+/* A place in the tree that a transfer asks for. Bits of the path below its depth are zero. */
+struct state_place {
+    uint32_t depth;
+    struct digest path;
+    bool whole; /* with keys and values */
+};
+/* By path, those above before those below. */
+int state_place_compare(const void *a, const void *b);
+
 static inline uint32_t state_path_bit(const struct digest *path, uint32_t depth)
 {
     return (uint32_t)path->bytes[depth / 8u] >> (7u - depth % 8u) & 1u;

@@ -29,17 +29,11 @@
 static const uint8_t mark_walking = 0;
 static const uint8_t mark_damaged = 1;
 
-struct place {
-    uint32_t depth;
-    struct digest path;
-    bool whole;
-};
-
 /* What a question asked for, until its answer is taken. */
 struct question {
     uint32_t number; /* 0: none */
     uint32_t count;
-    struct place places[STATE_ASK_MAX];
+    struct state_place places[STATE_ASK_MAX];
 };
 
 struct state_walk {
@@ -49,7 +43,7 @@ struct state_walk {
     struct digest target_root; /* zero until an answer has brought one */
     bool met;                  /* ... which it has */
     bool done;
-    struct place *todo;
+    struct state_place *todo;
     uint32_t todo_count;
     struct question questions[STATE_WALK_ASKS_MAX];
     uint32_t waiting; /* questions */
@@ -187,7 +181,7 @@ static struct err rebuild_tree(struct kv_store *store)
 static void push(struct state_walk *w, uint32_t depth, const struct digest *path, bool whole)
 {
     if (w->todo_count < TODO_MAX)
-        w->todo[w->todo_count++] = (struct place){.depth = depth, .path = *path, .whole = whole};
+        w->todo[w->todo_count++] = (struct state_place){.depth = depth, .path = *path, .whole = whole};
 }
 
 struct err state_walk_open(struct kv_store *store, uint64_t seq, struct state_walk **out)
@@ -240,12 +234,13 @@ bool state_walk_ask(struct state_walk *w, uint32_t *number, struct buffer *out)
     w->last_number = w->last_number == NUMBER_MAX ? 1 : w->last_number + 1;
     *q = (struct question){.number = w->last_number};
     while (q->count < share) {
-        const struct place *p = &w->todo[--w->todo_count];
+        const struct state_place *p = &w->todo[--w->todo_count];
         const struct wire_state_position position = {
             .depth = p->depth, .prefix = bytes_of(p->path.bytes, (p->depth + 7u) / 8u), .whole = p->whole ? 1 : 0};
         wire_list_add(&ask.positions, &items, &wire_record_state_position, &position);
         q->places[q->count++] = *p;
     }
+    qsort(q->places, q->count, sizeof *q->places, state_place_compare);
     w->waiting++;
     const size_t size = wire_record_size(&wire_record_state_ask, &ask);
     struct writer to = writer_of(buffer_reserve(out, size), size);
@@ -364,9 +359,15 @@ struct own {
     struct state_node node;
 };
 
+/* An item of the answer and the own subtree at its place. The places asked for that are at or below it are [begin, end) of the
+ * question's; inside: it is below one of them itself. */
 struct visit {
     struct own own;
     uint32_t item;
+    uint32_t begin;
+    uint32_t end;
+    bool inside;
+    bool whole; /* ... asked for with its values */
 };
 
 struct taking {
@@ -382,10 +383,11 @@ struct taking {
     uint64_t puts;
     uint64_t removals;
     struct kv_batch *batch;
-    struct question *question;
-    uint64_t unanswered; /* bit k: place k of the question is still only a hash */
+    const struct question *question;
+    bool lied;
+    bool *unanswered;         /* place k of the question is still only a hash ... */
+    uint32_t unanswered_count; /* ... so many */
 };
-_Static_assert(STATE_ASK_MAX <= 64u, "one bit for each place of a question");
 
 static struct err own_read(const struct taking *t, struct own *o)
 {
@@ -462,17 +464,42 @@ static struct err take_leaf(struct taking *t, const struct own *o, const struct 
     return err_none();
 }
 
-/* Differs, and is not in the answer: to be asked for. */
-static void leave_for_later(struct taking *t, const struct own *o, bool leaf)
+/* Places whose answer is of no use. */
+static void leave_unanswered(struct taking *t, const struct visit *v, bool whole_only)
 {
-    const bool whole = leaf || (o->known && o->node.kind != STATE_NODE_INNER);
-    push(t->w, o->depth, &o->path, whole);
-    for (uint32_t k = 0; k < t->question->count; k++) {
-        const struct place *p = &t->question->places[k];
-        const bool below = p->depth >= o->depth && state_path_shares(&p->path, &o->path, o->depth);
-        const bool above = p->depth < o->depth && state_path_shares(&p->path, &o->path, p->depth);
-        /* a correct replica sends the values of the places asked for whole */
-        if (leaf ? p->whole && (below || above) : below) t->unanswered |= 1ull << k;
+    for (uint32_t k = v->begin; k < v->end; k++) {
+        if (t->unanswered[k] || (whole_only && !t->question->places[k].whole)) continue;
+        t->unanswered[k] = true;
+        t->unanswered_count++;
+    }
+}
+
+/* Differs, and is only a hash: to be asked for, when it is part of what was asked for now. What is not has its turn already, or
+ * has one when the walk begins again at the root. */
+static void take_hash(struct taking *t, const struct visit *v)
+{
+    if (v->inside)
+        push(t->w, v->own.depth, &v->own.path, v->own.known && v->own.node.kind != STATE_NODE_INNER);
+    else
+        leave_unanswered(t, v, false);
+}
+
+/* A leaf without its value, which is to be asked for. A correct replica sends those of the places asked for whole. */
+static void take_digest(struct taking *t, const struct visit *v)
+{
+    if (v->inside && v->whole)
+        t->lied = true;
+    else if (v->inside || v->begin < v->end)
+        push(t->w, v->own.depth, &v->own.path, true);
+    leave_unanswered(t, v, true);
+}
+
+/* The places at this very position decide what is inside. */
+static void enter_places(const struct taking *t, struct visit *v)
+{
+    while (v->begin < v->end && t->question->places[v->begin].depth <= v->own.depth) {
+        v->inside = true;
+        v->whole |= t->question->places[v->begin++].whole;
     }
 }
 
@@ -483,15 +510,28 @@ static struct err take_next(struct taking *t)
     if (digest_equal(&n->hash, &v.own.hash)) return err_none();
     switch ((enum state_item_kind)n->item.kind) {
     case STATE_ITEM_EMPTY: return remove_below(t, &v.own, NULL, NULL, NULL);
-    case STATE_ITEM_PRUNED: leave_for_later(t, &v.own, false); return err_none();
-    case STATE_ITEM_DIGEST: leave_for_later(t, &v.own, true); return err_none();
+    case STATE_ITEM_PRUNED: take_hash(t, &v); return err_none();
+    case STATE_ITEM_DIGEST:
+        enter_places(t, &v);
+        take_digest(t, &v);
+        return err_none();
     case STATE_ITEM_LEAF: return take_leaf(t, &v.own, &n->item);
     case STATE_ITEM_INNER: break;
     }
     ERR_TRY(own_read(t, &v.own));
-    const uint32_t left = v.item + 1;
-    t->visits[t->visit_count++] = (struct visit){.own = own_child(&v.own, 1), .item = t->items[left].end};
-    t->visits[t->visit_count++] = (struct visit){.own = own_child(&v.own, 0), .item = left};
+    enter_places(t, &v);
+    uint32_t middle = v.begin;
+    while (middle < v.end && state_path_bit(&t->question->places[middle].path, v.own.depth) == 0)
+        middle++;
+    struct visit *right = &t->visits[t->visit_count++];
+    struct visit *left = &t->visits[t->visit_count++];
+    *left = *right = v;
+    right->own = own_child(&v.own, 1);
+    right->item = t->items[v.item + 1].end;
+    right->begin = middle;
+    left->own = own_child(&v.own, 0);
+    left->item = v.item + 1;
+    left->end = middle;
     return err_none();
 }
 
@@ -536,7 +576,8 @@ static struct err compare(struct taking *t, bool *useful)
     static const struct digest top;
     struct state_walk *w = t->w;
     const uint32_t todo_before = w->todo_count;
-    t->visits[t->visit_count++] = (struct visit){.own = {.path = top, .hash = w->root, .known = digest_is_zero(&w->root)}};
+    t->visits[t->visit_count++] = (struct visit){
+        .own = {.path = top, .hash = w->root, .known = digest_is_zero(&w->root)}, .end = t->question->count};
     while (t->visit_count > 0) {
         *useful = !too_deep(t);
         struct err e = *useful ? take_next(t) : err_none();
@@ -544,18 +585,22 @@ static struct err compare(struct taking *t, bool *useful)
         w->todo_count = todo_before;
         return e;
     }
-    const uint64_t all = t->question->count == 64 ? UINT64_MAX : (1ull << t->question->count) - 1;
-    *useful = t->unanswered != all;
+    *useful = !t->lied && t->unanswered_count < t->question->count;
+    for (uint32_t k = 0; *useful && k < t->question->count; k++) {
+        const struct state_place *p = &t->question->places[k];
+        if (t->unanswered[k]) push(w, p->depth, &p->path, p->whole);
+    }
     struct err e = *useful && t->change_count > 0 ? apply(w->store, t->changes, t->change_count, t->batch, &w->root) : err_none();
     if (err_is(&e) || !*useful) w->todo_count = todo_before;
     return e;
 }
 
-static struct err take_items(struct state_walk *w, struct question *q, const struct node_item *items, bool *useful)
+static struct err take_items(struct state_walk *w, const struct question *q, const struct node_item *items, bool *useful)
 {
     struct taking t = {.w = w, .source = {.store = w->store}, .items = items, .question = q};
     t.visits = mem_alloc((2u * STATE_TREE_DEPTH_MAX + 2u) * sizeof *t.visits);
     t.owns = mem_alloc((2u * STATE_TREE_DEPTH_MAX + 2u) * sizeof *t.owns);
+    t.unanswered = mem_zero(q->count + 1u, sizeof *t.unanswered);
     t.batch = kv_batch_new();
     const struct err e = compare(&t, useful);
     if (!err_is(&e) && *useful) {
@@ -564,6 +609,7 @@ static struct err take_items(struct state_walk *w, struct question *q, const str
     }
     kv_batch_free(t.batch);
     free(t.changes);
+    free(t.unanswered);
     free(t.owns);
     free(t.visits);
     return e;
@@ -601,7 +647,7 @@ struct err state_walk_take(struct state_walk *w, uint32_t number, const struct w
 }
 
 /* What share of all paths lies below the places. */
-static double share_of(const struct place *places, uint32_t count)
+static double share_of(const struct state_place *places, uint32_t count)
 {
     double sum = 0;
     for (uint32_t i = 0; i < count; i++) {

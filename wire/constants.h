@@ -23,8 +23,9 @@ enum data_kind {
     DATA_KIND_VIEW_CHANGE = 3,
     DATA_KIND_NEW_VIEW = 4,
     DATA_KIND_STATE = 5,
+    DATA_KIND_PAST_BLOCK = 6, /* FETCH: seq and those before it, `count` in all */
 };
-#define DATA_KIND_MAX 5u
+#define DATA_KIND_MAX 6u
 
 /* state_item kinds. */
 enum state_item_kind {

@@ -130,17 +130,15 @@ static const char *verify_new_view(const struct wire_group *g, struct signature_
 }
 
 /* A block proves itself: its commit certificate is over the digest of the batch that its header names. */
-static const char *verify_block(const struct wire_group *g, struct signature_checker checker, struct msg_verified *out)
+static const char *check_block(const struct wire_group *g, struct signature_checker checker, struct msg_verified *out)
 {
     const struct signature_checker none = {0}; /* f+1 correct members checked the requests before they voted */
-    struct wire_block *b = &out->block;
-    const char *fault = wire_decode_record(&wire_record_block, out->msg.data.payload, b);
-    if (fault != NULL) return fault;
+    const struct wire_block *b = &out->block;
     if (b->header.seq != out->msg.data.seq || b->committed.seq != b->header.seq || b->header.seq == 0)
         return "a block, its certificate and its message have different sequences";
     if (!digest_equal(&b->header.batch_digest, &b->committed.digest))
         return "a block's certificate is for another batch";
-    fault = certificate_check_committed(g, checker, &b->committed);
+    const char *fault = certificate_check_committed(g, checker, &b->committed);
     if (fault == NULL) fault = batch_open(g, none, b->batch, &out->batch);
     if (fault != NULL) return fault;
     if (!digest_equal(&out->batch.digest, &b->committed.digest)) return "a block's batch has another digest";
@@ -151,6 +149,76 @@ static const char *verify_block(const struct wire_group *g, struct signature_che
     if (wire_list_next(&i, &wire_record_checkpoint_certificate, &c))
         out->checkpoint_good = c.seq == b->header.seq && certificate_check_checkpoint(g, checker, &c) == NULL;
     return NULL;
+}
+
+static const char *verify_block(const struct wire_group *g, struct signature_checker checker, struct msg_verified *out)
+{
+    const char *fault = wire_decode_record(&wire_record_block, out->msg.data.payload, &out->block);
+    return fault != NULL ? fault : check_block(g, checker, out);
+}
+
+/* The digests of a batch's requests. */
+static uint32_t request_digests(const struct wire_group *g, const struct batch_view *batch, struct digest *leaves,
+                                struct digest *transactions)
+{
+    struct wire_iterator i = wire_list_start(batch->batch.requests);
+    struct wire_message m;
+    struct bytes raw;
+    uint32_t count = 0;
+    while (wire_list_next_bytes(&i, &raw)) {
+        CHECK(count < BATCH_REQUESTS_MAX && wire_decode(raw, &m) == NULL); /* the batch is valid */
+        leaves[count] = merkle_leaf(raw);
+        transactions[count++] = wire_signing_digest(&g->id, m.signed_part);
+    }
+    return count;
+}
+
+/* Entries as they stand in the ledger, from what travels of them and the batch; checked by their root in the header. */
+static const char *rebuild_entries(const struct wire_group *g, struct wire_list travelled, struct msg_verified *out)
+{
+    struct digest *leaves = mem_alloc(2u * BATCH_REQUESTS_MAX * sizeof *leaves);
+    struct digest *transactions = leaves + BATCH_REQUESTS_MAX;
+    const uint32_t requests = request_digests(g, &out->batch, leaves, transactions);
+    struct wire_iterator i = wire_list_start(travelled);
+    struct wire_past_entry past;
+    struct merkle_frontier tree = {0};
+    struct buffer entries = {0};
+    const char *fault = NULL;
+    while (fault == NULL && wire_list_next(&i, &wire_record_past_entry, &past)) {
+        if (past.request >= requests) {
+            fault = "an entry is of a request that its block does not hold";
+            break;
+        }
+        const struct wire_entry entry = {.request_digest = leaves[past.request],
+                                         .operation = past.operation,
+                                         .transaction = transactions[past.request],
+                                         .outcome = past.outcome,
+                                         .result = past.result};
+        const size_t size = wire_record_size(&wire_record_entry, &entry);
+        struct writer w = writer_of(buffer_reserve(&entries, size), size);
+        wire_encode_record(&wire_record_entry, &entry, &w);
+        const struct digest leaf = merkle_leaf(bytes_of(entries.data + entries.len, size));
+        merkle_frontier_append(&tree, &leaf);
+        entries.len += size;
+    }
+    const struct digest root = merkle_frontier_root(&tree);
+    if (fault == NULL && (tree.count != out->block.header.count || !digest_equal(&root, &out->block.header.entries_root)))
+        fault = "a block's entries do not have the root that its header names";
+    if (fault == NULL) out->entries = blob_copy(bytes_of(entries.data, entries.len));
+    buffer_free(&entries);
+    free(leaves);
+    return fault;
+}
+
+static const char *verify_past_block(const struct wire_group *g, struct signature_checker checker, struct msg_verified *out)
+{
+    struct wire_past_block past;
+    const char *fault = wire_decode_record(&wire_record_past_block, out->msg.data.payload, &past);
+    if (fault != NULL) return fault;
+    out->block = (struct wire_block){
+        .header = past.header, .committed = past.committed, .checkpoint = past.checkpoint, .batch = past.batch};
+    fault = check_block(g, checker, out);
+    return fault != NULL ? fault : rebuild_entries(g, past.entries, out);
 }
 
 /* Part of a state is checked against the root that its certificate names, which is the walker's work: here only the certificate. */
@@ -178,6 +246,7 @@ static const char *verify_data(const struct wire_group *g, struct signature_chec
         return NULL;
     case DATA_KIND_BLOCK: return verify_block(g, checker, out);
     case DATA_KIND_STATE: return verify_state(g, checker, out);
+    case DATA_KIND_PAST_BLOCK: return verify_past_block(g, checker, out);
     default: return "this kind of DATA is not served by this version";
     }
 }
@@ -277,5 +346,7 @@ const char *msg_verify(const struct wire_group *g, struct signature_checker chec
 void msg_verified_release(struct msg_verified *m)
 {
     blob_release(m->blob);
+    blob_release(m->entries);
     m->blob = NULL;
+    m->entries = NULL;
 }

@@ -27,6 +27,8 @@ struct msg_verified {
     bool has_batch;          /* PRE-PREPARE or DATA with a batch: `batch` is set, and matches the digest claimed */
     struct batch_view batch;
     struct wire_block block;  /* DATA of kind BLOCK: decoded, committed certificate good, batch matches the header */
+    struct blob *entries;     /* DATA of kind PAST_BLOCK: `block` is set too, and these are its entries as the header names them,
+                               * encoded one after the other: items of a wire_list. Owned */
     bool checkpoint_good;     /* ... and its checkpoint certificate, if it has one; STATUS: `stable` carries proof; DATA of
                                * kind STATE: always, for the payload decodes as a state_piece and its certificate is good */
     uint32_t shown_good;      /* STATUS: bit k for the k-th message of `shown`: it is a message, signed by its sender */

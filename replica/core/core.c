@@ -66,6 +66,10 @@ static void effect_release(struct core_effect *e)
         return;
     case CORE_EFFECT_SERVE_STATE: blob_release(e->serve_state.ask); return;
     case CORE_EFFECT_WALK_PIECE: blob_release(e->walk_piece.data); return;
+    case CORE_EFFECT_PAST_BLOCK:
+        blob_release(e->past_block.data);
+        blob_release(e->past_block.entries);
+        return;
     case CORE_EFFECT_ANSWER:
     case CORE_EFFECT_STABLE:
     case CORE_EFFECT_SERVE_BLOCKS:
@@ -275,6 +279,9 @@ static const char *on_start(struct core *c, const struct core_recovered *r)
                             true);
     c->executed_us = c->now_us;
     c->walking = r->walking;
+    c->gap_low = r->gap_low;
+    c->gap_high = r->gap_high;
+    c->gap_hash = r->gap_hash;
     c->entry_token = core_persist(c, CORE_PERSIST_START, 0, NULL, NULL, NULL);
     core_listen(c, r);
     return NULL;
@@ -459,6 +466,7 @@ struct core *core_new(const struct core_config *config)
     for (uint32_t i = 0; i < WINDOW_BATCHES / CHECKPOINT_INTERVAL; i++)
         c->checkpoints[i].votes = mem_zero(n, sizeof *c->checkpoints[i].votes);
     c->fetch_peer = UINT32_MAX;
+    c->gap_peer = UINT32_MAX;
     c->oldest_slot_us = UINT64_MAX;
     c->collected = viewchange_new(&config->group.quorum, config->self);
     viewchange_backoff_start(&c->backoff, config->timeout_us, config->timeout_cap_us);

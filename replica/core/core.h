@@ -96,6 +96,9 @@ struct core_recovered {
     struct wire_checkpoint_certificate stable;
     uint64_t executed; /* blocks up to here are durable and executed */
     uint64_t executed_time_ms;
+    uint64_t gap_low;  /* blocks [gap_low, gap_high] are not here; 0: none is missing */
+    uint64_t gap_high;
+    struct digest gap_hash; /* of the header of gap_high, as what follows names it */
     const struct core_recovered_slot *slots;
     uint32_t slot_count;
     const struct core_recovered_checkpoint *checkpoints; /* those in (stable.seq, executed], ascending */
@@ -160,6 +163,7 @@ enum core_effect_type {
     CORE_EFFECT_WALK_BEGIN,   /* bring the state to checkpoint `seq` or a later one; nothing is executed from here on. When it is there
                                * the replica is started anew: it then stands at that checkpoint */
     CORE_EFFECT_WALK_PIECE,   /* an answer to one of its questions */
+    CORE_EFFECT_PAST_BLOCK,   /* keep the highest block of the gap below a transferred state */
     CORE_EFFECT_DIVERGED,     /* a quorum proved another state than ours at seq: stop, and say so */
 };
 
@@ -216,8 +220,15 @@ struct core_effect {
             uint32_t to;
             uint64_t seq;
             uint32_t count;
+            bool past; /* for a gap: seq and those before it, with what their execution gave */
         } serve;
         uint64_t diverged;
+        struct {
+            uint64_t gap_low;
+            struct blob *data;    /* the DATA message of kind PAST_BLOCK, verified */
+            struct blob *entries; /* as in msg_verified */
+            bool checkpoint_good; /* the same */
+        } past_block;
         struct {
             uint32_t to;
             uint32_t number;
@@ -300,6 +311,8 @@ struct core_summary {
     bool walking;         /* its state is being transferred: it executes nothing, and answers no reads */
     uint64_t walk_target; /* ... to this checkpoint or a later one; 0: none is proven to it yet */
     uint32_t walk_asked;  /* questions under way */
+    uint64_t gap_low;     /* older blocks that are fetched in the background; 0: all are here */
+    uint64_t gap_high;
 };
 struct core_summary core_summary(const struct core *c);
 /* The certificate of the stable checkpoint, borrowed until the next step. */

@@ -13,7 +13,7 @@
 #define KNOWS_EVERY_FIELD(type, size)                                                                                  \
     _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "core_image knows every field of this "       \
                                                                          "struct")
-KNOWS_EVERY_FIELD(core, 109024);
+KNOWS_EVERY_FIELD(core, 109160);
 KNOWS_EVERY_FIELD(core_slot, 352);
 KNOWS_EVERY_FIELD(core_batch, 48);
 KNOWS_EVERY_FIELD(core_vote, 97);
@@ -26,7 +26,7 @@ KNOWS_EVERY_FIELD(core_early_vote, 112);
 KNOWS_EVERY_FIELD(core_peer, 304);
 KNOWS_EVERY_FIELD(core_question, 40);
 KNOWS_EVERY_FIELD(core_asked, 24);
-KNOWS_EVERY_FIELD(msg_verified, 896);
+KNOWS_EVERY_FIELD(msg_verified, 904);
 KNOWS_EVERY_FIELD(viewchange_backoff, 32);
 KNOWS_EVERY_FIELD(viewchange_missing, 40);
 
@@ -425,6 +425,15 @@ static void transfer_image(struct core *c, struct image *i)
     image_bool(i, &c->walk_begun);
     image_u64(i, &c->walk_target);
     image_count(i, &c->walk_first, members - 1);
+    image_u64(i, &c->gap_low);
+    image_u64(i, &c->gap_high);
+    digest_image(&c->gap_hash, i);
+    image_u32(i, &c->gap_peer);
+    image_count(i, &c->gap_first, members - 1);
+    image_u64(i, &c->gap_until);
+    image_u64(i, &c->gap_us);
+    if (i->reading && c->gap_peer >= members && c->gap_peer != UINT32_MAX)
+        image_fail(i, "old blocks were asked for of a member that there is not");
     for (uint32_t k = 0; k < CORE_WALK_QUESTIONS; k++) {
         struct core_question *q = &c->questions[k];
         image_u32(i, &q->number);

@@ -43,6 +43,8 @@ struct core_summary core_summary(const struct core *c)
         .fence_reason = c->fence_reason,
         .walking = c->walking,
         .walk_target = c->walk_target,
+        .gap_low = c->gap_low,
+        .gap_high = c->gap_high,
     };
     for (uint32_t k = 0; k < CORE_WALK_QUESTIONS; k++)
         if (c->questions[k].number != 0) out.walk_asked++;
@@ -209,6 +211,12 @@ void core_effect_trace(struct hasher *h, const struct core_effect *e)
         hasher_add_be64(h, e->serve_state.seq);
         trace_blob(h, e->serve_state.ask);
         return;
+    case CORE_EFFECT_PAST_BLOCK:
+        hasher_add_be64(h, e->past_block.gap_low);
+        hasher_add_be64(h, e->past_block.checkpoint_good ? 1 : 0);
+        trace_blob(h, e->past_block.data);
+        trace_blob(h, e->past_block.entries);
+        return;
     case CORE_EFFECT_WALK_BEGIN: hasher_add_be64(h, e->walk_begin); return;
     case CORE_EFFECT_WALK_PIECE:
         hasher_add_be64(h, e->walk_piece.number);
@@ -218,6 +226,7 @@ void core_effect_trace(struct hasher *h, const struct core_effect *e)
         hasher_add_be64(h, e->serve.to);
         hasher_add_be64(h, e->serve.seq);
         hasher_add_be64(h, e->serve.count);
+        if (e->serve.past) hasher_add_be64(h, 1);
         return;
     case CORE_EFFECT_DIVERGED: hasher_add_be64(h, e->diverged); return;
     }

@@ -276,6 +276,13 @@ struct core {
     uint64_t walk_target;
     uint32_t walk_first;  /* who is looked at first for the next question */
     struct core_question questions[CORE_WALK_QUESTIONS];
+    uint64_t gap_low;     /* blocks [gap_low, gap_high] are fetched, newest first; 0: none is missing */
+    uint64_t gap_high;
+    struct digest gap_hash; /* what the header of gap_high must hash to */
+    uint32_t gap_peer;    /* asked; UINT32_MAX: nobody */
+    uint32_t gap_first;   /* who is looked at first */
+    uint64_t gap_until;   /* the lowest block asked for */
+    uint64_t gap_us;      /* the last answer or question */
     struct digest *leaf_space; /* batch_requests_max leaves while a batch is built */
     struct core_effects *effects; /* of the step in progress */
 };
@@ -375,6 +382,7 @@ void core_transfer_tick(struct core *c);
 const char *core_on_walk(struct core *c, const struct core_walk *w);
 const char *core_on_fetch_state(struct core *c, const struct wire_fetch *m, uint32_t from);
 const char *core_on_state_data(struct core *c, const struct msg_verified *m, uint32_t from);
+const char *core_on_past_block(struct core *c, const struct msg_verified *m, uint32_t from);
 void core_transfer_free(struct core *c);
 
 #endif

@@ -355,14 +355,16 @@ bool core_may_serve(struct core *c, struct core_peer *peer, size_t bytes)
 const char *core_on_fetch(struct core *c, const struct wire_fetch *m, uint32_t from)
 {
     if (m->sender != from) return "a FETCH that names another sender than its channel";
-    if (m->kind == DATA_KIND_BLOCK) {
+    if (m->kind == DATA_KIND_BLOCK || m->kind == DATA_KIND_PAST_BLOCK) {
+        const bool past = m->kind == DATA_KIND_PAST_BLOCK;
         if (m->seq == 0 || m->seq > c->executed) return "a FETCH of blocks that are not here yet";
-        const uint64_t have = c->executed - m->seq + 1;
+        const uint64_t have = past ? m->seq : c->executed - m->seq + 1;
         const uint64_t asked = m->count < CORE_FETCH_BLOCKS_MAX ? m->count : CORE_FETCH_BLOCKS_MAX;
         struct core_effect *e = core_emit(c, CORE_EFFECT_SERVE_BLOCKS);
         e->serve.to = from;
         e->serve.seq = m->seq;
         e->serve.count = (uint32_t)(asked < have ? asked : have);
+        e->serve.past = past;
         return NULL;
     }
     if (m->kind == DATA_KIND_VIEW_CHANGE) return core_on_fetch_view_change(c, m, from);
@@ -421,6 +423,7 @@ const char *core_on_data(struct core *c, struct msg_verified *m, uint32_t from)
         return on_block(c, m);
     }
     if (d->kind == DATA_KIND_STATE) return core_on_state_data(c, m, from);
+    if (d->kind == DATA_KIND_PAST_BLOCK) return core_on_past_block(c, m, from);
     if (d->kind != DATA_KIND_BATCH || !m->has_batch) return "DATA of a kind that was not asked for";
     struct core_slot *s = core_slot(c, d->seq);
     if (core_take_missing(c, m)) return NULL;

@@ -110,11 +110,12 @@ void core_effect_text(const struct core_effect *e, struct buffer *out)
         break;
     case CORE_EFFECT_STABLE: buffer_printf(out, "STABLE %" PRIu64, e->stable); break;
     case CORE_EFFECT_SERVE_BLOCKS:
-        buffer_printf(out, "SERVE %u blocks from %" PRIu64 " to %u", e->serve.count, e->serve.seq, e->serve.to);
+        buffer_printf(out, "SERVE %u%s blocks from %" PRIu64 " to %u", e->serve.count, e->serve.past ? " past" : "", e->serve.seq, e->serve.to);
         break;
     case CORE_EFFECT_SERVE_STATE:
         buffer_printf(out, "SERVE state %u to %u", e->serve_state.number, e->serve_state.to);
         break;
+    case CORE_EFFECT_PAST_BLOCK: buffer_printf(out, "PAST block"); break;
     case CORE_EFFECT_WALK_BEGIN: buffer_printf(out, "WALK to %" PRIu64, e->walk_begin); break;
     case CORE_EFFECT_WALK_PIECE: buffer_printf(out, "WALK piece %u", e->walk_piece.number); break;
     case CORE_EFFECT_DIVERGED: buffer_printf(out, "DIVERGED %" PRIu64, e->diverged); break;

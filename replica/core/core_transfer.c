@@ -12,14 +12,36 @@
 #include "replica/core/core_internal.h"
 
 #define ANSWER_EVERY_US 8000u      /* to one member: up to 16 MiB a second */
+#define ANSWERS_SAVED 4u
 #define PATIENCE 8u                /* resend intervals that an answer may take */
 #define SHUN_OLD 1u                /* resend intervals for which a member is left alone that stands at an older checkpoint, */
 #define SHUN_SILENT 4u             /* ... that was silent, twice as many each time, */
 #define SHUN_SILENT_MOST 64u
 #define SHUN_LIAR 240u             /* ... that sent what no correct replica sends */
+#define GAP_BLOCKS 16u             /* asked for at once */
+#define GAP_PATIENCE 2u            /* resend intervals without a next one */
 #define FAILURES_MOST 3u           /* rounds of all members asked for the next blocks in vain */
 
 /* ---- for others ---- */
+
+/* One answer each ANSWER_EVERY_US, a few at once when the last is longer ago. */
+static void answer_next(struct core *c, uint32_t to)
+{
+    struct core_peer *p = &c->peers[to];
+    if (c->now_us > ANSWERS_SAVED * ANSWER_EVERY_US && p->state_served_us < c->now_us - ANSWERS_SAVED * ANSWER_EVERY_US)
+        p->state_served_us = c->now_us - ANSWERS_SAVED * ANSWER_EVERY_US;
+    while (p->asked_count > 0 && c->now_us - p->state_served_us >= ANSWER_EVERY_US) {
+        p->state_served_us += ANSWER_EVERY_US;
+        struct core_effect *e = core_emit(c, CORE_EFFECT_SERVE_STATE);
+        e->serve_state.to = to;
+        e->serve_state.number = p->asked[0].number;
+        e->serve_state.seq = p->asked[0].seq;
+        e->serve_state.ask = p->asked[0].ask; /* passed on */
+        p->asked_count--;
+        for (uint32_t k = 0; k < p->asked_count; k++)
+            p->asked[k] = p->asked[k + 1];
+    }
+}
 
 const char *core_on_fetch_state(struct core *c, const struct wire_fetch *m, uint32_t from)
 {
@@ -28,24 +50,11 @@ const char *core_on_fetch_state(struct core *c, const struct wire_fetch *m, uint
     if (c->low == 0) return "a FETCH of the state before the first checkpoint";
     if (m->ask.len == 0) return "a FETCH of the state without a question";
     if (p->asked_count == CORE_WALK_QUESTIONS) return "more questions about the state than wait for an answer";
-    p->asked[p->asked_count++] = (struct core_asked){
+    struct core_asked *asked = &p->asked[p->asked_count++];
+    *asked = (struct core_asked){
 .number = (uint32_t)m->count, .seq = m->seq, .ask = blob_copy(m->ask)};
+    answer_next(c, from);
     return NULL;
-}
-
-static void answer_next(struct core *c, uint32_t to)
-{
-    struct core_peer *p = &c->peers[to];
-    if (p->asked_count == 0 || c->now_us - p->state_served_us < ANSWER_EVERY_US) return;
-    p->state_served_us = c->now_us;
-    struct core_effect *e = core_emit(c, CORE_EFFECT_SERVE_STATE);
-    e->serve_state.to = to;
-    e->serve_state.number = p->asked[0].number;
-    e->serve_state.seq = p->asked[0].seq;
-    e->serve_state.ask = p->asked[0].ask; /* passed on */
-    p->asked_count--;
-    for (uint32_t k = 0; k < p->asked_count; k++)
-        p->asked[k] = p->asked[k + 1];
 }
 
 /* ---- whether ---- */
@@ -155,12 +164,71 @@ static void put_questions(struct core *c)
     }
 }
 
+/* ---- the blocks below a transferred state ---- */
+
+/* Newest first: each is checked by what the one behind it says of its header. One question at a time, and none while this replica
+ * has more urgent things to ask. */
+static void fill_gap(struct core *c)
+{
+    const uint32_t count = c->config.group.quorum.replica_count;
+    if (c->gap_low == 0 || c->walking || c->listening || c->stopping) return;
+    if (c->gap_peer != UINT32_MAX && c->now_us - c->gap_us >= GAP_PATIENCE * c->config.resend_us) {
+        c->gap_first = (c->gap_peer + 1) % count; /* silent, or it does not have them either */
+        c->gap_peer = UINT32_MAX;
+    }
+    if (c->gap_peer != UINT32_MAX || core_peers_executed(c) > c->executed + WINDOW_BATCHES) return;
+    for (uint32_t k = 0; k < count; k++) {
+        const uint32_t id = (c->gap_first + k) % count;
+        if (id == c->config.self || !c->peers[id].heard || c->peers[id].executed < c->gap_high) continue;
+        const uint64_t missing = c->gap_high - c->gap_low + 1;
+        const uint64_t asked = missing < GAP_BLOCKS ? missing : GAP_BLOCKS;
+        struct wire_fetch m = {.epoch = c->config.group.epoch,
+                               .sender = c->config.self,
+                               .kind = DATA_KIND_PAST_BLOCK,
+                               .view = c->view,
+                               .seq = c->gap_high,
+                               .count = asked};
+        c->gap_peer = id;
+        c->gap_first = id;
+        c->gap_until = c->gap_high - asked + 1;
+        c->gap_us = c->now_us;
+        core_send(c, id, &wire_record_fetch, &m, 0, false);
+        return;
+    }
+}
+
+const char *core_on_past_block(struct core *c, const struct msg_verified *m, uint32_t from)
+{
+    const struct wire_header *h = &m->block.header;
+    if (c->gap_low == 0 || c->walking || h->seq != c->gap_high) return "an old block that is not the next one missing";
+    const struct digest hash = header_hash(h);
+    if (!digest_equal(&hash, &c->gap_hash)) {
+        if (from == c->gap_peer) c->gap_us = 0; /* the next source */
+        return "an old block that is not the one that the ledger goes on from";
+    }
+    struct core_effect *e = core_emit(c, CORE_EFFECT_PAST_BLOCK);
+    e->past_block.gap_low = c->gap_low;
+    e->past_block.data = blob_retain(m->blob);
+    e->past_block.entries = blob_retain(m->entries);
+    e->past_block.checkpoint_good = m->checkpoint_good;
+    c->gap_us = c->now_us;
+    c->gap_hash = h->previous;
+    if (c->gap_high == c->gap_until) c->gap_peer = UINT32_MAX;
+    if (c->gap_high == c->gap_low)
+        c->gap_low = c->gap_high = 0;
+    else
+        c->gap_high--;
+    fill_gap(c);
+    return NULL;
+}
+
 void core_transfer_tick(struct core *c)
 {
     for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++)
         answer_next(c, id);
     consider(c);
     if (c->walking) put_questions(c);
+    fill_gap(c);
 }
 
 /* ---- answers ---- */

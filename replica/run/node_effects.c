@@ -123,6 +123,7 @@ static void perform(struct node *n, struct core_effect *e)
         j->to = e->serve.to;
         j->seq = e->serve.seq;
         j->count = e->serve.count;
+        j->past = e->serve.past;
         storage_submit(n->storage, j);
         return;
     }
@@ -135,6 +136,18 @@ static void perform(struct node *n, struct core_effect *e)
         j->ask = e->serve_state.ask;
         e->serve_state.ask = NULL;
         execution_submit(n->execution, j);
+        return;
+    }
+    case CORE_EFFECT_PAST_BLOCK: {
+        struct storage_job *j = mem_zero(1, sizeof *j);
+        j->kind = STORAGE_PAST_BLOCK;
+        j->gap_low = e->past_block.gap_low;
+        j->record = e->past_block.data;
+        j->batch = e->past_block.entries;
+        j->checkpoint_good = e->past_block.checkpoint_good;
+        e->past_block.data = NULL;
+        e->past_block.entries = NULL;
+        storage_submit(n->storage, j);
         return;
     }
     case CORE_EFFECT_WALK_BEGIN:

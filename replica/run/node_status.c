@@ -78,6 +78,11 @@ void node_reason(const struct node *n, const struct core_summary *s, char out[NO
     case CONDITION_FENCED:
         (void)snprintf(why, sizeof why, "%s; it votes again once sequence %" PRIu64 " is stable, and now %" PRIu64 " is",
                        s->fence_reason != NULL ? s->fence_reason : "it may have forgotten votes", s->fence_until, s->low);
+        if (s->walking) {
+            const size_t len = strlen(why);
+            (void)snprintf(why + len, sizeof why - len, "; ");
+            transfer_reason(n, s, why + strlen(why), sizeof why - strlen(why));
+        }
         break;
     case CONDITION_LOG_DISK_FULL:
     case CONDITION_STATE_DISK_FULL:

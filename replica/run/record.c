@@ -15,7 +15,7 @@ static const uint8_t magic[8] = {'p', 'b', 'f', 't', 'r', 'e', 'c', '\n'};
     _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "record.c knows every field of this struct")
 KNOWS_EVERY_FIELD(core_config, 152);
 KNOWS_EVERY_FIELD(core_event, 24);
-KNOWS_EVERY_FIELD(core_recovered, 216);
+KNOWS_EVERY_FIELD(core_recovered, 264);
 KNOWS_EVERY_FIELD(core_recovered_slot, 208);
 KNOWS_EVERY_FIELD(core_recovered_checkpoint, 72);
 KNOWS_EVERY_FIELD(core_executed, 96);
@@ -222,6 +222,9 @@ static void recovered_image(const struct core_config *config, struct record_even
     image_u64(i, &r->fence_until);
     image_bool(i, &r->damaged);
     image_bool(i, &r->walking);
+    image_u64(i, &r->gap_low);
+    image_u64(i, &r->gap_high);
+    image_fixed(i, &r->gap_hash, sizeof r->gap_hash);
     image_bool(i, &r->clean);
     certificate_image(owner, &wire_record_checkpoint_certificate, &r->stable, i);
     image_u64(i, &r->executed);

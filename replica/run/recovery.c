@@ -384,9 +384,26 @@ static bool is_transferred(const struct source *in, const struct executor *e)
            c.seq == executor_base(e);
 }
 
+/* The blocks that a transferred state has left out. What follows them is a block, or the header that came with the state. */
+static struct err recover_gap(const struct source *in, const struct wire_header *base, struct recovery *r)
+{
+    struct core_recovered *out = &r->recovered;
+    struct wire_stored_block next;
+    ERR_TRY(log_get_gap(in->dir->log, &out->gap_low, &out->gap_high));
+    if (out->gap_low == 0) return err_none();
+    if (out->gap_high == base->seq) {
+        out->gap_hash = header_hash(base);
+        return err_none();
+    }
+    ERR_TRY(log_get_block(in->dir->log, out->gap_high + 1, &next));
+    out->gap_hash = next.header.previous;
+    return err_none();
+}
+
 /* What the state says, and the blocks above it. */
 static struct err recover_state(const struct source *in, struct executor *e, struct recovery *r)
 {
+    const struct wire_header base = executor_header(e); /* before anything is executed */
     uint64_t last = 0;
     ERR_TRY(adopt_transferred(in, e, r));
     ERR_TRY(log_last_block(in->dir->log, &last));
@@ -402,6 +419,7 @@ static struct err recover_state(const struct source *in, struct executor *e, str
         const struct err folded = executor_fold(e, r->recovered.stable.seq);
         if (err_is(&folded) && folded.code != ERR_NO_SPACE) return folded; /* the execution thread folds when there is room */
     }
+    ERR_TRY(recover_gap(in, &base, r));
     recover_windows(e, r);
     const struct wire_header header = executor_header(e);
     r->recovered.executed = executor_executed(e);

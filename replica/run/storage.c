@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "replica/run/blocks.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -110,34 +111,19 @@ static void add_block(struct storage *s, struct storage_job *j)
     storage_job_free(j);
 }
 
-/* A DATA message with one block; NULL when it is not here. */
-static struct blob *read_block(struct storage *s, uint64_t seq)
+static void add_past_block(struct storage *s, struct storage_job *j)
 {
-    struct wire_stored_block stored;
-    struct wire_checkpoint_certificate checkpoint;
-    struct wire_block block = {.header.seq = seq};
-    struct bytes raw = {0};
-    struct err e = log_get_block(s->log, seq, &stored);
-    if (!err_is(&e)) e = log_get_batch(s->log, seq, &stored.header.batch_digest, &block.batch);
-    if (err_is(&e)) {
-        LOG_LIMITED(LOG_LEVEL_WARN, "storage.read-block", 0, LOG_U("seq", seq), LOG_S("error", e.text));
-        return NULL;
-    }
-    block.header = stored.header;
-    block.committed = stored.committed;
-    if (seq % CHECKPOINT_INTERVAL == 0) {
-        e = log_get_checkpoint(s->log, seq, &checkpoint, &raw);
-        if (!err_is(&e)) block.checkpoint = (struct wire_list){.items = raw, .count = 1};
-    }
-    struct blob *payload = wire_encode_blob(&wire_record_block, &block);
-    const struct wire_data m = {.epoch = s->signer->epoch,
-                                .sender = s->signer->self,
-                                .kind = DATA_KIND_BLOCK,
-                                .seq = seq,
-                                .digest = stored.header.batch_digest,
-                                .payload = blob_bytes(payload)};
-    struct blob *out = wire_encode_blob(&wire_record_data, &m);
-    blob_release(payload);
+    blocks_put_past(s->batch, j->gap_low, j->record, j->batch, j->checkpoint_good);
+    if (s->blocks_since_us == 0) s->blocks_since_us = clock_monotonic_us();
+    storage_job_free(j);
+}
+
+/* A block as a DATA message; NULL when it is not here. */
+static struct blob *read_block(struct storage *s, uint64_t seq, bool past)
+{
+    struct blob *out = NULL;
+    const struct err e = past ? blocks_past_message(s->log, s->signer, seq, &out) : blocks_message(s->log, s->signer, seq, &out);
+    if (err_is(&e)) LOG_LIMITED(LOG_LEVEL_WARN, "storage.read-block", 0, LOG_U("seq", seq), LOG_S("error", e.text));
     return out;
 }
 
@@ -145,7 +131,8 @@ static void read_blocks(struct storage *s, struct storage_job *j)
 {
     size_t bytes = 0;
     for (uint32_t i = 0; i < j->count && i < CORE_FETCH_BLOCKS_MAX && bytes < CORE_SERVE_BYTES_MAX; i++) {
-        struct blob *b = read_block(s, j->seq + i);
+        if (j->past && i >= j->seq) return;
+        struct blob *b = read_block(s, j->past ? j->seq - i : j->seq + i, j->past);
         if (b == NULL) return;
         bytes += b->len;
         j->out[j->out_count++] = b;
@@ -202,6 +189,7 @@ static void storage_run(void *context, struct worker_job *chain, uint32_t *wait_
         switch (j->kind) {
         case STORAGE_PERSIST: add_persist(s, j); break;
         case STORAGE_BLOCK: add_block(s, j); break;
+        case STORAGE_PAST_BLOCK: add_past_block(s, j); break;
         case STORAGE_READ_BLOCKS:
         case STORAGE_READ_ANSWER: add_read(s, j); break;
         }

@@ -14,7 +14,8 @@
 enum storage_kind {
     STORAGE_PERSIST,      /* token .. batch, as in the effect */
     STORAGE_BLOCK,        /* block, certificate, batch: no sync of its own */
-    STORAGE_READ_BLOCKS,  /* seq, count -> out[]: DATA messages */
+    STORAGE_PAST_BLOCK,   /* gap_low, record (its DATA message), batch (its entries), checkpoint_good: no sync of its own */
+    STORAGE_READ_BLOCKS,  /* seq, count, past -> out[]: DATA messages */
     STORAGE_READ_ANSWER,  /* seq, range -> out[0]: a REPLY, or nothing */
 };
 
@@ -32,7 +33,11 @@ struct storage_job {
     /* BLOCK; the block is freed by the storage thread */
     struct executed_block *block;
     struct blob *certificate;
+    /* PAST_BLOCK */
+    uint64_t gap_low;
+    bool checkpoint_good;
     /* READ */
+    bool past;
     uint32_t to;    /* member or client; the loop's business */
     uint32_t count;
     uint64_t first_index; /* ANSWER: of the ledger; range.first is worked out from it */
@@ -50,7 +55,7 @@ MUST_USE struct err storage_start(struct kv_store *log, const struct reply_signe
                                   void (*notify)(void *context), void *context, struct storage **out);
 /* Takes over the job. */
 void storage_submit(struct storage *s, struct storage_job *job);
-/* A finished PERSIST or READ job, the caller's again; BLOCK jobs do not come back. */
+/* A finished PERSIST or READ job, the caller's again; BLOCK and PAST_BLOCK jobs do not come back. */
 struct storage_job *storage_take_done(struct storage *s);
 uint64_t storage_syncs(const struct storage *s);
 bool storage_disk_full(const struct storage *s);
