@@ -92,8 +92,10 @@ EVIL_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/evil/*.c))
 $(B)/pbft-evil: $(EVIL_OBJECTS) $(ARCHIVE)
 	@echo "  ld $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -Wl,--wrap=core_new,--wrap=core_step,--wrap=node_send_member $^ -o $@ $(LIBS)
-.PHONY: evil
+.PHONY: evil e2e-tools
 evil: $(B)/pbft-evil
+# what the scripts of tests/e2e need beside the programs
+e2e-tools: $(B)/pbft-evil $(B)/tests/tools/damage_state
 
 $(B)/pbft-sim: $(B)/tests/sim/pbft_sim.o $(SIM_SOURCES:%.c=$(B)/%.o) $(ARCHIVE)
 	@echo "  ld $@"
@@ -179,7 +181,7 @@ SAN_ENV := UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1
 
 .PHONY: check
 check: deps-check
-	@$(SUB) programs unit-programs evil $(CRASH_TOOLS)
+	@$(SUB) programs unit-programs e2e-tools $(CRASH_TOOLS)
 	@$(SUB) VARIANT=asan build/asan/pbftd unit-programs
 	@$(SUB) VARIANT=tsan build/tsan/pbftd $(TSAN_NAMES:%=build/tsan/tests/unit/%)
 	@$(SUB) VARIANT=fuzz CC=clang $(FUZZ_NAMES:%=build/fuzz/tests/fuzz/%)
@@ -198,7 +200,7 @@ unit: deps-check
 	@$(SUB) programs unit-programs
 	@bash tests/run.sh $(call suite,release,$(UNIT_NAMES),)
 e2e: deps-check
-	@$(SUB) programs evil
+	@$(SUB) programs e2e-tools
 	@JOBS=1 bash tests/run.sh $(foreach n,$(E2E_NAMES),'e2e_$(n)=E2E_LINES=10000 bash tests/e2e/$(n).sh')
 asan: deps-check
 	@$(SUB) VARIANT=asan build/asan/pbftd unit-programs

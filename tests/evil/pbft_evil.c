@@ -48,7 +48,8 @@ static bool parse_behaviour(const char *text)
     return true;
 }
 
-static struct err run(const char *path, const struct evil_links *links)
+/* *again as node_run says. */
+static struct err run(const char *path, const struct evil_links *links, bool *again)
 {
     struct config config;
     struct identity identity = {0};
@@ -64,7 +65,7 @@ static struct err run(const char *path, const struct evil_links *links)
         LOG_S("links", evil.lossy ? "lossy" : "good"));
     if (!err_is(&e)) e = node_start(&config, path, &identity, &(const struct node_options){.record_path = NULL}, &n);
     if (!err_is(&e)) {
-        e = node_run(n);
+        e = node_run(n, again);
         node_free(n);
     }
     links_stop();
@@ -106,7 +107,12 @@ int main(int argc, char **argv)
         return 2;
     }
     (void)signal(SIGPIPE, SIG_IGN);
-    const struct err e = run(path, &links);
+    bool again = true;
+    struct err e = err_none();
+    while (again && !err_is(&e)) { /* as pbftd after a state transfer */
+        again = false;
+        e = run(path, &links, &again);
+    }
     if (!err_is(&e)) return 0;
     (void)fprintf(stderr, "pbft-evil: %s\n", e.text);
     return err_exit_code(e.code);
