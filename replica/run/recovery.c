@@ -1,7 +1,7 @@
 /* recovery.c - reading back what a replica promised.
  *
- * Damage to what others can give again or prove (blocks, their batches, the state, checkpoints) refuses the start: the
- * replica has nothing to build on. A damaged record of the replica's own votes, which nobody else has, does not: it is
+ * Damage to what others can give again or prove (blocks, their batches, the state, checkpoints) is ERR_CORRUPT: there is nothing to
+ * build on, and node.c has the state transferred, or refuses the start. A damaged record of the replica's own votes, which nobody else has, does not: it is
  * left out, and the start is then as after an unclean stop, for the replica may have cast a vote it no longer knows. */
 #include "replica/run/recovery.h"
 
