@@ -1,8 +1,9 @@
 /* state_serve.c - answering questions about the state: a partial tree from the root, written in preorder.
  *
- * One walk, depth first and left to right, with an explicit stack. Above a place that is asked for the tree is opened, whatever
- * it costs (a path is as long as the tree is deep); elsewhere a subtree is one hash. Below the place it is opened until the
- * answer is large enough: `whole` down to keys and values, otherwise COMPARE_LEVELS further, leaves by their digests.
+ * One walk, depth first and left to right, with an explicit stack. Above a place that is asked for the tree is opened,
+ * whatever it costs (a path is as long as the tree is deep); elsewhere a subtree is one hash. Below the place it is
+ * opened until the answer is large enough: `whole` down to keys and values, otherwise COMPARE_LEVELS further, leaves by
+ * their digests.
  */
 #include "base/check.h"
 #include "ledger/state_transfer.h"
@@ -29,7 +30,7 @@ struct pending {
 struct serving {
     struct state_tree_source source;
     struct state_place *places; /* STATE_ASK_MAX */
-    struct pending *stack; /* at most one for each level, and the root */
+    struct pending *stack;      /* at most one for each level, and the root */
     uint32_t stacked;
     struct buffer *items;
     size_t begin_bytes;
@@ -45,7 +46,8 @@ static uint32_t read_places(const struct wire_state_ask *ask, struct state_place
     while (count < STATE_ASK_MAX && wire_list_next(&i, &wire_record_state_position, &p)) {
         struct state_place *to = &out[count++];
         *to = (struct state_place){.depth = (uint32_t)p.depth, .whole = p.whole != 0};
-        memcpy(to->path.bytes, p.prefix.data, p.prefix.len < (to->depth + 7u) / 8u ? p.prefix.len : (to->depth + 7u) / 8u);
+        memcpy(to->path.bytes, p.prefix.data,
+               p.prefix.len < (to->depth + 7u) / 8u ? p.prefix.len : (to->depth + 7u) / 8u);
         if (to->depth % 8u != 0) to->path.bytes[to->depth / 8u] &= (uint8_t)(0xffu << (8u - to->depth % 8u));
     }
     qsort(out, count, sizeof *out, state_place_compare);
@@ -68,7 +70,8 @@ static struct bytes digest_bytes(const struct digest *d)
     return bytes_of(d->bytes, DIGEST_BYTES);
 }
 
-/* Places in [begin, end) that stand exactly here, or begin with a shallower depth that was passed: they decide the mode. */
+/* Places in [begin, end) that stand exactly here, or begin with a shallower depth that was passed: they decide the
+ * mode. */
 static void enter_places(const struct serving *s, struct pending *p)
 {
     while (p->begin < p->end && s->places[p->begin].depth <= p->depth) {

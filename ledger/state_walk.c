@@ -1,18 +1,18 @@
 /* state_walk.c - bringing a store to the state of another checkpoint by questions and answers (state_transfer.h).
  *
- * `todo` is a stack of places below which the own tree and the target's may differ. A question takes the last of them; its answer
- * is compared with the own tree from the root down: equal hashes end it, leaves are put or removed, and what is pruned and
- * differs goes onto the stack. When nothing is left to ask and the roots are not equal yet (the target moved, or the
- * stack was full), the walk begins at the root again; so nothing on the stack has to be remembered for ever.
+ * `pending` is a stack of places below which the own tree and the target's may differ. A question takes the last of
+ * them; its answer is compared with the own tree from the root down: equal hashes end it, leaves are put or removed,
+ * and what is pruned and differs goes onto the stack. When nothing is left to ask and the roots are not equal yet (the
+ * target moved, or the stack was full), the walk begins at the root again; so nothing on the stack has to be remembered
+ * for ever.
  *
  * The changes of one answer are one batch of the store: data, nodes and nothing between. The own tree is thus always
  * that of the own data, and its hashes can be believed by the next answer and after a crash.
  */
 #include "base/check.h"
-#include "crypto/merkle.h"
+#include "ledger/state_piece.h"
 #include "ledger/state_transfer.h"
 #include "ledger/state_tree.h"
-#include "wire/certificate.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,11 +20,11 @@
 #define WALK_KEY "walk"
 #define META_KEY "meta"
 #define CERTIFICATE_KEY "certificate"
-#define TODO_MAX 65536u        /* places; more are found again from the root */
-#define REMOVALS_MAX 4096u     /* keys removed for one answer; the rest for a later one */
-#define NUMBER_MAX 65535u      /* what FETCH holds; numbers begin anew then */
-#define REBUILD_KEYS 4096u     /* put into the tree in one batch */
-#define REBUILD_NODES 16384u   /* removed from it in one batch */
+#define PENDING_MAX 65536u   /* places; more are found again from the root */
+#define REMOVALS_MAX 4096u   /* keys removed for one answer; the rest for a later one */
+#define NUMBER_MAX 65535u    /* what FETCH holds; numbers begin anew then */
+#define REBUILD_KEYS 4096u   /* put into the tree in one batch */
+#define REBUILD_NODES 16384u /* removed from it in one batch */
 
 static const uint8_t mark_walking = 0;
 static const uint8_t mark_damaged = 1;
@@ -43,8 +43,8 @@ struct state_walk {
     struct digest target_root; /* zero until an answer has brought one */
     bool met;                  /* ... which it has */
     bool done;
-    struct state_place *todo;
-    uint32_t todo_count;
+    struct state_place *pending;
+    uint32_t pending_count;
     struct question questions[STATE_WALK_ASKS_MAX];
     uint32_t waiting; /* questions */
     uint32_t last_number;
@@ -63,7 +63,8 @@ static bool is_damaged(struct kv_store *store)
 {
     struct bytes value;
     const struct bytes damaged = bytes_of(&mark_damaged, 1);
-    return kv_store_get(store, STATE_TABLE_META, bytes_of_text(WALK_KEY), &value) == KV_FOUND && bytes_equal(value, damaged);
+    return kv_store_get(store, STATE_TABLE_META, bytes_of_text(WALK_KEY), &value) == KV_FOUND &&
+           bytes_equal(value, damaged);
 }
 
 struct err state_walk_certificate(struct kv_store *store, struct bytes *out)
@@ -163,8 +164,8 @@ static struct err rebuild_tree(struct kv_store *store)
                 kv_batch_delete(b, STATE_TABLE_DATA, key);
                 break;
             }
-            changes[count++] = (struct state_tree_change){
-                .key = key, .path = state_path_of(key), .value = state_value_digest(value)};
+            changes[count++] =
+                (struct state_tree_change){.key = key, .path = state_path_of(key), .value = state_value_digest(value)};
             memcpy(next, key.data, key.len);
             next[key.len] = 0;
             from = bytes_of(next, key.len + 1);
@@ -180,8 +181,8 @@ static struct err rebuild_tree(struct kv_store *store)
 
 static void push(struct state_walk *w, uint32_t depth, const struct digest *path, bool whole)
 {
-    if (w->todo_count < TODO_MAX)
-        w->todo[w->todo_count++] = (struct state_place){.depth = depth, .path = *path, .whole = whole};
+    if (w->pending_count < PENDING_MAX)
+        w->pending[w->pending_count++] = (struct state_place){.depth = depth, .path = *path, .whole = whole};
 }
 
 struct err state_walk_open(struct kv_store *store, uint64_t seq, struct state_walk **out)
@@ -196,7 +197,7 @@ struct err state_walk_open(struct kv_store *store, uint64_t seq, struct state_wa
     w->store = store;
     w->target = seq;
     w->root = state_node_hash(&node);
-    w->todo = mem_alloc(TODO_MAX * sizeof *w->todo);
+    w->pending = mem_alloc(PENDING_MAX * sizeof *w->pending);
     *out = w;
     return err_none();
 }
@@ -204,7 +205,7 @@ struct err state_walk_open(struct kv_store *store, uint64_t seq, struct state_wa
 void state_walk_close(struct state_walk *w)
 {
     if (w == NULL) return;
-    free(w->todo);
+    free(w->pending);
     free(w);
 }
 
@@ -220,7 +221,7 @@ bool state_walk_ask(struct state_walk *w, uint32_t *number, struct buffer *out)
     struct writer items = writer_of(space, sizeof space);
     struct wire_state_ask ask = {0};
     if (w->waiting == STATE_WALK_ASKS_MAX) return false;
-    if (w->todo_count == 0) {
+    if (w->pending_count == 0) {
         if (w->waiting > 0) return false;
         push(w, 0, &top, digest_is_zero(&w->root));
     }
@@ -228,13 +229,13 @@ bool state_walk_ask(struct state_walk *w, uint32_t *number, struct buffer *out)
     while (q->number != 0)
         q++;
     /* an even share, so that several replicas can answer at once */
-    uint32_t share = w->todo_count / (STATE_WALK_ASKS_MAX - w->waiting);
+    uint32_t share = w->pending_count / (STATE_WALK_ASKS_MAX - w->waiting);
     if (share == 0) share = 1;
     if (share > STATE_ASK_MAX) share = STATE_ASK_MAX;
     w->last_number = w->last_number == NUMBER_MAX ? 1 : w->last_number + 1;
     *q = (struct question){.number = w->last_number};
     while (q->count < share) {
-        const struct state_place *p = &w->todo[--w->todo_count];
+        const struct state_place *p = &w->pending[--w->pending_count];
         const struct wire_state_position position = {
             .depth = p->depth, .prefix = bytes_of(p->path.bytes, (p->depth + 7u) / 8u), .whole = p->whole ? 1 : 0};
         wire_list_add(&ask.positions, &items, &wire_record_state_position, &position);
@@ -251,103 +252,6 @@ bool state_walk_ask(struct state_walk *w, uint32_t *number, struct buffer *out)
     return true;
 }
 
-/* ---- an answer: does it hash to its root ---- */
-
-struct node_item {
-    struct wire_state_item item;
-    struct digest hash;
-    uint32_t end; /* index behind its subtree */
-};
-
-static bool is_digest(struct bytes b)
-{
-    return b.len == DIGEST_BYTES;
-}
-
-static bool item_well_formed(const struct wire_state_item *item)
-{
-    switch ((enum state_item_kind)item->kind) {
-    case STATE_ITEM_EMPTY:
-    case STATE_ITEM_INNER: return item->first.len == 0 && item->second.len == 0;
-    case STATE_ITEM_PRUNED: return is_digest(item->first) && item->second.len == 0;
-    case STATE_ITEM_DIGEST: return is_digest(item->first) && is_digest(item->second);
-    case STATE_ITEM_LEAF: return item->first.len >= 1;
-    }
-    return false;
-}
-
-static struct digest digest_from(struct bytes b)
-{
-    struct digest d;
-    memcpy(d.bytes, b.data, DIGEST_BYTES);
-    return d;
-}
-
-/* The hash of an item that has no items below it. */
-static struct digest item_hash(const struct wire_state_item *item)
-{
-    struct state_node n = {.kind = STATE_NODE_LEAF};
-    if (item->kind == STATE_ITEM_EMPTY) return (struct digest){{0}};
-    if (item->kind == STATE_ITEM_PRUNED) return digest_from(item->first);
-    if (item->kind == STATE_ITEM_DIGEST) {
-        n.first = digest_from(item->first);
-        n.second = digest_from(item->second);
-    } else {
-        n.first = state_path_of(item->first);
-        n.second = state_value_digest(item->second);
-    }
-    return state_node_hash(&n);
-}
-
-/* Decodes the items and computes all hashes, from the last to the first: in a preorder read backwards both subtrees of an inner
- * node come before it. False when they are not exactly one tree. */
-static bool read_items(const struct wire_state_piece *piece, struct node_item *items)
-{
-    struct wire_iterator i = wire_list_start(piece->items);
-    const uint32_t count = piece->items.count;
-    for (uint32_t k = 0; k < count; k++)
-        if (!wire_list_next(&i, &wire_record_state_item, &items[k].item) || !item_well_formed(&items[k].item)) return false;
-    uint32_t *stack = mem_alloc(count * sizeof *stack);
-    uint32_t stacked = 0;
-    bool whole = true;
-    for (uint32_t k = count; whole && k > 0; k--) {
-        struct node_item *n = &items[k - 1];
-        if (n->item.kind != STATE_ITEM_INNER) {
-            n->hash = item_hash(&n->item);
-            n->end = k;
-        } else if (stacked < 2) {
-            whole = false;
-        } else {
-            const struct node_item *left = &items[stack[--stacked]];
-            const struct node_item *right = &items[stack[--stacked]];
-            n->hash = state_inner_hash(&left->hash, &right->hash);
-            n->end = right->end;
-        }
-        if (whole) stack[stacked++] = k - 1;
-    }
-    free(stack);
-    return whole && stacked == 1;
-}
-
-/* The record of the checkpoint is what its certificate says: header, root, and the history that the header names. */
-static bool meta_good(const struct wire_state_piece *piece)
-{
-    const struct wire_state_meta *m = &piece->meta;
-    const struct wire_checkpoint_certificate *c = &piece->certificate;
-    struct merkle_frontier history = {.count = m->history_count};
-    if (m->seq != c->seq || m->header.seq != c->seq || c->seq == 0) return false;
-    if (!digest_equal(&m->state_root, &c->state_root)) return false;
-    const struct digest hash = header_hash(&m->header);
-    if (!digest_equal(&hash, &c->header_hash)) return false;
-    if (m->header.first_index + m->header.count != m->history_count) return false;
-    if (m->history.count != merkle_frontier_nodes(&history)) return false;
-    struct wire_iterator i = wire_list_start(m->history);
-    for (uint32_t k = 0; k < m->history.count; k++)
-        if (!wire_list_next_digest(&i, &history.nodes[k])) return false;
-    const struct digest root = merkle_frontier_root(&history);
-    return digest_equal(&root, &m->header.history_root);
-}
-
 /* ---- an answer: what it changes ---- */
 
 /* A subtree of the own tree, read when it is needed. */
@@ -359,8 +263,8 @@ struct own {
     struct state_node node;
 };
 
-/* An item of the answer and the own subtree at its place. The places asked for that are at or below it are [begin, end) of the
- * question's; inside: it is below one of them itself. */
+/* An item of the answer and the own subtree at its place. The places asked for that are at or below it are [begin, end)
+ * of the question's; inside: it is below one of them itself. */
 struct visit {
     struct own own;
     uint32_t item;
@@ -373,7 +277,7 @@ struct visit {
 struct taking {
     struct state_walk *w;
     struct state_tree_source source;
-    const struct node_item *items;
+    const struct state_piece_item *items;
     struct visit *visits; /* a stack, at most two for each level */
     uint32_t visit_count;
     struct own *owns; /* a stack for removals, the same */
@@ -385,7 +289,7 @@ struct taking {
     struct kv_batch *batch;
     const struct question *question;
     bool lied;
-    bool *unanswered;         /* place k of the question is still only a hash ... */
+    bool *unanswered;          /* place k of the question is still only a hash ... */
     uint32_t unanswered_count; /* ... so many */
 };
 
@@ -423,8 +327,8 @@ static void add_change(struct taking *t, const struct state_tree_change *change)
 
 /* Removes the leaves below *o, but not the one at `keep`. When there are too many for one answer, the place is left for
  * another. *kept: that leaf is there, with this value. */
-static struct err remove_below(struct taking *t, const struct own *o, const struct digest *keep, const struct digest *value,
-                               bool *kept)
+static struct err remove_below(struct taking *t, const struct own *o, const struct digest *keep,
+                               const struct digest *value, bool *kept)
 {
     uint32_t count = 0;
     t->owns[count++] = *o;
@@ -474,8 +378,8 @@ static void leave_unanswered(struct taking *t, const struct visit *v, bool whole
     }
 }
 
-/* Differs, and is only a hash: to be asked for, when it is part of what was asked for now. What is not has its turn already, or
- * has one when the walk begins again at the root. */
+/* Differs, and is only a hash: to be asked for, when it is part of what was asked. The rest has its turn already, or has one when
+ * the walk begins again at the root. */
 static void take_hash(struct taking *t, const struct visit *v)
 {
     if (v->inside)
@@ -506,7 +410,7 @@ static void enter_places(const struct taking *t, struct visit *v)
 static struct err take_next(struct taking *t)
 {
     struct visit v = t->visits[--t->visit_count];
-    const struct node_item *n = &t->items[v.item];
+    const struct state_piece_item *n = &t->items[v.item];
     if (digest_equal(&n->hash, &v.own.hash)) return err_none();
     switch ((enum state_item_kind)n->item.kind) {
     case STATE_ITEM_EMPTY: return remove_below(t, &v.own, NULL, NULL, NULL);
@@ -569,20 +473,20 @@ static struct question *find_question(struct state_walk *w, uint32_t number)
     return NULL;
 }
 
-/* Compares the answer with the own tree and applies what differs. *useful: at least one place asked for came with more than
- * its hash. */
+/* Compares the answer with the own tree and applies what differs. *useful: at least one place asked for came with more
+ * than its hash. */
 static struct err compare(struct taking *t, bool *useful)
 {
     static const struct digest top;
     struct state_walk *w = t->w;
-    const uint32_t todo_before = w->todo_count;
+    const uint32_t pending_before = w->pending_count;
     t->visits[t->visit_count++] = (struct visit){
         .own = {.path = top, .hash = w->root, .known = digest_is_zero(&w->root)}, .end = t->question->count};
     while (t->visit_count > 0) {
         *useful = !too_deep(t);
         struct err e = *useful ? take_next(t) : err_none();
         if (!err_is(&e) && *useful) continue;
-        w->todo_count = todo_before;
+        w->pending_count = pending_before;
         return e;
     }
     *useful = !t->lied && t->unanswered_count < t->question->count;
@@ -590,12 +494,14 @@ static struct err compare(struct taking *t, bool *useful)
         const struct state_place *p = &t->question->places[k];
         if (t->unanswered[k]) push(w, p->depth, &p->path, p->whole);
     }
-    struct err e = *useful && t->change_count > 0 ? apply(w->store, t->changes, t->change_count, t->batch, &w->root) : err_none();
-    if (err_is(&e) || !*useful) w->todo_count = todo_before;
+    struct err e =
+        *useful && t->change_count > 0 ? apply(w->store, t->changes, t->change_count, t->batch, &w->root) : err_none();
+    if (err_is(&e) || !*useful) w->pending_count = pending_before;
     return e;
 }
 
-static struct err take_items(struct state_walk *w, const struct question *q, const struct node_item *items, bool *useful)
+static struct err take_items(struct state_walk *w, const struct question *q, const struct state_piece_item *items,
+                             bool *useful)
 {
     struct taking t = {.w = w, .source = {.store = w->store}, .items = items, .question = q};
     t.visits = mem_alloc((2u * STATE_TREE_DEPTH_MAX + 2u) * sizeof *t.visits);
@@ -625,10 +531,10 @@ struct err state_walk_take(struct state_walk *w, uint32_t number, const struct w
         return err_none();
     }
     *out = STATE_WALK_BAD;
-    if (piece->items.count == 0 || !meta_good(piece)) return err_none();
-    struct node_item *items = mem_zero(piece->items.count, sizeof *items);
+    if (piece->items.count == 0 || !state_piece_meta_good(piece)) return err_none();
+    struct state_piece_item *items = mem_zero(piece->items.count, sizeof *items);
     struct err e = err_none();
-    bool useful = read_items(piece, items) && digest_equal(&items[0].hash, &piece->certificate.state_root);
+    bool useful = state_piece_read(piece, items) && digest_equal(&items[0].hash, &piece->certificate.state_root);
     if (useful) e = take_items(w, q, items, &useful);
     free(items);
     if (err_is(&e) || !useful) return e;
@@ -662,7 +568,7 @@ static double share_of(const struct state_place *places, uint32_t count)
 struct state_walk_progress state_walk_progress(const struct state_walk *w)
 {
     struct state_walk_progress p = w->progress;
-    double open = share_of(w->todo, w->todo_count);
+    double open = share_of(w->pending, w->pending_count);
     for (uint32_t k = 0; k < STATE_WALK_ASKS_MAX; k++)
         open += share_of(w->questions[k].places, w->questions[k].count);
     p.target = w->target;

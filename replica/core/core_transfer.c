@@ -1,26 +1,33 @@
 /* core_transfer.c - the state of a stable checkpoint, from others and for others (design.md section 9).
  *
- *   far behind, or the state is damaged -> walking -> WALK_BEGIN -> questions and answers -> the replica is started anew
+ *   far behind, or the state is damaged -> walking -> WALK_BEGIN -> questions and answers -> the replica is started
+ * anew
  *
- * A replica that is `transfer_after` batches or more behind a proven checkpoint, or that nobody has the next blocks for, takes the
- * state instead of the blocks. What to ask and whether an answer is right is known to the walk (ledger/state_transfer.h), which
- * runs on the thread that owns the state; here is decided whom to ask, how long to wait, and whom to leave alone for a while
- * (rule 26). While it walks a replica executes nothing: it follows the views, and votes only in its old window.
+ * A replica that is `transfer_after` batches or more behind a proven checkpoint, or that nobody has the next blocks
+ * for, takes the state instead of the blocks. What to ask and whether an answer is right is known to the walk
+ * (ledger/state_transfer.h), which runs on the thread that owns the state; here is decided whom to ask, how long to
+ * wait, and whom to leave alone for a while (rule 26). While it walks a replica executes nothing: it follows the views,
+ * and votes only in its old window.
  *
- * For others: a member's questions are kept, as many as a walk has under way, and answered at a steady rate, so that whoever
- * asks most gets no more, and ordering goes on beside it. */
+ * For others: a member's questions are kept, as many as a walk has under way, and answered at a steady rate, so that
+ * whoever asks most gets no more, and ordering goes on beside it. */
 #include "replica/core/core_internal.h"
 
-#define ANSWER_EVERY_US 8000u      /* to one member: up to 16 MiB a second */
+#define ANSWER_EVERY_US 8000u /* to one member: up to 16 MiB a second */
 #define ANSWERS_SAVED 4u
-#define PATIENCE 8u                /* resend intervals that an answer may take */
-#define SHUN_OLD 1u                /* resend intervals for which a member is left alone that stands at an older checkpoint, */
-#define SHUN_SILENT 4u             /* ... that was silent, twice as many each time, */
+#define PATIENCE 8u    /* resend intervals that an answer may take */
+#define SHUN_OLD 1u    /* resend intervals for which a member is left alone that stands at an older checkpoint, */
+#define SHUN_SILENT 4u /* ... that was silent, twice as many each time, */
 #define SHUN_SILENT_MOST 64u
-#define SHUN_LIAR 240u             /* ... that sent what no correct replica sends */
-#define GAP_BLOCKS 16u             /* asked for at once */
-#define GAP_PATIENCE 2u            /* resend intervals without a next one */
-#define FAILURES_MOST 3u           /* rounds of all members asked for the next blocks in vain */
+#define SHUN_LIAR 240u   /* ... that sent what no correct replica sends */
+#define GAP_BLOCKS 16u   /* asked for at once */
+#define GAP_PATIENCE 2u  /* resend intervals without a next one */
+#define FAILURES_MOST 3u /* rounds of all members asked for the next blocks in vain */
+
+static uint32_t member_after(const struct core *c, uint32_t id)
+{
+    return id + 1 < c->config.group.quorum.replica_count ? id + 1 : 0;
+}
 
 /* ---- for others ---- */
 
@@ -51,8 +58,7 @@ const char *core_on_fetch_state(struct core *c, const struct wire_fetch *m, uint
     if (m->ask.len == 0) return "a FETCH of the state without a question";
     if (p->asked_count == CORE_WALK_QUESTIONS) return "more questions about the state than wait for an answer";
     struct core_asked *asked = &p->asked[p->asked_count++];
-    *asked = (struct core_asked){
-.number = (uint32_t)m->count, .seq = m->seq, .ask = blob_copy(m->ask)};
+    *asked = (struct core_asked){.number = (uint32_t)m->count, .seq = m->seq, .ask = blob_copy(m->ask)};
     answer_next(c, from);
     return NULL;
 }
@@ -109,7 +115,8 @@ static uint32_t under_way(const struct core *c, uint32_t peer)
     return count;
 }
 
-/* Who is there, has said to be far enough, is not left alone, and has the fewest questions: so who answers fast gets more. */
+/* Who is there, has said to be far enough, is not left alone, and has the fewest questions: so who answers fast gets
+ * more. */
 static uint32_t choose(const struct core *c)
 {
     const uint32_t count = c->config.group.quorum.replica_count;
@@ -117,7 +124,8 @@ static uint32_t choose(const struct core *c)
     for (uint32_t k = 0; k < count; k++) {
         const uint32_t id = (c->walk_first + k) % count;
         const struct core_peer *p = &c->peers[id];
-        if (id == c->config.self || !p->heard || p->executed < c->walk_target || p->walk_shunned_us > c->now_us) continue;
+        if (id == c->config.self || !p->heard || p->executed < c->walk_target || p->walk_shunned_us > c->now_us)
+            continue;
         if (best == UINT32_MAX || under_way(c, id) < under_way(c, best)) best = id;
     }
     return best;
@@ -136,7 +144,7 @@ static void put_question(struct core *c, struct core_question *q)
                            .ask = blob_bytes(q->ask)};
     q->peer = peer;
     q->since_us = c->now_us;
-    c->walk_first = (peer + 1) % c->config.group.quorum.replica_count;
+    c->walk_first = member_after(c, peer);
     core_send(c, peer, &wire_record_fetch, &m, 0, false);
 }
 
@@ -166,14 +174,14 @@ static void put_questions(struct core *c)
 
 /* ---- the blocks below a transferred state ---- */
 
-/* Newest first: each is checked by what the one behind it says of its header. One question at a time, and none while this replica
- * has more urgent things to ask. */
+/* Newest first: each is checked by what the one behind it says of its header. One question at a time, and none while
+ * this replica has more urgent things to ask. */
 static void fill_gap(struct core *c)
 {
     const uint32_t count = c->config.group.quorum.replica_count;
     if (c->gap_low == 0 || c->walking || c->listening || c->stopping) return;
     if (c->gap_peer != UINT32_MAX && c->now_us - c->gap_us >= GAP_PATIENCE * c->config.resend_us) {
-        c->gap_first = (c->gap_peer + 1) % count; /* silent, or it does not have them either */
+        c->gap_first = member_after(c, c->gap_peer); /* silent, or it does not have them either */
         c->gap_peer = UINT32_MAX;
     }
     if (c->gap_peer != UINT32_MAX || core_peers_executed(c) > c->executed + WINDOW_BATCHES) return;

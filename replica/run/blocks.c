@@ -15,8 +15,8 @@ static struct wire_list checkpoint_of(struct kv_store *log, uint64_t seq)
     return err_is(&e) ? (struct wire_list){0} : (struct wire_list){.items = raw, .count = 1};
 }
 
-static struct blob *data_message(const struct reply_signer *signer, enum data_kind kind, const struct wire_header *header,
-                                 const struct wire_record *record, const void *block)
+static struct blob *data_message(const struct reply_signer *signer, enum data_kind kind,
+                                 const struct wire_header *header, const struct wire_record *record, const void *block)
 {
     struct blob *payload = wire_encode_blob(record, block);
     const struct wire_data m = {.epoch = signer->epoch,
@@ -43,8 +43,10 @@ struct err blocks_message(struct kv_store *log, const struct reply_signer *signe
     return err_none();
 }
 
-/* Entries as they travel: which request of the batch each is of, found by its digest. They stand in the order of the requests. */
-static struct err past_entries(const struct wire_stored_block *stored, const struct wire_batch *batch, struct buffer *out)
+/* Entries as they travel: which request of the batch each is of, found by its digest. They stand in the order of the
+ * requests. */
+static struct err past_entries(const struct wire_stored_block *stored, const struct wire_batch *batch,
+                               struct buffer *out)
 {
     struct wire_iterator requests = wire_list_start(batch->requests);
     struct wire_iterator i = wire_list_start(stored->entries);

@@ -1,8 +1,8 @@
 /* recovery.c - reading back what a replica promised.
  *
- * Damage to what others can give again or prove (blocks, their batches, the state, checkpoints) is ERR_CORRUPT: there is nothing to
- * build on, and node.c has the state transferred, or refuses the start. A damaged record of the replica's own votes, which nobody else has, does not: it is
- * left out, and the start is then as after an unclean stop, for the replica may have cast a vote it no longer knows. */
+ * Damage to what others can give again or prove (blocks, their batches, the state, checkpoints) is ERR_CORRUPT: there is nothing
+ * to build on, and node.c has the state transferred, or refuses the start. A damaged record of the replica's own votes,
+ * which nobody else has, is not: it is left out, and the replica is fenced, for it may have cast a vote it no longer knows. */
 #include "replica/run/recovery.h"
 
 #include "base/check.h"

@@ -23,7 +23,8 @@ static struct err note_damage(struct kv_store *state, struct err e)
 {
     if (e.code != ERR_CORRUPT) return e;
     const struct err noted = state_mark_damaged(state);
-    return err_is(&noted) ? noted : err_wrap(e, "the state is damaged, and is repaired from other replicas at the next start");
+    return err_is(&noted) ? noted
+                          : err_wrap(e, "the state is damaged, and is repaired from other replicas at the next start");
 }
 
 static void add_questions(struct transfer *t, struct transfer_out *out)
@@ -40,7 +41,8 @@ static void add_questions(struct transfer *t, struct transfer_out *out)
     out->progress = state_walk_progress(t->walk);
 }
 
-struct err transfer_begin(struct kv_store *state, uint64_t seq, struct transfer **out_transfer, struct transfer_out *out)
+struct err transfer_begin(struct kv_store *state, uint64_t seq, struct transfer **out_transfer,
+                          struct transfer_out *out)
 {
     struct state_walk *walk;
     struct err e = state_walk_open(state, seq, &walk);

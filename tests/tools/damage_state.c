@@ -18,7 +18,8 @@ static struct err damage(const char *dir)
     (void)snprintf(path, sizeof path, "%s/state", dir);
     ERR_TRY(kv_store_open_lmdb(path, KV_OPEN_EXISTING, state_table_names, STATE_TABLE_COUNT, 1u << 20, &state));
     struct err e = err_make(ERR_NOT_FOUND, "the tree is empty");
-    if (kv_store_seek(state, STATE_TABLE_TREE, bytes_of(NULL, 0), &key, &value) == KV_FOUND && value.len <= sizeof node) {
+    if (kv_store_seek(state, STATE_TABLE_TREE, bytes_of(NULL, 0), &key, &value) == KV_FOUND &&
+        value.len <= sizeof node) {
         struct kv_batch *b = kv_batch_new();
         memcpy(node, value.data, value.len);
         node[2] ^= 1;

@@ -1,5 +1,5 @@
-/* test_blocks.c - blocks below a transferred state: as DATA from one log to another, byte for byte; and those that lie. And what a
- * start makes of a transferred state. */
+/* test_blocks.c - blocks below a transferred state: as DATA from one log to another, byte for byte; and those that lie.
+ * And what a start makes of a transferred state. */
 #include "replica/run/blocks.h"
 
 #include "ledger/state_transfer.h"
@@ -74,7 +74,18 @@ static void test_past_blocks_arrive_as_they_were(void **state)
 }
 
 /* What a liar changes. */
-enum lie { LIE_RESULT, LIE_OUTCOME, LIE_OPERATION, LIE_REQUEST, LIE_NO_REQUEST, LIE_LESS, LIE_MORE, LIE_HEADER, LIE_BATCH, LIE_COUNT };
+enum lie {
+    LIE_RESULT,
+    LIE_OUTCOME,
+    LIE_OPERATION,
+    LIE_REQUEST,
+    LIE_NO_REQUEST,
+    LIE_LESS,
+    LIE_MORE,
+    LIE_HEADER,
+    LIE_BATCH,
+    LIE_COUNT
+};
 
 static struct blob *spoiled(struct recovery_room *r, uint64_t seq, enum lie lie)
 {
@@ -144,14 +155,16 @@ static void test_past_block_whose_entries_are_of_another_batch_is_not_served(voi
     const struct bytes first = bytes_of(block.entries.items.data + 8, 1);
     struct bytes raw;
     assert_int_equal(kv_store_get(r->dir.log, LOG_TABLE_BLOCKS, recovery_room_seq_key(space, 11), &raw), KV_FOUND);
-    recovery_room_spoil(r, LOG_TABLE_BLOCKS, recovery_room_seq_key(space, 11), (size_t)(raw.data + raw.len - first.data));
+    recovery_room_spoil(r, LOG_TABLE_BLOCKS, recovery_room_seq_key(space, 11),
+                        (size_t)(raw.data + raw.len - first.data));
     assert_int_equal(blocks_past_message(r->dir.log, &signer, 11, &out).code, ERR_CORRUPT);
     assert_null(out);
 }
 
 /* ---- a start above a gap ---- */
 
-/* The room's state is taken to checkpoint K by a walk from a ledger that has executed K and more, while its log ends at `last`. */
+/* The room's state is taken to checkpoint K by a walk from a ledger that has executed K and more, while its log ends at
+ * `last`. */
 static void transfer(struct recovery_room *r, uint64_t last)
 {
     struct kv_store *store;
@@ -252,10 +265,12 @@ static void test_start_with_a_log_below_its_state_is_corrupt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_past_blocks_arrive_as_they_were, recovery_room_setup, recovery_room_teardown),
-        cmocka_unit_test_setup_teardown(test_past_block_that_lies_is_refused, recovery_room_setup, recovery_room_teardown),
-        cmocka_unit_test_setup_teardown(test_past_block_whose_entries_are_of_another_batch_is_not_served, recovery_room_setup,
+        cmocka_unit_test_setup_teardown(test_past_blocks_arrive_as_they_were, recovery_room_setup,
                                         recovery_room_teardown),
+        cmocka_unit_test_setup_teardown(test_past_block_that_lies_is_refused, recovery_room_setup,
+                                        recovery_room_teardown),
+        cmocka_unit_test_setup_teardown(test_past_block_whose_entries_are_of_another_batch_is_not_served,
+                                        recovery_room_setup, recovery_room_teardown),
         cmocka_unit_test_setup_teardown(test_start_above_a_transferred_state_knows_its_gap, recovery_room_setup,
                                         recovery_room_teardown),
         cmocka_unit_test_setup_teardown(test_start_on_a_state_between_checkpoints_transfers_first, recovery_room_setup,

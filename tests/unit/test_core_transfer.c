@@ -1,6 +1,6 @@
-/* test_core_transfer.c - when a replica takes the state instead of blocks, whom it asks, who is left alone for how long, what is
- * served to others, and the blocks below a transferred state (design.md section 9, rule 26). One core driven by hand: replica 1
- * of N = 4. */
+/* test_core_transfer.c - when a replica takes the state instead of blocks, whom it asks, who is left alone for how
+ * long, what is served to others, and the blocks below a transferred state (design.md section 9, rule 26). One core
+ * driven by hand: replica 1 of N = 4. */
 #include "tests/fixture/solo.h"
 
 #include <setjmp.h>
@@ -133,7 +133,8 @@ static void test_transfer_of_a_damaged_state_begins_with_any_proven_checkpoint_f
 {
     struct solo s;
     const struct core_client_window windows[SOLO_CLIENTS] = {{0}};
-    struct core_recovered r = {.clean = true, .walking = true, .stable = {.seq = 2 * K}, .executed = 2 * K + 5, .windows = windows};
+    struct core_recovered r = {
+        .clean = true, .walking = true, .stable = {.seq = 2 * K}, .executed = 2 * K + 5, .windows = windows};
     (void)state;
     solo_open(&s, 4, 1);
     solo_start(&s, &r);

@@ -43,12 +43,11 @@ static void server_checkpoint(struct server *s)
     merkle_frontier_append(&s->history, &leaf);
     const struct digest root = state_close_layer(s->state, s->seq);
     good(state_fold(s->state, s->seq, bytes_of("m", 1)));
-    s->meta = (struct wire_state_meta){.seq = s->seq,
-                                       .state_root = root,
-                                       .header = {.seq = s->seq,
-                                                  .first_index = s->history.count,
-                                                  .history_root = merkle_frontier_root(&s->history)},
-                                       .history_count = s->history.count};
+    s->meta = (struct wire_state_meta){
+        .seq = s->seq,
+        .state_root = root,
+        .header = {.seq = s->seq, .first_index = s->history.count, .history_root = merkle_frontier_root(&s->history)},
+        .history_count = s->history.count};
     struct writer w = writer_of(s->history_space, sizeof s->history_space);
     for (uint32_t i = 0; i < merkle_frontier_nodes(&s->history); i++)
         wire_list_add_digest(&s->meta.history, &w, &s->history.nodes[i]);
@@ -385,7 +384,8 @@ static void test_state_walk_repairs_damaged_data_and_tree(void **state)
     kv_batch_put(b, STATE_TABLE_DATA, bytes_of_text("never written"), bytes_of_text("x"));
     assert_int_equal(kv_store_seek(store, STATE_TABLE_TREE, bytes_of("\0\5", 2), &key, &value), KV_FOUND);
     kv_batch_put(b, STATE_TABLE_TREE, key, bytes_of_text("no node"));
-    kv_batch_put(b, STATE_TABLE_TREE, bytes_of_text("\xff\xff no position, and longer than any that could be one .........."),
+    kv_batch_put(b, STATE_TABLE_TREE,
+                 bytes_of_text("\xff\xff no position, and longer than any that could be one .........."),
                  bytes_of_text("no node"));
     good(kv_store_apply(store, b));
     kv_batch_free(b);
@@ -609,7 +609,8 @@ static void test_state_serve_any_question_is_answered(void **state)
         question.len = size;
         struct answer a = answer_of(&s, &question);
         assert_true(a.piece.items.count <= STATE_PIECE_ITEMS_MAX);
-        assert_true(a.piece.items.items.len <= STATE_PIECE_BYTES_TARGET + STATE_VALUE_BYTES_MAX + STATE_PIECE_ITEMS_MAX * 72u);
+        assert_true(a.piece.items.items.len <=
+                    STATE_PIECE_BYTES_TARGET + STATE_VALUE_BYTES_MAX + STATE_PIECE_ITEMS_MAX * 72u);
         struct kv_store *store = kv_store_new_memory(STATE_TABLE_COUNT);
         struct state_walk *walk = walk_open(store, s.seq, false);
         struct buffer own = {0};
