@@ -3,6 +3,7 @@
 
 #include "crypto/merkle.h"
 #include "wire/print.h"
+#include "wire/verified.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -66,10 +67,47 @@ static struct err put_entries(struct buffer *out, const struct wire_stored_block
     return err_none();
 }
 
+/* The batch of a block: here, and the one whose digest the header names. What it holds is then what was agreed on. */
+static struct err check_batch(struct kv_store *log, const struct wire_header *h, struct wire_batch *out)
+{
+    const struct wire_group group = {.epoch = h->epoch};
+    const struct signature_checker none = {0}; /* Q members checked them before they voted for this digest */
+    struct batch_view view = {.valid = false};
+    struct bytes raw;
+    struct err e = log_get_batch(log, h->seq, &h->batch_digest, &raw);
+    if (e.code == ERR_NOT_FOUND) e.code = ERR_CORRUPT; /* its block is here */
+    if (err_is(&e)) return e;
+    const char *fault = batch_open(&group, none, raw, &view);
+    if (fault == NULL) fault = view.fault;
+    if (fault == NULL && !digest_equal(&view.digest, &h->batch_digest))
+        fault = "it has another digest than its block names";
+    if (fault != NULL) return err_make(ERR_CORRUPT, "the batch of block %" PRIu64 " is damaged: %s", h->seq, fault);
+    *out = view.batch;
+    return err_none();
+}
+
+/* The history up to this block has the root that its header names. */
+static struct err check_history(const struct wire_stored_block *b, struct merkle_frontier *history)
+{
+    struct wire_iterator i = wire_list_start(b->entries);
+    struct wire_entry entry;
+    struct bytes raw;
+    while (wire_list_next_raw(&i, &wire_record_entry, &entry, &raw)) {
+        const struct digest leaf = merkle_leaf(raw);
+        merkle_frontier_append(history, &leaf);
+    }
+    const struct digest root = merkle_frontier_root(history);
+    if (digest_equal(&root, &b->header.history_root)) return err_none();
+    return err_make(ERR_CORRUPT,
+                    "block %" PRIu64 ": the entries up to it do not have the history root that its header names",
+                    b->header.seq);
+}
+
 struct err export_ledger(struct kv_store *log, FILE *out)
 {
     struct buffer text = {0};
     struct digest previous = {{0}};
+    struct merkle_frontier history = {0};
     uint64_t last;
     uint64_t entries = 0;
     uint64_t gap_low = 0;
@@ -90,6 +128,10 @@ struct err export_ledger(struct kv_store *log, FILE *out)
             e = err_make(ERR_CORRUPT, "block %" PRIu64 " does not follow the block before it", seq);
             break;
         }
+        struct wire_batch batch;
+        e = check_batch(log, &block.header, &batch);
+        if (!err_is(&e)) e = check_history(&block, &history);
+        if (err_is(&e)) break;
         previous = header_hash(&block.header);
         entries += block.header.count;
         put_header(&text, &block.header);
@@ -110,11 +152,7 @@ static struct err put_requests(struct kv_store *log, const struct wire_header *h
 {
     struct bytes raw;
     struct wire_batch batch;
-    struct err e = log_get_batch(log, h->seq, &h->batch_digest, &raw);
-    if (e.code == ERR_NOT_FOUND) e.code = ERR_CORRUPT; /* its block is here */
-    if (err_is(&e)) return e;
-    if (wire_decode_record(&wire_record_batch, raw, &batch) != NULL)
-        return err_make(ERR_CORRUPT, "the batch of block %" PRIu64 " does not decode", h->seq);
+    ERR_TRY(check_batch(log, h, &batch));
     struct wire_iterator i = wire_list_start(batch.requests);
     for (uint32_t k = 0; wire_list_next_bytes(&i, &raw); k++) {
         struct wire_message m;
@@ -130,7 +168,9 @@ static struct err put_requests(struct kv_store *log, const struct wire_header *h
 struct err export_show_block(struct kv_store *log, uint64_t seq, bool json, struct buffer *out)
 {
     struct wire_stored_block b;
+    struct wire_batch batch;
     ERR_TRY(log_get_block(log, seq, &b));
+    ERR_TRY(check_batch(log, &b.header, &batch)); /* before a word of it is shown */
     const struct digest hash = header_hash(&b.header);
     if (json) {
         buffer_printf(out, "{\"hash\":\"");

@@ -146,6 +146,7 @@ static void change_header(struct room *r, uint32_t what)
     case 2: s.header.first_index++; break;
     case 3: s.header.entries_root.bytes[3] ^= 1; break;
     case 4: s.header.count++; break;
+    case 5: s.header.history_root.bytes[3] ^= 1; break;
     default: fail();
     }
     struct blob *changed = wire_encode_blob(&wire_record_stored_block, &s);
@@ -157,8 +158,8 @@ static void change_header(struct room *r, uint32_t what)
 static void test_export_with_a_changed_header_is_corrupt(void **state)
 {
     struct room *r = *state;
-    static const char *const blocks[] = {"block 6", "block 5", "block 5", "block 5", "block 5"};
-    for (uint32_t what = 0; what < 5; what++) {
+    static const char *const blocks[] = {"block 6", "block 5", "block 5", "block 5", "block 5", "block 5"};
+    for (uint32_t what = 0; what < 6; what++) {
         struct blob *good = stored_block(r->log, 5);
         change_header(r, what);
         check_corrupt(r->log, blocks[what]);
@@ -352,6 +353,53 @@ static void test_export_names_every_outcome(void **state)
 
 /* ---- one block ---- */
 
+/* One byte of a transaction in the batch of block 5, which no entry holds. */
+static void test_export_and_show_with_a_changed_transaction_are_corrupt(void **state)
+{
+    struct room *r = *state;
+    struct wire_stored_block s;
+    struct bytes value;
+    uint8_t key[40];
+    struct buffer out = {0};
+    struct blob *b = stored_block(r->log, 5);
+    assert_null(wire_decode_record(&wire_record_stored_block, blob_bytes(b), &s));
+    be64_put(key, 5);
+    memcpy(key + 8, s.header.batch_digest.bytes, DIGEST_BYTES);
+    assert_int_equal(kv_store_get(r->log, LOG_TABLE_BATCHES, bytes_of(key, sizeof key), &value), KV_FOUND);
+    struct blob *changed = blob_copy(value);
+    changed->data[changed->len - 1] ^= 1; /* the last signature: it decodes as before */
+    struct kv_batch *batch = kv_batch_new();
+    kv_batch_put(batch, LOG_TABLE_BATCHES, bytes_of(key, sizeof key), blob_bytes(changed));
+    kit_apply(r->log, batch);
+    check_corrupt(r->log, "block 5");
+    assert_int_equal(export_show_block(r->log, 5, false, &out).code, ERR_CORRUPT);
+    assert_int_equal(out.len, 0); /* not a word of it */
+    batch = kv_batch_new();
+    kv_batch_delete(batch, LOG_TABLE_BATCHES, bytes_of(key, sizeof key));
+    kit_apply(r->log, batch);
+    check_corrupt(r->log, "sequence 5");
+    blob_release(changed);
+    blob_release(b);
+    buffer_free(&out);
+}
+
+static void test_export_above_a_gap_says_which_blocks_are_not_here_yet(void **state)
+{
+    struct room *r = *state;
+    struct err e;
+    uint8_t gap[16];
+    be64_put(gap, 3);
+    be64_put(gap + 8, 130);
+    struct kv_batch *b = kv_batch_new();
+    kv_batch_put(b, LOG_TABLE_META, bytes_of_text("gap"), bytes_of(gap, sizeof gap));
+    kit_apply(r->log, b);
+    char *text = exported(r->log, &e);
+    assert_int_equal(e.code, ERR_NEGATIVE);
+    assert_non_null(strstr(e.text, "blocks 3 to 130"));
+    assert_string_equal(text, "");
+    free(text);
+}
+
 static void test_export_show_of_a_missing_block_is_not_found(void **state)
 {
     struct room *r = *state;
@@ -448,6 +496,8 @@ int main(void)
         ROOM_TEST(test_export_with_a_block_in_anothers_place_is_corrupt),
         ROOM_TEST(test_export_with_a_changed_header_is_corrupt),
         ROOM_TEST(test_export_with_a_changed_entry_is_corrupt),
+        ROOM_TEST(test_export_and_show_with_a_changed_transaction_are_corrupt),
+        ROOM_TEST(test_export_above_a_gap_says_which_blocks_are_not_here_yet),
         cmocka_unit_test(test_export_from_a_failing_store_gives_its_error),
         ROOM_TEST(test_export_to_a_full_device_is_an_error),
         cmocka_unit_test(test_export_of_an_empty_ledger_is_the_last_line),
