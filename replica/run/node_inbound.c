@@ -248,7 +248,8 @@ void node_run_queries(struct node *n)
             blob_release(q->query);
             continue;
         }
-        if (q->barrier > executed || n->queries_running >= NODE_QUERIES_RUNNING_MAX) {
+        if (q->barrier > executed || n->queries_running >= NODE_QUERIES_RUNNING_MAX ||
+            q->session->account->queries >= NODE_CLIENT_QUERIES_RUNNING_MAX) { /* fair between clients (design.md section 11) */
             n->queries[kept++] = *q;
             continue;
         }
@@ -257,6 +258,7 @@ void node_run_queries(struct node *n)
         j->query = q->query;
         j->session = q->session;
         n->queries_running++;
+        q->session->account->queries++;
         execution_submit(n->execution, j);
     }
     n->query_count = kept;
@@ -267,6 +269,7 @@ void node_query_done(struct node *n, struct execution_job *j)
     struct wire_message m;
     struct session *s = j->session;
     n->queries_running--;
+    s->account->queries--;
     CHECK(wire_decode(blob_bytes(j->query), &m) == NULL); /* decoded when it came */
     if (!j->unanswered) /* else the client has it from others */
         send_result(s, m.query.number, j->outcome, j->executed, bytes_of(j->value.data, j->value.len));

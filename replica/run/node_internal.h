@@ -34,6 +34,7 @@
 #define NODE_DATA_OWED_MAX 192u      /* DATA of one member that may still come for what was asked of it */
 #define NODE_QUERIES_MAX 1024u       /* reads that wait for execution */
 #define NODE_QUERIES_RUNNING_MAX 16u /* reads given to the execution thread: each may come back with a whole result */
+#define NODE_CLIENT_QUERIES_RUNNING_MAX 2u /* ... of one client: whatever it asks, others wait for so many of its at most */
 
 _Static_assert(NODE_CLIENT_INSIDE_BYTES_MAX > CLIENT_FRAME_BYTES_MAX, "one frame of a client can be worked on");
 _Static_assert(NODE_PEER_INSIDE_BYTES_MAX > FRAME_BYTES_MAX, "one frame of a member can be worked on");
@@ -57,6 +58,7 @@ struct account {
     uint32_t connections;
     uint32_t inside; /* messages being verified or queries being answered */
     size_t inside_bytes;
+    uint32_t queries; /* given to the execution thread */
     uint32_t reads; /* of stored answers for a client, of blocks for a member */
     uint32_t dear;  /* inside, of a member: VIEW-CHANGE and NEW-VIEW */
     double kept_out_until; /* a member closed for invalid messages: no connection before that ... */

@@ -1,0 +1,116 @@
+/* test_node_queries.c - whose reads are given to the execution thread, and how many: a client that asks more than anybody else
+ * waits for itself (design.md section 11). Around a worker that does nothing by itself; no socket.
+ */
+#include "tests/fixture/stand_in_worker.h"
+
+#include "replica/run/node_internal.h"
+#include "tests/fixture/solo.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define CLIENTS 12u
+#define ASKED 20u /* by the first of them */
+
+static struct solo solo;
+static struct node *node;
+static struct account accounts[CLIENTS];
+static struct session sessions[CLIENTS];
+
+static void no_notify(void *context)
+{
+    (void)context;
+}
+
+static int test_setup(void **state)
+{
+    (void)state;
+    solo_ready(&solo, 4, 1);
+    node = mem_zero(1, sizeof *node);
+    node->core = solo.core;
+    node->wire = solo.wire;
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        accounts[i] = (struct account){.connections = 1};
+        sessions[i] = (struct session){
+            .node = node, .connection = (struct net_connection *)&accounts[i], .kind = SESSION_CLIENT, .account = &accounts[i]};
+    }
+    const struct err e = execution_start(NULL, NULL, &node->signer, no_notify, NULL, &node->execution);
+    return err_is(&e) ? -1 : 0;
+}
+
+static int test_teardown(void **state)
+{
+    (void)state;
+    execution_free(node->execution);
+    free(node);
+    solo_close(&solo);
+    return 0;
+}
+
+static void ask(uint32_t client)
+{
+    const struct wire_query q = {.number = 1, .operation = {.app = APP_KV, .verb = APP_KV_GET}};
+    struct blob *query = wire_encode_blob(&wire_record_query, &q);
+    node->queries[node->query_count++] = (struct waiting_query){.query = query, .session = &sessions[client]};
+    accounts[client].inside++;
+    accounts[client].inside_bytes += query->len;
+    sessions[client].inside++;
+}
+
+static void test_queries_of_one_client_leave_room_for_the_others(void **state)
+{
+    (void)state;
+    for (uint32_t k = 0; k < ASKED; k++)
+        ask(0);
+    for (uint32_t i = 1; i < 5; i++)
+        ask(i);
+    node_run_queries(node);
+    assert_int_equal(accounts[0].queries, NODE_CLIENT_QUERIES_RUNNING_MAX);
+    for (uint32_t i = 1; i < 5; i++)
+        assert_int_equal(accounts[i].queries, 1);
+    assert_int_equal(node->queries_running, NODE_CLIENT_QUERIES_RUNNING_MAX + 4);
+    assert_int_equal(node->query_count, ASKED - NODE_CLIENT_QUERIES_RUNNING_MAX);
+}
+
+static void test_queries_running_are_bounded_in_all(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < CLIENTS; i++)
+        for (uint32_t k = 0; k < 2; k++)
+            ask(i);
+    node_run_queries(node);
+    assert_int_equal(node->queries_running, NODE_QUERIES_RUNNING_MAX);
+    assert_int_equal(node->query_count, 2 * CLIENTS - NODE_QUERIES_RUNNING_MAX);
+}
+
+static void test_query_done_lets_the_next_of_its_client_run(void **state)
+{
+    (void)state;
+    for (uint32_t k = 0; k < 3; k++)
+        ask(0);
+    node_run_queries(node);
+    assert_int_equal(node->query_count, 1);
+    (void)step();
+    struct execution_job *j = execution_take_done(node->execution);
+    assert_non_null(j);
+    assert_true(j->unanswered); /* there is no state here: nothing is sent */
+    node_query_done(node, j);
+    execution_job_free(j);
+    node_run_queries(node);
+    assert_int_equal(node->query_count, 0);
+    assert_int_equal(accounts[0].queries, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_queries_of_one_client_leave_room_for_the_others, test_setup, test_teardown),
+        cmocka_unit_test_setup_teardown(test_queries_running_are_bounded_in_all, test_setup, test_teardown),
+        cmocka_unit_test_setup_teardown(test_query_done_lets_the_next_of_its_client_run, test_setup, test_teardown),
+    };
+    return cmocka_run_group_tests_name("node_queries", tests, NULL, NULL);
+}
