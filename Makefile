@@ -210,7 +210,7 @@ tsan: deps-check
 	@bash tests/run.sh $(call suite,tsan,$(TSAN_NAMES),TSAN_OPTIONS=halt_on_error=1)
 valgrind: deps-check
 	@$(SUB) programs unit-programs
-	@bash tests/run.sh $(foreach n,$(filter-out test_net test_hostile test_hostile_flood test_hostile_member test_pbftd test_core_seeds test_core_cluster test_client_%,$(UNIT_NAMES)),'valgrind_$(n)=valgrind -q --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=99 build/release/tests/unit/$(n)')
+	@bash tests/run.sh $(foreach n,$(filter-out test_net test_hostile test_hostile_flood test_hostile_member test_pbftd test_core_seeds test_core_cluster test_core_image test_client_%,$(UNIT_NAMES)),'valgrind_$(n)=valgrind -q --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=99 build/release/tests/unit/$(n)')
 lint: deps-check
 	@bash tests/style/lint.sh
 trace: deps-check
