@@ -76,6 +76,18 @@ static void progress(const struct core_summary *s, const struct core_why *why, c
     metrics_seconds(out, "pbft_timeout_seconds", NULL, why->timeout_us);
 }
 
+static void transfer(const struct node *n, const struct core_summary *s, struct buffer *out)
+{
+    const struct state_walk_progress *p = &n->transfer;
+    metrics_one(out, "pbft_transfer_under_way", METRICS_GAUGE, "1 while the state is taken from other replicas.", s->walking);
+    metrics_one(out, "pbft_transfer_leaves", METRICS_GAUGE, "Keys put by the state transfer under way.", p->leaves);
+    metrics_one(out, "pbft_transfer_bytes", METRICS_GAUGE, "Bytes taken by it.", p->bytes);
+    metrics_one(out, "pbft_transfer_covered_ppm", METRICS_GAUGE, "Millionths of the tree that its present pass has looked at.",
+                p->covered_ppm);
+    metrics_one(out, "pbft_blocks_missing", METRICS_GAUGE, "Older blocks that a state transfer has left out and that are still fetched.",
+                s->gap_low == 0 ? 0 : s->gap_high - s->gap_low + 1);
+}
+
 static void conditions(const struct wire_replica_status *m, struct buffer *out)
 {
     char labels[64];
@@ -142,6 +154,7 @@ uint32_t node_render_metrics(void *context, struct buffer *body)
     node_status_make(n, &m);
     conditions(&m, body);
     progress(&s, why, &m, body);
+    transfer(n, &s, body);
     peers(n, &m, body);
     work(n, &m, body);
     traffic(n, body);
