@@ -46,6 +46,8 @@ static int test_teardown(void **state)
 {
     (void)state;
     execution_free(node->execution);
+    for (uint32_t i = 0; i < node->query_count; i++)
+        blob_release(node->queries[i].query);
     free(node);
     solo_close(&solo);
     return 0;
