@@ -231,6 +231,14 @@ static void test_start_above_a_transferred_state_knows_its_gap(void **state)
     assert_int_equal(high, K);
     recovery_room_restart(r);
     assert_int_equal(recovery_room_recovered(r)->gap_low, 21); /* again the same */
+    struct kv_batch *b = kv_batch_new(); /* another transfer before the gap is filled */
+    struct blob *proof = kit_checkpoint(r->kit, 2 * K, &stable.header_hash, &stable.state_root, NULL, 3);
+    good(log_put_transferred(r->dir.log, b, 2 * K, blob_bytes(proof)));
+    kit_apply(r->dir.log, b);
+    blob_release(proof);
+    good(log_get_gap(r->dir.log, &low, &high));
+    assert_int_equal(low, 21);
+    assert_int_equal(high, 2 * K);
 }
 
 static void test_start_on_a_state_between_checkpoints_transfers_first(void **state)

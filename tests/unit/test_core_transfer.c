@@ -140,6 +140,12 @@ static void test_transfer_of_a_damaged_state_begins_with_any_proven_checkpoint_f
     solo_start(&s, &r);
     (void)solo_all_persisted(&s);
     assert_true(core_summary(s.core).walking);
+    struct solo_batch b = solo_batch_make(&s, 1);
+    assert_null(solo_propose(&s, 2 * K + 6, &b, true)); /* it cannot execute it, which is no fault of the primary */
+    (void)solo_tick(&s, 10 * SOLO_TIMEOUT_US);
+    assert_int_equal(core_summary(s.core).view, 0);
+    assert_false(core_summary(s.core).changing);
+    solo_batch_free(&b);
     proven_by(&s, 2, K);
     (void)solo_tick(&s, SOLO_RESEND_US);
     assert_false(begins(&s)); /* before what it has held stable itself */
