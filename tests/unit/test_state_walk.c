@@ -483,6 +483,7 @@ enum lie {
     LIE_MALFORMED,
     LIE_META_HEADER,
     LIE_META_HISTORY,
+    LIE_META_HISTORY_NODE,
     LIE_META_COUNT,
     LIE_META_SEQ,
     LIE_META_ROOT,
@@ -566,6 +567,11 @@ static void test_state_walk_lies_are_bad_and_change_nothing(void **state)
         spoiled.items = (struct wire_list){.items = bytes_of(items.data, items.len), .count = count};
         if (lie == LIE_META_HEADER) spoiled.meta.header.time_ms++;
         if (lie == LIE_META_HISTORY) spoiled.meta.history.count = 0;
+        uint8_t node[34]; /* the history of the first checkpoint is one leaf */
+        assert_int_equal(spoiled.meta.history.items.len, sizeof node);
+        memcpy(node, spoiled.meta.history.items.data, sizeof node);
+        node[33] ^= 1;
+        if (lie == LIE_META_HISTORY_NODE) spoiled.meta.history.items = bytes_of(node, sizeof node);
         if (lie == LIE_META_COUNT) spoiled.meta.history_count++;
         if (lie == LIE_META_SEQ) spoiled.meta.seq++;
         if (lie == LIE_META_ROOT) spoiled.meta.state_root.bytes[0] ^= 1;
