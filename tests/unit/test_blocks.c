@@ -215,6 +215,7 @@ static void test_start_above_a_transferred_state_knows_its_gap(void **state)
     struct wire_checkpoint_certificate stable;
     uint64_t low;
     uint64_t high;
+    uint8_t space[8];
     transfer(r, 20);
     recovery_room_put_prepared(r, 0, 21); /* of no more use */
     const struct core_recovered *c = recovery_room_recovered(r);
@@ -231,7 +232,8 @@ static void test_start_above_a_transferred_state_knows_its_gap(void **state)
     assert_int_equal(high, K);
     recovery_room_restart(r);
     assert_int_equal(recovery_room_recovered(r)->gap_low, 21); /* again the same */
-    struct kv_batch *b = kv_batch_new(); /* another transfer before the gap is filled */
+    recovery_room_put_raw(r, LOG_TABLE_BLOCKS, recovery_room_seq_key(space, K), bytes_of_text("a block")); /* its top is here */
+    struct kv_batch *b = kv_batch_new(); /* another transfer before it is filled */
     struct blob *proof = kit_checkpoint(r->kit, 2 * K, &stable.header_hash, &stable.state_root, NULL, 3);
     good(log_put_transferred(r->dir.log, b, 2 * K, blob_bytes(proof)));
     kit_apply(r->dir.log, b);
