@@ -12,7 +12,7 @@ check "replica 3 takes the state when it is 256 batches behind" eval 'printf "[t
 check "it commits" pbft put before loss
 check "replica 3 is killed, and its disk is lost" eval 'pbft devnet kill 3 && rm -rf "$PBFT_HOME/r3" && "$bin/pbftd" --config "$PBFT_HOME/conf/r3.conf" --init'
 check "the group goes on, beyond what is near" eval 'for k in 1 2 3 4 5 6 7 8 9 10; do load 3; past 0 500 && break; done; past 0 500'
-"$bin/pbft-bench" load --home "$PBFT_HOME" --warm-up 0 --in-flight 4 --seconds 60 >"$home/load.log" 2>&1 &
+"$bin/pbft-bench" load --home "$PBFT_HOME" --warm-up 0 --in-flight 4 --seconds 300 >"$home/load.log" 2>&1 &
 loading=$!
 check "replica 3 starts on its new directory, beside load" "$bin/pbft" devnet start 3
 check "it takes the state" eventually 30 logged transfer.begins 1
