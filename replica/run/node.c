@@ -288,6 +288,19 @@ static void start_watchers(struct node *n)
     ev_signal_start(n->loop, &n->on_hup);
 }
 
+/* libev keeps its list of signal watchers beside its loops: what is not stopped stays in it when the loop has gone, and the node
+ * that is started next would find it there. */
+static void stop_watchers(struct node *n)
+{
+    ev_signal_stop(n->loop, &n->on_term);
+    ev_signal_stop(n->loop, &n->on_int);
+    ev_signal_stop(n->loop, &n->on_hup);
+    ev_async_stop(n->loop, &n->wake);
+    ev_timer_stop(n->loop, &n->tick);
+    ev_timer_stop(n->loop, &n->dial);
+    ev_timer_stop(n->loop, &n->drain);
+}
+
 static struct err start_net(struct node *n)
 {
     char host[GROUP_ADDRESS_BYTES_MAX];
@@ -415,7 +428,10 @@ void node_free(struct node *n)
     executor_close(n->executor);
     data_dir_close(&n->data);
     if (n->cache != NULL) verify_cache_free(n->cache);
-    if (n->loop != NULL) ev_loop_destroy(n->loop);
+    if (n->loop != NULL) {
+        stop_watchers(n);
+        ev_loop_destroy(n->loop);
+    }
     identity_free(&n->identity);
     free(n->waiting);
     free(n->member_keys);

@@ -30,7 +30,7 @@ check "the other one comes back" pbft devnet start 2
 check "the ledgers are one, older blocks too" eval 'eventually 60 all_equal && eventually 120 exports_equal'
 
 # a damaged state: the root that its record names is another
-check "replica 3 stops" pbft devnet stop 3
+check "replica 3, which has started anew within its process, stops when it is told" pbft devnet stop 3
 check "its state is damaged" build/release/tests/tools/damage_state "$PBFT_HOME/r3"
 check "meanwhile the group goes on" eval 'load 3'
 check "replica 3 starts, and says what is wrong" eval '"$bin/pbft" devnet start 3; eventually 20 logged state.damaged 1'
@@ -39,3 +39,5 @@ check "it is synced again" eventually 60 is 3 synced
 check "a read by quorum needs it, and is right: another one is killed" eval 'pbft devnet kill 1 && pbft get after | grep -qx transfer'
 check "the other one comes back" pbft devnet start 1
 check "the ledgers are one" eval 'eventually 60 all_equal && exports_become_equal'
+check "all stop when they are told" pbft devnet down
+check "replica 3 has kept its votes" grep -q "event=replica.stopped replica=3 .*votes=kept" <(tail -n 3 "$log")
