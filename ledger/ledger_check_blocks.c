@@ -162,8 +162,7 @@ static void check_block(struct ledger_checking *c, uint64_t seq, struct bytes ra
     look_back(c, seq);
     c->out->blocks++;
     if (fault != NULL) {
-        say_block(c, seq, fault);
-        c->before.known = c->history_known = false;
+        say_block(c, seq, fault); /* and the next one has nothing before it */
         return;
     }
     const struct digest hash = header_hash(&b.header);

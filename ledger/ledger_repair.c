@@ -158,7 +158,7 @@ static struct err plan_stable(struct planning *p)
     if (!p->stable_fault) {
         if (stable == 0) return err_none();
         ERR_TRY(log_get_stable(p->in->log, &proof));
-    } else if (stable == 0 || certificate_is_damaged(p, stable + 1, UINT64_MAX) || certificate_is_damaged(p, 0, 0) ||
+    } else if (certificate_is_damaged(p, stable + 1, UINT64_MAX) || certificate_is_damaged(p, 0, 0) ||
                !ledger_check_proven(p->in, stable, &proof)) {
         return err_make(ERR_CORRUPT, "the stable checkpoint is damaged, and no copy of it is sure to be the same: give this replica a "
                                      "new data directory (pbftd --init)");

@@ -115,9 +115,9 @@ static void test_ledger_check_with_real_signatures_is_good_and_one_wrong_is_foun
 static void test_ledger_check_of_a_store_that_fails_is_an_error(void **state)
 {
     struct check_room *c = grown(state);
-    uint32_t count = 0;
     for (uint32_t which = 0; which < 2; which++) {
         struct ledger_check_result r;
+        uint32_t count = 0;
         struct failing_store *f = failing_store_new(which == 0 ? LOG_TABLE_COUNT : STATE_TABLE_COUNT);
         atomic_store(&f->reads_fail, true);
         const struct ledger_check in = {.log = which == 0 ? &f->base : c->log,
@@ -128,8 +128,38 @@ static void test_ledger_check_of_a_store_that_fails_is_an_error(void **state)
                                         .fault = count_fault,
                                         .context = &count};
         assert_int_equal(ledger_check_run(&in, &r).code, ERR_IO);
+        if (which == 1) assert_int_equal(count, 0); /* what cannot be read is no fault */
         kv_store_close(&f->base);
     }
+}
+
+static struct failing_store *the_store;
+
+static void fail_at_77(void *context, uint64_t done, uint64_t total)
+{
+    (void)context;
+    assert_int_equal(total, 90);
+    atomic_store(&the_store->reads_fail, done == 77);
+}
+
+static void test_ledger_check_of_a_log_that_fails_between_blocks_is_an_error(void **state)
+{
+    struct check_room *c = *state;
+    struct ledger_check_result r;
+    uint32_t count = 0;
+    the_store = failing_store_new(LOG_TABLE_COUNT);
+    kit_grow(c->room->kit, c->room->executor, &the_store->base, 90, NULL);
+    const struct ledger_check in = {.log = &the_store->base,
+                                    .state = c->state,
+                                    .group = c->room->kit->group,
+                                    .wire = &c->room->kit->wire,
+                                    .checker = kit_checker(c->room->kit),
+                                    .fault = count_fault,
+                                    .progress = fail_at_77,
+                                    .context = &count};
+    assert_int_equal(ledger_check_run(&in, &r).code, ERR_IO);
+    assert_int_equal(count, 0);
+    kv_store_close(&the_store->base);
 }
 
 /* ---- blocks ---- */
@@ -587,6 +617,7 @@ int main(void)
         ROOM_TEST(test_ledger_check_state_below_the_stable_checkpoint_is_good),
         ROOM_TEST(test_ledger_check_with_real_signatures_is_good_and_one_wrong_is_found),
         ROOM_TEST(test_ledger_check_of_a_store_that_fails_is_an_error),
+        ROOM_TEST(test_ledger_check_of_a_log_that_fails_between_blocks_is_an_error),
         ROOM_TEST(test_ledger_check_block_that_does_not_decode_is_found),
         ROOM_TEST(test_ledger_check_block_of_another_sequence_is_found),
         ROOM_TEST(test_ledger_check_each_field_of_a_header_is_checked),

@@ -150,6 +150,8 @@ static void test_ledger_repair_of_a_broken_link_covers_both_blocks(void **state)
     break_links(c, 100);
     check_room_repair(c);
     check_gap(c, 99, 101);
+    assert_true(has_block(c, 99)); /* one of each two is good */
+    assert_true(has_block(c, 101));
     check_room_good(c);
     struct blob *raw;
     const struct wire_stored_block behind = check_room_block(c, 102, &raw);
@@ -344,6 +346,20 @@ static void test_ledger_repair_of_an_old_checkpoint_certificate_fetches_it_with_
     started(c, LAST);
 }
 
+/* Its block is executed again by each start; it is not to be the gap's. */
+static void test_ledger_repair_of_a_checkpoint_certificate_above_the_state_only_removes_it(void **state)
+{
+    struct check_room *c = *state;
+    check_room_grow(c, 0, LAST);
+    check_room_flip(c->log, LOG_TABLE_CHECKPOINTS, check_room_key(128), -1);
+    check_room_repair(c);
+    assert_false(has_certificate(c, 128));
+    assert_false(c->repair.state);
+    check_gap(c, 0, 0);
+    check_room_good(c);
+    started(c, LAST);
+}
+
 static void test_ledger_repair_puts_the_last_checkpoint_certificate_from_the_stable_checkpoint(void **state)
 {
     struct check_room *c = grown(state);
@@ -413,6 +429,19 @@ static void test_ledger_repair_removes_keys_that_are_no_sequence(void **state)
     started(c, LAST);
 }
 
+static void test_ledger_repair_before_the_first_checkpoint_makes_none_stable(void **state)
+{
+    struct check_room *c = *state;
+    struct bytes value;
+    check_room_grow(c, 0, 5);
+    check_room_put(c->log, LOG_TABLE_CHECKPOINTS, bytes_of_text("odd"), bytes_of_text("x"));
+    check_room_repair(c);
+    assert_int_equal(c->repair.records, 1);
+    assert_int_equal(kv_store_get(c->log, LOG_TABLE_META, bytes_of_text("stable"), &value), KV_ABSENT);
+    check_room_good(c);
+    started(c, 5);
+}
+
 /* Nobody else has them. */
 static void test_ledger_repair_leaves_damaged_votes_to_the_next_start(void **state)
 {
@@ -447,11 +476,13 @@ int main(void)
         ROOM_TEST(test_ledger_repair_beside_a_damaged_state_goes_by_the_stable_checkpoint),
         ROOM_TEST(test_ledger_repair_while_the_state_is_between_checkpoints_goes_by_the_stable_one),
         ROOM_TEST(test_ledger_repair_of_an_old_checkpoint_certificate_fetches_it_with_its_block),
+        ROOM_TEST(test_ledger_repair_of_a_checkpoint_certificate_above_the_state_only_removes_it),
         ROOM_TEST(test_ledger_repair_puts_the_last_checkpoint_certificate_from_the_stable_checkpoint),
         ROOM_TEST(test_ledger_repair_puts_the_stable_checkpoint_from_its_copy),
         ROOM_TEST(test_ledger_repair_of_the_stable_checkpoint_without_a_sure_copy_is_refused),
         ROOM_TEST(test_ledger_repair_of_the_gap_record_makes_it_anew),
         ROOM_TEST(test_ledger_repair_removes_keys_that_are_no_sequence),
+        ROOM_TEST(test_ledger_repair_before_the_first_checkpoint_makes_none_stable),
         ROOM_TEST(test_ledger_repair_leaves_damaged_votes_to_the_next_start),
     };
     struct CMUnitTest in_files[] = {
