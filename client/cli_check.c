@@ -1,5 +1,5 @@
-/* cli_check.c - ledger check: faults on stderr, a line each, and a summary on stdout. What is checked, and what a repair arranges, is
- * decided in ledger/ledger_check.h.
+/* cli_check.c - ledger check: faults on stderr, a line each, and a summary on stdout. What is checked, and what a
+ * repair arranges, is decided in ledger/ledger_check.h.
  */
 #include "client/cli_check.h"
 
@@ -63,9 +63,11 @@ static struct err read_group(struct checking *c, const char *home)
 static struct err open_reader(struct checking *c, const char *home, struct data_dir *out)
 {
     ERR_TRY(data_dir_open_reader_whole(c->dir, out, &c->identity));
-    if (digest_equal(&c->identity.group, &c->group->id) && c->identity.replica < c->group->member_count) return err_none();
+    if (digest_equal(&c->identity.group, &c->group->id) && c->identity.replica < c->group->member_count)
+        return err_none();
     data_dir_close(out);
-    return err_make(ERR_CONFIG, "%s belongs to another group than %s/group.json; give the directory of its group file with --home",
+    return err_make(ERR_CONFIG,
+                    "%s belongs to another group than %s/group.json; give the directory of its group file with --home",
                     c->dir, home);
 }
 
@@ -83,7 +85,8 @@ static void print_table(const struct checking *c, const struct ledger_check_resu
     (void)printf("entries         %" PRIu64 "\n", r->entries);
     (void)printf("history         computed anew for %" PRIu64 " of these blocks\n", r->history);
     if (r->missing_low > 0)
-        (void)printf("missing blocks  %" PRIu64 ": %" PRIu64 " to %" PRIu64 "\n", missing(r), r->missing_low, r->missing_high);
+        (void)printf("missing blocks  %" PRIu64 ": %" PRIu64 " to %" PRIu64 "\n", missing(r), r->missing_low,
+                     r->missing_high);
     else
         (void)printf("missing blocks  0\n");
     (void)printf("stable          %" PRIu64 "\n", r->stable);
@@ -139,7 +142,8 @@ static void print_json(const struct checking *c, const struct ledger_check_resul
 static void print_more(const struct checking *c)
 {
     if (c->faults > FAULTS_SHOWN)
-        (void)fprintf(stderr, "and %" PRIu64 " more fault%s\n", c->faults - FAULTS_SHOWN, plural(c->faults - FAULTS_SHOWN));
+        (void)fprintf(stderr, "and %" PRIu64 " more fault%s\n", c->faults - FAULTS_SHOWN,
+                      plural(c->faults - FAULTS_SHOWN));
 }
 
 /* ---- the command ---- */
@@ -172,15 +176,18 @@ static struct err check(struct checking *c, const struct cli_globals *globals, c
         print_table(c, &r);
     if (r.faults > 0)
         return err_make(ERR_CORRUPT,
-                        "%s has %" PRIu64 " fault%s; stop the replica, and let it repair itself from the others: pbft ledger "
+                        "%s has %" PRIu64
+                        " fault%s; stop the replica, and let it repair itself from the others: pbft ledger "
                         "check %s --repair",
                         c->dir, r.faults, plural(r.faults), c->dir);
     if (r.between)
-        return err_make(ERR_NEGATIVE, "nothing is wrong, but the state is between two checkpoints: the replica takes it from the "
-                                      "others while it runs");
+        return err_make(ERR_NEGATIVE,
+                        "nothing is wrong, but the state is between two checkpoints: the replica takes it from the "
+                        "others while it runs");
     if (r.missing_low > 0)
-        return err_make(ERR_NEGATIVE, "nothing is wrong, but %" PRIu64 " blocks are missing: the replica fetches them in the "
-                                      "background while it runs",
+        return err_make(ERR_NEGATIVE,
+                        "nothing is wrong, but %" PRIu64 " blocks are missing: the replica fetches them in the "
+                        "background while it runs",
                         missing(&r));
     return err_none();
 }
@@ -191,14 +198,17 @@ static void print_arranged(const struct checking *c, const struct ledger_repair 
     if (done->state)
         (void)printf("arranged        the state is compared with the others', and what differs taken from them\n");
     if (done->gap_low > 0)
-        (void)printf("arranged        blocks %" PRIu64 " to %" PRIu64 " are fetched from the others, newest first\n", done->gap_low,
-                     done->gap_high);
+        (void)printf("arranged        blocks %" PRIu64 " to %" PRIu64 " are fetched from the others, newest first\n",
+                     done->gap_low, done->gap_high);
     if (done->deleted_from > 0)
-        (void)printf("arranged        blocks from %" PRIu64 " on are fetched from the others, and executed again\n", done->deleted_from);
+        (void)printf("arranged        blocks from %" PRIu64 " on are fetched from the others, and executed again\n",
+                     done->deleted_from);
     if (done->records > 0)
-        (void)printf("arranged        %" PRIu64 " damaged record%s put right or removed\n", done->records, plural(done->records));
+        (void)printf("arranged        %" PRIu64 " damaged record%s put right or removed\n", done->records,
+                     plural(done->records));
     if (done->votes > 0)
-        (void)printf("votes           %" PRIu64 " damaged record%s: the replica follows without a vote for a while after its start\n",
+        (void)printf("votes           %" PRIu64
+                     " damaged record%s: the replica follows without a vote for a while after its start\n",
                      done->votes, plural(done->votes));
     (void)printf("next            start replica %" PRIu64 " (of a devnet: pbft devnet start %" PRIu64
                  "), and when it has caught up: pbft ledger check %s\n",

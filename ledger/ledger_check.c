@@ -107,7 +107,8 @@ static void check_stable(struct ledger_checking *c)
     }
     c->stable = stable.seq;
     if (c->stable < c->out->stable)
-        ledger_check_say(c, place, "log: the stable checkpoint is %" PRIu64 ", but a later one, %" PRIu64 ", was stable before",
+        ledger_check_say(c, place,
+                         "log: the stable checkpoint is %" PRIu64 ", but a later one, %" PRIu64 ", was stable before",
                          c->stable, c->out->stable);
     else
         c->out->stable = c->stable;

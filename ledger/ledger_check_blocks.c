@@ -1,8 +1,8 @@
 /* ledger_check_blocks.c - the blocks of the log, from the first to the last: each by itself, and what it must follow.
  *
  * Of a broken link either block may be the damaged one, unless a checkpoint certificate proves one of them. History is
- * known from the first entry on, and again from the state's checkpoint on, whose record has it; it is unknown behind a block that
- * is missing or whose entries are damaged.
+ * known from the first entry on, and again from the state's checkpoint on, whose record has it; it is unknown behind a
+ * block that is missing or whose entries are damaged.
  */
 #include "ledger/ledger_check_private.h"
 
@@ -60,7 +60,8 @@ static const char *entries_fault(const struct wire_stored_block *b)
     }
     const struct digest root = merkle_frontier_root(&tree);
     if (tree.count != b->header.count) return "it has not as many entries as its header says";
-    return digest_equal(&root, &b->header.entries_root) ? NULL : "its entries do not have the root that its header names";
+    return digest_equal(&root, &b->header.entries_root) ? NULL
+                                                        : "its entries do not have the root that its header names";
 }
 
 /* Rule 10: the digest does not depend on view or sequence. The time of a block does not go back (ledger/executor.c). */
@@ -90,7 +91,8 @@ static const char *committed_fault(const struct ledger_checking *c, const struct
 
 /* ---- what it follows ---- */
 
-/* The block before this one as the walk has met it; without it the state's record of its checkpoint, if that is the one. */
+/* The block before this one as the walk has met it; without it the state's record of its checkpoint, if that is the
+ * one. */
 static void look_back(struct ledger_checking *c, uint64_t seq)
 {
     const struct wire_header *base = &c->base;
@@ -227,7 +229,8 @@ struct err ledger_check_blocks(struct ledger_checking *c)
         if (c->in->progress != NULL) c->in->progress(c->in->context, seq, c->last > seq ? c->last : seq);
     }
     const uint64_t base = c->base_good ? c->base.seq : 0;
-    const uint64_t end = c->out->stable > base ? c->out->stable : base; /* design.md 7.7: what a checkpoint was signed over is kept */
+    const uint64_t end =
+        c->out->stable > base ? c->out->stable : base; /* design.md 7.7: what a checkpoint was signed over is kept */
     skip(c, c->next, end);
     c->out->missing_low = c->gap_low;
     c->out->missing_high = c->gap_high;

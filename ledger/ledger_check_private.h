@@ -1,5 +1,5 @@
-/* ledger_check_private.h - what the parts of the check share: the state of one run, reporting, and walking over a table.
- * Included by ledger_check*.c and ledger_repair.c only.
+/* ledger_check_private.h - what the parts of the check share: the state of one run, reporting, and walking over a
+ * table. Included by ledger_check*.c and ledger_repair.c only.
  */
 #ifndef PBFT_LEDGER_LEDGER_CHECK_PRIVATE_H
 #define PBFT_LEDGER_LEDGER_CHECK_PRIVATE_H
@@ -23,10 +23,10 @@ struct ledger_link {
 struct ledger_checking {
     const struct ledger_check *in;
     struct ledger_check_result *out;
-    uint64_t stable; /* by its own record; 0 when that is damaged */
-    bool base_good;  /* the state's record of its checkpoint is what it should be: */
-    bool base_proven; /* ... and a certificate says so, */
-    bool transferred; /* ... the one that a walk ended with */
+    uint64_t stable;         /* by its own record; 0 when that is damaged */
+    bool base_good;          /* the state's record of its checkpoint is what it should be: */
+    bool base_proven;        /* ... and a certificate says so, */
+    bool transferred;        /* ... the one that a walk ended with */
     struct wire_header base; /* valid when base_good */
     struct digest base_root; /* the root that the record names */
     struct merkle_frontier base_history;

@@ -1,7 +1,7 @@
 /* ledger_check_state.c - the state environment: the record of its checkpoint, the tree from its root, and the data.
  *
- * The tree is walked depth first with an explicit stack. Each leaf is looked up in the data by its key; a datum that no leaf
- * names shows by the counts, and is then searched for by going down the tree for every key.
+ * The tree is walked depth first with an explicit stack. Each leaf is looked up in the data by its key; a datum that no
+ * leaf names shows by the counts, and is then searched for by going down the tree for every key.
  */
 #include "ledger/ledger_check_private.h"
 #include "ledger/state_proof.h"
@@ -27,7 +27,8 @@ static const char *meta_fault(const struct wire_state_meta *m, struct merkle_fro
 {
     *history = (struct merkle_frontier){.count = m->history_count};
     if (m->header.seq != m->seq) return "its header is of another sequence";
-    if (m->header.first_index + m->header.count != m->history_count) return "its header contradicts the count of entries";
+    if (m->header.first_index + m->header.count != m->history_count)
+        return "its header contradicts the count of entries";
     if (m->history.count != merkle_frontier_nodes(history)) return "its history has the wrong size";
     struct wire_iterator i = wire_list_start(m->history);
     for (uint32_t k = 0; k < m->history.count; k++)
@@ -75,7 +76,8 @@ struct err ledger_check_base(struct ledger_checking *c)
     if (found == KV_FAILED) return kv_store_fault(c->in->state);
     const char *fault = found == KV_FOUND ? wire_decode_record(&wire_record_state_meta, raw, &m) : "it is missing";
     if (fault != NULL) {
-        ledger_check_say(c, (struct ledger_fault){.kind = LEDGER_FAULT_STATE}, "state: the record of its checkpoint: %s", fault);
+        ledger_check_say(c, (struct ledger_fault){.kind = LEDGER_FAULT_STATE},
+                         "state: the record of its checkpoint: %s", fault);
         return err_none();
     }
     fault = meta_fault(&m, &c->base_history);
@@ -87,8 +89,8 @@ struct err ledger_check_base(struct ledger_checking *c)
         c->out->base = m.seq;
         return err_none();
     }
-    ledger_check_say(c, (struct ledger_fault){.kind = LEDGER_FAULT_STATE}, "state: the record of checkpoint %" PRIu64 ": %s", m.seq,
-                     fault);
+    ledger_check_say(c, (struct ledger_fault){.kind = LEDGER_FAULT_STATE},
+                     "state: the record of checkpoint %" PRIu64 ": %s", m.seq, fault);
     return kv_store_fault(c->in->state);
 }
 
@@ -119,10 +121,12 @@ static void check_leaf(struct ledger_checking *c, const struct state_node *leaf)
 }
 
 /* Pushes the subtrees of an inner node that are not empty. */
-static void push_children(const struct place *above, const struct state_node *node, struct place *stack, uint32_t *stacked)
+static void push_children(const struct place *above, const struct state_node *node, struct place *stack,
+                          uint32_t *stacked)
 {
     for (uint32_t side = 2; side > 0; side--) {
-        struct place p = {.depth = above->depth + 1, .path = above->path, .hash = side == 1 ? node->first : node->second};
+        struct place p = {
+            .depth = above->depth + 1, .path = above->path, .hash = side == 1 ? node->first : node->second};
         if (digest_is_zero(&p.hash)) continue;
         if (side == 2) p.path.bytes[above->depth / 8u] |= (uint8_t)(0x80u >> above->depth % 8u);
         stack[(*stacked)++] = p;
@@ -133,7 +137,8 @@ static void push_children(const struct place *above, const struct state_node *no
 static uint64_t check_nodes(struct ledger_checking *c, const struct state_node *root)
 {
     const struct state_tree_source source = {.store = c->in->state};
-    struct place *stack = mem_alloc((STATE_TREE_DEPTH_MAX + 2u) * sizeof *stack); /* one for each level, and two at the end */
+    struct place *stack =
+        mem_alloc((STATE_TREE_DEPTH_MAX + 2u) * sizeof *stack); /* one for each level, and two at the end */
     uint32_t stacked = 0;
     uint64_t leaves = 0;
     stack[stacked++] = (struct place){.hash = state_node_hash(root)};

@@ -1,18 +1,20 @@
 /* ledger_repair.c - from the faults that the check has found to what the next start needs to repair them.
  *
- * What a replica executes never comes from a repaired block: `floor` is the checkpoint up to which blocks are only kept. It is that of
- * the state, or, when the state itself is to be taken from others, the stable one, below which no walk ends.
+ * What a replica executes never comes from a repaired block: `floor` is the checkpoint up to which blocks are only
+ * kept. It is that of the state, or, when the state itself is to be taken from others, the stable one, below which no
+ * walk ends.
  *
  *     blocks        1 ....... low ///// high ....... floor ...... k xxxxxxx last
  *                             damaged: the gap       |           damaged: deleted from k on, and executed again
  *                             record covers them     the state
  *
- * The gap is filled newest first, each block checked by what the one behind it says of it (replica/core/core_transfer.c). So what
- * stands behind it must be good: it is, because the gap reaches to the highest faulty block below the floor, or to the floor, whose
- * header the state has. Good blocks inside the gap stay: others may want to fetch them meanwhile.
+ * The gap is filled newest first, each block checked by what the one behind it says of it
+ * (replica/core/core_transfer.c). So what stands behind it must be good: it is, because the gap reaches to the highest
+ * faulty block below the floor, or to the floor, whose header the state has. Good blocks inside the gap stay: others
+ * may want to fetch them meanwhile.
  *
- * Deleting blocks that this replica has executed breaks no promise: certificates and votes stay, and where it has signed a
- * CHECKPOINT above what is left, the others show it that after the start, and it is fenced (design.md 7.6).
+ * Deleting blocks that this replica has executed breaks no promise: certificates and votes stay, and where it has
+ * signed a CHECKPOINT above what is left, the others show it that after the start, and it is fenced (design.md 7.6).
  */
 #include "ledger/ledger_check_private.h"
 
@@ -80,7 +82,8 @@ static bool names_blocks(const struct found *f)
 /* ---- where repaired blocks end ---- */
 
 /* A state below the stable checkpoint needs the blocks up to that as they are, and a start refuses to be without them
- * (replica/run/recovery.c): when one is damaged the state is taken from others too, at the stable checkpoint or later. */
+ * (replica/run/recovery.c): when one is damaged the state is taken from others too, at the stable checkpoint or later.
+ */
 static void find_floor(struct planning *p)
 {
     const struct ledger_check_result *r = p->result;
@@ -100,8 +103,8 @@ static void widen(struct ledger_repair *out, uint64_t low, uint64_t high)
     if (high > out->gap_high) out->gap_high = high;
 }
 
-/* The part of the range above the floor is fetched and executed again, with all that follows; the one below it only fetched. The
- * damaged ones themselves go, so that nobody is served them and no start reads them. */
+/* The part of the range above the floor is fetched and executed again, with all that follows; the one below it only
+ * fetched. The damaged ones themselves go, so that nobody is served them and no start reads them. */
 static struct err plan_range(struct planning *p, const struct found *f)
 {
     struct ledger_repair *out = p->out;
@@ -126,7 +129,8 @@ static struct err plan_blocks(struct planning *p)
     /* a certificate comes with its block; those above the floor are of checkpoints still to be reached */
     for (size_t i = 0; i < p->found_count; i++) {
         const struct found *f = &p->found[i];
-        if (f->kind != LEDGER_FAULT_CHECKPOINT || f->low == 0 || f->low > p->floor || f->low % CHECKPOINT_INTERVAL != 0) continue;
+        if (f->kind != LEDGER_FAULT_CHECKPOINT || f->low == 0 || f->low > p->floor || f->low % CHECKPOINT_INTERVAL != 0)
+            continue;
         if (f->low != r->stable) widen(out, f->low, f->low);
     }
     if (out->deleted_from > 0) ERR_TRY(log_delete_blocks(p->in->log, p->batch, out->deleted_from, UINT64_MAX));
@@ -147,9 +151,9 @@ static bool certificate_is_damaged(const struct planning *p, uint64_t low, uint6
     return false;
 }
 
-/* It is kept twice: each record can stand for the other. But the certificate of an earlier checkpoint must not: a replica whose
- * window goes back has forgotten what it prepared in between (design.md 7.7). So the copy counts only when none above it, and none
- * whose sequence is unknown, is damaged. */
+/* It is kept twice: each record can stand for the other. But the certificate of an earlier checkpoint must not: a
+ * replica whose window goes back has forgotten what it prepared in between (design.md 7.7). So the copy counts only
+ * when none above it, and none whose sequence is unknown, is damaged. */
 static struct err plan_stable(struct planning *p)
 {
     const uint64_t stable = p->result->stable;
@@ -160,8 +164,10 @@ static struct err plan_stable(struct planning *p)
         ERR_TRY(log_get_stable(p->in->log, &proof));
     } else if (certificate_is_damaged(p, stable + 1, UINT64_MAX) || certificate_is_damaged(p, 0, 0) ||
                !ledger_check_proven(p->in, stable, &proof)) {
-        return err_make(ERR_CORRUPT, "the stable checkpoint is damaged, and no copy of it is sure to be the same: give this replica a "
-                                     "new data directory (pbftd --init)");
+        return err_make(
+            ERR_CORRUPT,
+            "the stable checkpoint is damaged, and no copy of it is sure to be the same: give this replica a "
+            "new data directory (pbftd --init)");
     } else {
         p->out->records++;
     }
@@ -191,7 +197,8 @@ struct err ledger_repair(const struct ledger_check *in, struct ledger_check_resu
     check.progress = note_progress;
     check.context = &p;
     struct err e = plan(&p, &check, &checked);
-    /* the log first: a state that is marked for no other reason than its blocks would hide what is still to be arranged */
+    /* the log first: a state that is marked for no other reason than its blocks would hide what is still to be arranged
+     */
     if (!err_is(&e)) e = kv_store_apply(in->log, p.batch);
     if (!err_is(&e) && arranged.state) e = state_mark_damaged(in->state);
     kv_batch_free(p.batch);

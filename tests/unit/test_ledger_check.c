@@ -1,8 +1,9 @@
-/* test_ledger_check.c - the check of a data directory: a good one is good, each kind of damage is found and named, and what is only
- * missing is no fault. In memory, and some of it in LMDB's files. The ledger has blocks 1 to 300, its stable checkpoint is 256.
+/* test_ledger_check.c - the check of a data directory: a good one is good, each kind of damage is found and named, and
+ * what is only missing is no fault. In memory, and some of it in LMDB's files. The ledger has blocks 1 to 300, its
+ * stable checkpoint is 256.
  */
-#include "tests/fixture/check_room.h"
 #include "ledger/state_transfer.h"
+#include "tests/fixture/check_room.h"
 #include "tests/fixture/failing_store.h"
 
 #include <setjmp.h>
@@ -186,16 +187,11 @@ static void test_ledger_check_block_of_another_sequence_is_found(void **state)
 static void test_ledger_check_each_field_of_a_header_is_checked(void **state)
 {
     struct check_room *c = grown(state);
-    static const char *const words[] = {"another version",
-                                        "another epoch",
-                                        "another configuration",
-                                        "its time is not",
-                                        "its batch is not here",
-                                        "do not have the root that its header names",
-                                        "its first index is not",
-                                        "not as many entries",
-                                        "its history root is not",
-                                        "block 300 does not follow block 299"};
+    static const char *const words[] = {"another version",         "another epoch",
+                                        "another configuration",   "its time is not",
+                                        "its batch is not here",   "do not have the root that its header names",
+                                        "its first index is not",  "not as many entries",
+                                        "its history root is not", "block 300 does not follow block 299"};
     for (uint32_t i = 0; i < sizeof words / sizeof *words; i++) {
         struct blob *raw;
         const struct wire_stored_block good = check_room_block(c, LAST, &raw);
@@ -256,7 +252,8 @@ static void test_ledger_check_broken_link_names_both_blocks_unless_one_is_proven
     struct wire_stored_block b = check_room_block(c, 255, &raw);
     b.header.history_root.bytes[0] ^= 1;
     check_room_put_block(c, 255, &b);
-    check_room_finds(c, 2, "log: block 255: the block behind it, which a quorum signed as checkpoint, does not follow it");
+    check_room_finds(c, 2,
+                     "log: block 255: the block behind it, which a quorum signed as checkpoint, does not follow it");
     blob_release(raw);
 }
 
@@ -306,10 +303,12 @@ static void test_ledger_check_commit_certificate_that_proves_nothing_is_found(vo
     struct wire_stored_block b = check_room_block(c, 77, &raw);
     const struct digest *digest = &b.header.batch_digest;
     const struct digest other = {{1}};
-    static const char *const words[] = {"its commit certificate is of another sequence", "its commit certificate is of another batch",
-                                        "fewer signatures than a quorum", "a signature of the certificate is wrong"};
+    static const char *const words[] = {"its commit certificate is of another sequence",
+                                        "its commit certificate is of another batch", "fewer signatures than a quorum",
+                                        "a signature of the certificate is wrong"};
     for (uint32_t i = 0; i < 4; i++) {
-        struct blob *committed = kit_committed(c->room->kit, i == 3, i == 0 ? 78 : 77, i == 1 ? &other : digest, NULL, i == 2 ? 2 : 3);
+        struct blob *committed =
+            kit_committed(c->room->kit, i == 3, i == 0 ? 78 : 77, i == 1 ? &other : digest, NULL, i == 2 ? 2 : 3);
         assert_null(wire_decode_record(&wire_record_vote_certificate, blob_bytes(committed), &b.committed));
         b.committed.view = 0; /* the last was signed for view 1 */
         check_room_put_block(c, 77, &b);
@@ -353,7 +352,8 @@ static void test_ledger_check_gap_is_no_fault(void **state)
     assert_int_equal(c->result.missing_high, 9);
     assert_int_equal(c->result.blocks, LAST - 5);
     assert_int_equal(c->result.history, 4 + LAST - STABLE);
-    check_room_put(c->log, LOG_TABLE_BLOCKS, check_room_key(7), bytes_of_text("left from before")); /* it is fetched again */
+    check_room_put(c->log, LOG_TABLE_BLOCKS, check_room_key(7),
+                   bytes_of_text("left from before")); /* it is fetched again */
     check_room_good(c);
     check_room_delete_blocks(c, 3, 11);
     check_room_finds(c, 2, "log: blocks 3 to 4 are missing");

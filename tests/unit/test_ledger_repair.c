@@ -1,5 +1,6 @@
-/* test_ledger_repair.c - what --repair arranges for each kind of damage, and that a start accepts it: the gap record, deleted blocks, the
- * mark on a damaged state, certificates from their copies. The ledger has blocks 1 to 300, its stable checkpoint is 256.
+/* test_ledger_repair.c - what --repair arranges for each kind of damage, and that a start accepts it: the gap record,
+ * deleted blocks, the mark on a damaged state, certificates from their copies. The ledger has blocks 1 to 300, its
+ * stable checkpoint is 256.
  */
 #include "ledger/state_transfer.h"
 #include "tests/fixture/check_room.h"
@@ -70,8 +71,8 @@ static const struct core_recovered *started_walking(struct check_room *c)
     struct recovery_room *r = c->room;
     recovery_free(&r->recovery);
     assert_true(state_is_walking(c->state));
-    const struct err e =
-        recovery_run(&r->dir, NULL, &r->kit->wire, kit_checker(r->kit), 0, executor_client_count(r->executor), &r->recovery);
+    const struct err e = recovery_run(&r->dir, NULL, &r->kit->wire, kit_checker(r->kit), 0,
+                                      executor_client_count(r->executor), &r->recovery);
     if (err_is(&e)) fail_msg("%s", e.text);
     return &r->recovery.recovered;
 }
