@@ -29,11 +29,13 @@ log_has() { [ "$(count_lines "event=$2" "$PBFT_HOME/run/r$1.log")" -gt "$before"
 note_log() { before=$(count_lines "event=$2" "$PBFT_HOME/run/r$1.log"); }
 state_value="a value in the state that stands nowhere else 271828"
 block_value="a value in an old block that stands nowhere else 314159"
+many_value="a value that stands under many keys 173205"
 late_value="a value above the state that stands nowhere else 141421"
 
 check "a group of four comes up" pbft devnet up
 check "it commits a value" pbft put the-key "$state_value"
 check "and another, that is overwritten" eval 'pbft put gone "$block_value" && pbft put gone short'
+check "and one under 25 keys" eval 'for k in $(seq 25); do pbft put "many$k" "$many_value" || exit 1; done'
 check "it commits a few hundred batches" "$bin/pbft-bench" load --home "$PBFT_HOME" --in-flight 4 --warm-up 0 --seconds 4
 for round in 1 2 3 4; do past 0 270 || "$bin/pbft-bench" load --home "$PBFT_HOME" --in-flight 4 --warm-up 0 --seconds 4 >/dev/null 2>&1; done
 check "two checkpoints and more are there" eventually 20 settled 270
@@ -47,6 +49,8 @@ check "and changes nothing" good 3
 check "replica 3 is stopped" pbft devnet stop 3
 check "its directory is good" good 3
 check "--repair finds nothing to do" eval 'repair 3 && good 3'
+check "in a copy one byte of 25 values is changed" eval 'cp -a "$PBFT_HOME/r3" "$home/many" && flip "$home/many/state/data.mdb" "$many_value"'
+check "check says 5, all 25 in the summary, and lists 20" eval 'exits_with 5 pbft ledger check "$home/many" >"$home/out" 2>"$home/err" && grep -q "^faults  *25$" "$home/out" && [ "$(grep -c "^state: key" "$home/err")" -eq 20 ] && grep -qx "and 5 more faults" "$home/err"'
 check "one byte of a value in its state is changed" flip "$PBFT_HOME/r3/state/data.mdb" "$state_value"
 check "check names the key" faulty 3 "^state: key 0001$(hex the-key): its value is not the one that the tree names"
 check "--repair" eval 'repair 3 | tee "$home/out" && grep -q "^next  *start replica 3" "$home/out"'
