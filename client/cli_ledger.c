@@ -1,4 +1,4 @@
-/* cli_ledger.c - ledger show and ledger export. They read a data directory, also beside a running replica, and change
+/* cli_ledger.c - ledger show, ledger export, and the table in which ledger check stands too. They read a data directory, also beside a running replica, and change
  * nothing.
  *
  * The JSON form of an export is made from its text, line by line: "block 5 epoch 0 ..." is pairs of a name and a value.
@@ -6,6 +6,7 @@
 #include "client/cli_ledger.h"
 
 #include "base/check.h"
+#include "client/cli_check.h"
 #include "client/cli_common.h"
 #include "ledger/data_dir.h"
 #include "ledger/export.h"
@@ -150,6 +151,17 @@ static const struct cli_command ledger_commands[] = {
      .details = "With -o json, one object for each line of it. Exit code 5 when the ledger fails its checks, 1 while "
                 "older blocks are still fetched after a state transfer.",
      .run = export_run},
+    {.noun = "ledger",
+     .verb = "check",
+     .words = "DIR",
+     .words_min = 1,
+     .words_max = 1,
+     .summary = "Checks all of a data directory that can be checked offline, also beside a running replica.",
+     .details = "Blocks, batches, certificates with every signature, history, state and its tree; HOME/group.json has the\n"
+                "members' keys. A line for each fault on standard error. Exit code 5 when there are faults, 1 when there are\n"
+                "none but blocks are missing or the state is between two checkpoints.",
+     .options = {{.name = "repair", .help = "let the stopped replica repair itself from the others when it starts"}},
+     .run = cli_check_run},
 };
 
 const struct cli_table cli_ledger_table = {.commands = ledger_commands,

@@ -1,4 +1,4 @@
-/* cli_ledger.h - ledger show, ledger export: a replica's data directory, read offline. */
+/* cli_ledger.h - ledger show, ledger export, ledger check: a replica's data directory, read offline. */
 #ifndef PBFT_CLIENT_CLI_LEDGER_H
 #define PBFT_CLIENT_CLI_LEDGER_H
 

@@ -13,7 +13,7 @@
 struct cli_progress cli_progress_start(uint64_t total, uint64_t first)
 {
     return (struct cli_progress){
-        .total = total, .first = first, .since_us = clock_monotonic_us(), .terminal = isatty(STDERR_FILENO) == 1};
+        .total = total, .first = first, .since_us = clock_monotonic_us(), .terminal = isatty(STDERR_FILENO) == 1, .what = "lines"};
 }
 
 double cli_progress_seconds(const struct cli_progress *p)
@@ -33,8 +33,8 @@ void cli_progress_show(struct cli_progress *p, uint64_t done)
         bar[i] = (double)i < share * BAR_CELLS ? '#' : '-';
     bar[BAR_CELLS] = '\0';
     const double rate = (double)(done - p->first) / cli_progress_seconds(p);
-    (void)fprintf(stderr, "\r[%s] %5.1f%%  %" PRIu64 "/%" PRIu64 " lines  %.0f/s  ETA ", bar, share * 100.0, done,
-                  p->total, rate);
+    (void)fprintf(stderr, "\r[%s] %5.1f%%  %" PRIu64 "/%" PRIu64 " %s  %.0f/s  ETA ", bar, share * 100.0, done,
+                  p->total, p->what, rate);
     const uint64_t left = rate > 0.0 ? (uint64_t)((double)(p->total - done) / rate + 0.5) : 0;
     if (rate > 0.0)
         (void)fprintf(stderr, "%" PRIu64 ":%02" PRIu64 "\033[K", left / 60, left % 60);

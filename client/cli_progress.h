@@ -12,6 +12,7 @@ struct cli_progress {
     uint64_t since_us; /* monotonic */
     uint64_t drawn_us; /* last drawn; 0: never */
     bool terminal;
+    const char *what; /* is counted: "lines" unless set otherwise */
 };
 
 struct cli_progress cli_progress_start(uint64_t total, uint64_t first);

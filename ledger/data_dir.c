@@ -198,6 +198,29 @@ struct err data_dir_open_reader(const char *dir, struct data_dir *out, struct wi
     return err_none();
 }
 
+struct err data_dir_open_reader_whole(const char *dir, struct data_dir *out, struct wire_store_identity *identity)
+{
+    char path[PATH_BYTES_MAX];
+    struct data_dir d;
+    struct kv_store *state;
+    struct bytes key;
+    struct bytes value;
+    ERR_TRY(sub_path(path, dir, "state"));
+    struct err e = kv_store_open_lmdb(path, KV_OPEN_READ_ONLY, state_table_names, STATE_TABLE_COUNT, STATE_MAP_BYTES_FIRST, &state);
+    if (e.code == ERR_NOT_FOUND) e = err_make(ERR_CONFIG, "%s is not a data directory of a replica", dir);
+    if (err_is(&e)) return e;
+    /* the first read decides what all later ones see */
+    if (kv_store_last(state, STATE_TABLE_META, &key, &value) == KV_FAILED) e = kv_store_fault(state);
+    if (!err_is(&e)) e = data_dir_open_reader(dir, &d, identity);
+    if (err_is(&e)) {
+        kv_store_close(state);
+        return e;
+    }
+    d.state = state;
+    *out = d;
+    return err_none();
+}
+
 void data_dir_close(struct data_dir *d)
 {
     if (d->log != NULL) kv_store_close(d->log);

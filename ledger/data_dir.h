@@ -26,6 +26,8 @@ MUST_USE struct err data_dir_init(const char *dir, const struct group *g, uint32
 MUST_USE struct err data_dir_open(const char *dir, const struct group *g, uint32_t replica, struct data_dir *out);
 /* Opens the log environment alone, for reading, also beside a running replica. */
 MUST_USE struct err data_dir_open_reader(const char *dir, struct data_dir *out, struct wire_store_identity *identity);
+/* Opens both for reading, also beside a running replica: the state as it is when this is called, the log as it is then or later. */
+MUST_USE struct err data_dir_open_reader_whole(const char *dir, struct data_dir *out, struct wire_store_identity *identity);
 void data_dir_close(struct data_dir *d);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define BATCH_KEY_BYTES 40u
+#define KEY_BYTES_MAX 511u /* of any key in a store */
 
 const char *const log_table_names[LOG_TABLE_COUNT] = {"meta",  "blocks",      "batches",     "certificates",
                                                       "votes", "checkpoints", "view_changes"};
@@ -132,6 +133,27 @@ static struct err drop_up_to(struct kv_store *s, struct kv_batch *b, uint32_t ta
     }
 }
 
+struct err log_delete_blocks(struct kv_store *s, struct kv_batch *b, uint64_t low, uint64_t high)
+{
+    struct seq_key first;
+    struct seq_key last;
+    struct bytes key;
+    struct bytes value;
+    uint8_t cursor[KEY_BYTES_MAX + 1];
+    struct bytes at = seq_key(&first, low);
+    const struct bytes end = seq_key(&last, high);
+    for (;;) {
+        const enum kv_found found = kv_store_seek(s, LOG_TABLE_BLOCKS, at, &key, &value);
+        if (found == KV_FAILED) return kv_store_fault(s);
+        if (found == KV_ABSENT || bytes_compare(key, end) > 0) return err_none();
+        CHECK_OP(key.len, <=, KEY_BYTES_MAX);
+        kv_batch_delete(b, LOG_TABLE_BLOCKS, key);
+        memcpy(cursor, key.data, key.len);
+        cursor[key.len] = 0;
+        at = bytes_of(cursor, key.len + 1);
+    }
+}
+
 /* Batches that were proposed at some sequence in (after, seq] and are not the block's. gaps: where there is none is no fault. */
 static struct err drop_unused_batches(struct kv_store *s, struct kv_batch *b, uint64_t after, uint64_t seq, bool gaps)
 {
@@ -158,23 +180,24 @@ static struct err drop_unused_batches(struct kv_store *s, struct kv_batch *b, ui
 
 static struct err put_stable(struct kv_store *s, struct kv_batch *b, uint64_t seq, struct bytes record, bool gaps)
 {
-    struct seq_key space;
     struct wire_checkpoint_certificate old = {0};
     ERR_TRY(log_get_stable(s, &old));
     ERR_TRY(drop_up_to(s, b, LOG_TABLE_CERTIFICATES, seq));
     ERR_TRY(drop_up_to(s, b, LOG_TABLE_VOTES, seq));
     ERR_TRY(drop_unused_batches(s, b, old.seq, seq, gaps));
-    kv_batch_put(b, LOG_TABLE_META, bytes_of_text("stable"), record);
-    kv_batch_put(b, LOG_TABLE_CHECKPOINTS, seq_key(&space, seq), record);
+    log_put_stable_again(b, seq, record);
     return err_none();
 }
 
-static void put_gap(struct kv_batch *b, uint64_t low, uint64_t high)
+void log_put_gap(struct kv_batch *b, uint64_t low, uint64_t high)
 {
     uint8_t gap[16];
     be64_put(gap, low);
     be64_put(gap + 8, high);
-    kv_batch_put(b, LOG_TABLE_META, bytes_of_text("gap"), bytes_of(gap, sizeof gap));
+    if (low > 0)
+        kv_batch_put(b, LOG_TABLE_META, bytes_of_text("gap"), bytes_of(gap, sizeof gap));
+    else
+        kv_batch_delete(b, LOG_TABLE_META, bytes_of_text("gap"));
 }
 
 void log_put_past_block(struct kv_batch *b, uint64_t gap_low, const struct wire_header *header,
@@ -187,14 +210,21 @@ void log_put_past_block(struct kv_batch *b, uint64_t gap_low, const struct wire_
     put_batch(b, header->seq, &header->batch_digest, batch);
     if (checkpoint.len > 0) kv_batch_put(b, LOG_TABLE_CHECKPOINTS, seq_key(&space, header->seq), checkpoint);
     if (header->seq > gap_low)
-        put_gap(b, gap_low, header->seq - 1);
+        log_put_gap(b, gap_low, header->seq - 1);
     else
-        kv_batch_delete(b, LOG_TABLE_META, bytes_of_text("gap"));
+        log_put_gap(b, 0, 0);
 }
 
 struct err log_put_stable(struct kv_store *s, struct kv_batch *b, uint64_t seq, struct bytes record)
 {
     return put_stable(s, b, seq, record, false);
+}
+
+void log_put_stable_again(struct kv_batch *b, uint64_t seq, struct bytes record)
+{
+    struct seq_key space;
+    kv_batch_put(b, LOG_TABLE_META, bytes_of_text("stable"), record);
+    kv_batch_put(b, LOG_TABLE_CHECKPOINTS, seq_key(&space, seq), record);
 }
 
 struct err log_put_transferred(struct kv_store *s, struct kv_batch *b, uint64_t seq, struct bytes record)
@@ -206,7 +236,7 @@ struct err log_put_transferred(struct kv_store *s, struct kv_batch *b, uint64_t 
     ERR_TRY(log_get_gap(s, &low, &high));
     if (last < seq) { /* a gap that is there already grows: what is between is fetched once more */
         if (low == 0) low = last + 1;
-        put_gap(b, low, seq);
+        log_put_gap(b, low, seq);
     }
     return put_stable(s, b, seq, record, true);
 }

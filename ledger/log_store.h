@@ -73,6 +73,13 @@ void log_put_past_block(struct kv_batch *b, uint64_t gap_low, const struct wire_
                         const struct wire_vote_certificate *committed, struct wire_list entries, struct bytes checkpoint,
                         struct bytes batch);
 
+/* For what is repaired from others (ledger/ledger_check.h): the record of the missing blocks; low 0: there are none. */
+void log_put_gap(struct kv_batch *b, uint64_t low, uint64_t high);
+/* Deletes the records, not the batches, of those blocks low to high that are here. */
+MUST_USE struct err log_delete_blocks(struct kv_store *s, struct kv_batch *b, uint64_t low, uint64_t high);
+/* Puts the stable checkpoint and its copy among the checkpoints, and touches nothing else. */
+void log_put_stable_again(struct kv_batch *b, uint64_t seq, struct bytes record);
+
 /* ---- reading: borrowed until the next apply ---- */
 
 /* ERR_CORRUPT when absent or undecodable. */

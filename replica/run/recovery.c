@@ -405,9 +405,13 @@ static struct err recover_state(const struct source *in, struct executor *e, str
 {
     const struct wire_header base = executor_header(e); /* before anything is executed */
     uint64_t last = 0;
+    uint64_t gap_low = 0;
+    uint64_t gap_high = 0;
     ERR_TRY(adopt_transferred(in, e, r));
     ERR_TRY(log_last_block(in->dir->log, &last));
-    if (last < executor_executed(e) && is_transferred(in, e)) last = executor_executed(e);
+    ERR_TRY(log_get_gap(in->dir->log, &gap_low, &gap_high)); /* it may reach to the base without a transfer: ledger/ledger_repair.c */
+    const bool gap = gap_low > 0 && gap_low <= last + 1 && gap_high >= executor_executed(e);
+    if (last < executor_executed(e) && (gap || is_transferred(in, e))) last = executor_executed(e);
     if (last < executor_executed(e) || last < r->recovered.stable.seq)
         return err_make(ERR_CORRUPT,
                         "the blocks end at %" PRIu64 ", but the state stands at %" PRIu64

@@ -437,6 +437,67 @@ static void test_data_dir_reader_reads_beside_a_running_replica(void **state)
     data_dir_close(&d);
 }
 
+static void put_mark(struct kv_store *s, uint32_t table)
+{
+    struct kv_batch *b = kv_batch_new();
+    kv_batch_put(b, table, bytes_of_text("mark"), bytes_of_text("later"));
+    kit_apply(s, b);
+}
+
+/* What a reader of both sees: opens, tells by `opened_to`, waits for `go_from`; the exit code is 0 when the state has no mark. */
+static int read_both(const char *dir, int opened_to, int go_from)
+{
+    struct data_dir reader;
+    struct wire_store_identity identity;
+    struct bytes value;
+    char byte = 0;
+    const struct err e = data_dir_open_reader_whole(dir, &reader, &identity);
+    if (err_is(&e) || identity.replica != REPLICA || reader.lock_fd != -1) return 1;
+    if (write(opened_to, &byte, 1) != 1 || read(go_from, &byte, 1) != 1) return 2;
+    if (kv_store_get(reader.state, STATE_TABLE_META, bytes_of_text("mark"), &value) != KV_ABSENT) return 3;
+    data_dir_close(&reader);
+    return 0;
+}
+
+/* Whatever the replica writes later: its state is never newer than its log. */
+static void test_data_dir_reader_of_both_sees_the_state_as_it_was_when_opened(void **state)
+{
+    const struct room *r = *state;
+    int to[2];
+    int from[2];
+    int status;
+    char byte;
+    made(r);
+    struct data_dir d = opened(r);
+    assert_int_equal(pipe(to), 0);
+    assert_int_equal(pipe(from), 0);
+    const pid_t child = fork(); /* LMDB: not twice in one process */
+    assert_true(child >= 0);
+    if (child == 0) _exit(read_both(r->place.dir, from[1], to[0]));
+    assert_int_equal(read(from[0], &byte, 1), 1);
+    put_mark(d.state, STATE_TABLE_META);
+    assert_int_equal(write(to[1], &byte, 1), 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    for (int i = 0; i < 2; i++) {
+        (void)close(to[i]);
+        (void)close(from[i]);
+    }
+    data_dir_close(&d);
+}
+
+static void test_data_dir_reader_of_both_refuses_what_is_none(void **state)
+{
+    const struct room *r = *state;
+    struct data_dir d = {.lock_fd = 4711};
+    struct wire_store_identity identity;
+    assert_int_equal(data_dir_open_reader_whole(r->place.dir, &d, &identity).code, ERR_CONFIG);
+    made(r);
+    assert_int_equal(unlink(below(r, "log/data.mdb")), 0);
+    assert_int_equal(data_dir_open_reader_whole(r->place.dir, &d, &identity).code, ERR_CONFIG);
+    assert_int_equal(d.lock_fd, 4711);
+}
+
 static void test_data_dir_closed_twice_is_harmless(void **state)
 {
     const struct room *r = *state;
@@ -475,6 +536,8 @@ int main(void)
         ROOM_TEST(test_data_dir_second_opener_is_refused),
         ROOM_TEST(test_data_dir_open_in_another_process_is_refused_until_closed),
         ROOM_TEST(test_data_dir_reader_reads_beside_a_running_replica),
+        ROOM_TEST(test_data_dir_reader_of_both_sees_the_state_as_it_was_when_opened),
+        ROOM_TEST(test_data_dir_reader_of_both_refuses_what_is_none),
         ROOM_TEST(test_data_dir_closed_twice_is_harmless),
     };
     return cmocka_run_group_tests_name("data_dir", tests, NULL, NULL);
