@@ -1,6 +1,7 @@
 /* pbft_bench.c - the command line of pbft-bench. */
 #include "bench/bench.h"
 
+#include "base/file.h"
 #include "crypto/sign.h"
 
 #include <getopt.h>
@@ -116,6 +117,8 @@ static bool parse_options(int argc, char **argv, struct load_options *o, struct 
 
 static int finish(struct err e)
 {
+    if ((fflush(stdout) != 0 || ferror(stdout)) && !err_is(&e))
+        e = err_make(ERR_IO, "cannot write to standard output: it is closed or full");
     if (!err_is(&e)) return 0;
     (void)fprintf(stderr, "pbft-bench: %s\n", e.text);
     return err_exit_code(e.code);
@@ -131,10 +134,12 @@ int main(int argc, char **argv)
                              .seconds = 10,
                              .warm_up = 2};
     struct recover_options recover = {.rounds = 5};
+    const int failure = file_standard_open();
+    if (failure != 0) return finish(err_system(failure, "cannot open /dev/null"));
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             (void)fputs(usage_text, stdout);
-            return 0;
+            return finish(err_none());
         }
     }
     if (argc < 2 || !parse_options(argc - 1, argv + 1, &o, &recover)) {
@@ -155,7 +160,7 @@ int main(int argc, char **argv)
         const struct floor_cost f = floor_measure(1.0);
         (void)printf(o.json ? "{\"verify_us\":%.2f,\"sign_us\":%.2f}\n" : "verify %.2f us, sign %.2f us\n", f.verify_us,
                      f.sign_us);
-        return 0;
+        return finish(err_none());
     }
     (void)fputs(usage_text, stderr);
     return 2;

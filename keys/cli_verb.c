@@ -3,7 +3,6 @@
 
 #include "base/check.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -156,7 +155,8 @@ int cli_verb_main(const char *noun, const struct cli_verb *verbs, uint32_t verb_
         return err_exit_code(ERR_USAGE);
     }
     e = verb_run(noun, verb, argc, argv, json);
-    if (fflush(stdout) != 0 && !err_is(&e)) e = err_system(errno, "cannot write to standard output");
+    if ((fflush(stdout) != 0 || ferror(stdout)) && !err_is(&e))
+        e = err_make(ERR_IO, "cannot write to standard output: it is closed or full");
     if (!err_is(&e)) return 0;
     (void)fprintf(stderr, "pbft: %s %s: %s\n", noun, verb->name, e.text);
     if (e.code == ERR_USAGE) (void)fprintf(stderr, "pbft: see pbft %s %s --help\n", noun, verb->name);

@@ -111,6 +111,26 @@ check_exit "a key that others can read" 4 "$pbft" put a b
 chmod 600 "$PBFT_HOME/clients/default.pem"
 check_exit "output that takes no more" 4 bash -c "'$pbft' get greeting >/dev/full"
 
+# closed descriptors: no file of the program's own may get their numbers
+check_exit "a write whose answer cannot be printed" 4 bash -c "exec '$pbft' put kk vv >&-"
+check_says "it says so" 'cannot write to standard output'
+[ ! -s "$PBFT_HOME/clients/default.lock" ] && [ "$(wc -c <"$PBFT_HOME/clients/default.journal")" -eq 8 ] &&
+    pass "lock and journal hold nothing of it" || fail "lock and journal hold nothing of it" "$PBFT_HOME/clients/default.lock"
+check "the next write" "$pbft" put kk ww
+for words in --version --help "key --help" "key new $work/closed.pem" "devnet --help" status; do
+    check_exit "pbft $words with a closed output" 4 bash -c "exec '$pbft' $words >&-"
+done
+check_exit "an input that is closed" 4 bash -c "exec '$pbft' log append - <&-"
+check_exit "pbft-bench with a closed output" 4 bash -c "exec '$BIN/pbft-bench' load --seconds 0.1 --warm-up 0 >&-"
+"$pbft" devnet stop 3 >/dev/null 2>&1
+"$pbftd" --config "$PBFT_HOME/conf/r3.conf" 0<&- 1>&- 2>&- &
+closed=$!
+try_until 20 all_level && pass "a replica whose descriptors are closed takes part" || fail "a replica whose descriptors are closed takes part" "$work/level"
+kill $closed
+wait $closed
+[ ! -s "$PBFT_HOME/r3/LOCK" ] && pass "and writes nothing into its lock" || fail "and writes nothing into its lock" "$PBFT_HOME/r3/LOCK"
+check "it starts again" "$pbft" devnet start 3 --timeout 60000
+
 # down and up
 check "devnet down" "$pbft" devnet down
 check "devnet down again is harmless" "$pbft" devnet down
