@@ -155,8 +155,11 @@ up: deps-build
 	@$(MAKE) --no-print-directory -j$(shell nproc) programs
 	@bin/pbft devnet up
 down:
-	@bin/pbft devnet down
-bench:
+	@if [ -x bin/pbft ]; then bin/pbft devnet down; \
+	elif [ -e "$${PBFT_HOME:-devnet}/devnet.json" ]; then echo "nothing is built here: run make, then make down again" >&2; exit 1; \
+	else echo "nothing was built here, and there is no group to stop" >&2; fi
+bench: deps-build
+	@$(MAKE) --no-print-directory -j$(shell nproc) programs
 	@bin/pbft-bench load
 
 .PHONY: install
