@@ -8,6 +8,10 @@ check "up again is harmless" "$pbft" devnet up
 check_says "up again starts nothing" '0 of them started now' "$work/out"
 check "up in JSON" "$pbft" -o json devnet up
 check_says "up in JSON has the transaction" '"client_sequence": 3' "$work/out"
+exec 8<"$PBFT_HOME/clients/default.journal" && flock -n 8
+check "up again while a program has the client's journal" "$pbft" devnet up
+check_says "it says why it submitted nothing" 'no transaction was submitted: another process uses client "default"'
+exec 8<&-
 check_exit "up with another number of replicas" 2 "$pbft" devnet up --replicas 7
 
 # keys and values
