@@ -21,6 +21,8 @@
 #define CLIENT_READER "reader"
 #define REAL_DIGITS 9
 
+_Static_assert(ERR_TEXT_BYTES >= PBFT_ERROR_BYTES + 64, "the library's sentences fit, with advice behind them");
+
 /* ---- files ---- */
 
 struct err cli_home_path(const char *home, struct cli_path *out, const char *format, ...)

@@ -53,19 +53,58 @@ uint32_t client_connected(const struct pbft_client *c)
     return count;
 }
 
-/* "not connected: 0 (connection refused), 2 (...)", or that all are. */
-void client_describe_silence(const struct pbft_client *c, char *out, size_t size)
+static const char *silence_reason(const struct replica_link *l)
 {
-    size_t used = 0;
-    out[0] = '\0';
-    for (uint32_t id = 0; id < c->quorum.replica_count && used + 1 < size; id++) {
-        const struct replica_link *l = &c->links[id];
-        if (l->greeted) continue;
-        const int wanted = snprintf(out + used, size - used, "%s%u (%s)", used == 0 ? "not connected: " : ", ", id,
-                                    l->reason[0] != '\0' ? l->reason : "no answer yet");
-        used += wanted < 0 ? 0 : (size_t)wanted;
+    return l->reason[0] != '\0' ? l->reason : "no answer yet";
+}
+
+/* True when a replica with a lower id is not connected for the same reason. */
+static bool reason_named(const struct pbft_client *c, uint32_t id)
+{
+    for (uint32_t k = 0; k < id; k++)
+        if (!c->links[k].greeted && strcmp(silence_reason(&c->links[k]), silence_reason(&c->links[id])) == 0) return true;
+    return false;
+}
+
+void client_describe_silence(const struct pbft_client *c, struct buffer *out)
+{
+    bool any = false;
+    for (uint32_t id = 0; id < c->quorum.replica_count; id++) {
+        if (c->links[id].greeted || reason_named(c, id)) continue;
+        const char *reason = silence_reason(&c->links[id]);
+        buffer_printf(out, "%s%u", any ? ", " : "not connected: ", id);
+        for (uint32_t k = id + 1; k < c->quorum.replica_count; k++)
+            if (!c->links[k].greeted && strcmp(silence_reason(&c->links[k]), reason) == 0) buffer_printf(out, ", %u", k);
+        buffer_printf(out, " (%s)", reason);
+        any = true;
     }
-    if (out[0] == '\0') (void)snprintf(out, size, "all replicas are connected");
+    if (!any) buffer_printf(out, "all replicas are connected");
+}
+
+void client_describe_primary(const struct pbft_client *c, struct buffer *out)
+{
+    if (c->view_known)
+        buffer_printf(out, "the primary is replica %u of view %" PRIu64, quorum_primary(&c->quorum, c->view), c->view);
+    else
+        buffer_printf(out, "the primary is unknown");
+}
+
+void client_text_fit(const struct buffer *text, char *out, size_t size)
+{
+    static const char dots[] = " ...";
+    CHECK_OP(size, >, sizeof dots);
+    size_t len = text->len;
+    if (len >= size) {
+        len = size - sizeof dots;
+        while (len > 0 && text->data[len] != ' ')
+            len--;
+        while (len > 0 && (text->data[len - 1] == ' ' || text->data[len - 1] == ','))
+            len--;
+        memcpy(out + len, dots, sizeof dots);
+    } else {
+        out[len] = '\0';
+    }
+    if (len > 0) memcpy(out, text->data, len);
 }
 
 static void on_timer(struct ev_loop *loop, struct ev_timer *w, int events)
@@ -166,21 +205,26 @@ struct pbft_error client_refuse_in_callback(const char *call)
     return client_error(PBFT_IN_CALLBACK, "%s waits, which a callback of the same client may not", call);
 }
 
+static struct pbft_error not_ready(const struct pbft_client *c)
+{
+    struct pbft_error e = {.status = PBFT_TIMEOUT};
+    struct buffer text = {0};
+    buffer_printf(&text, "%u of %u replicas answer, a quorum of %u is needed; ", client_connected(c),
+                  c->quorum.replica_count, c->quorum.quorum);
+    client_describe_primary(c, &text);
+    buffer_printf(&text, "; ");
+    client_describe_silence(c, &text);
+    client_text_fit(&text, e.text, sizeof e.text);
+    buffer_free(&text);
+    return e;
+}
+
 struct pbft_error pbft_ready(struct pbft_client *c, uint64_t timeout_ms)
 {
     const uint64_t until = client_now_us() + timeout_ms * 1000u;
-    char silence[300];
     if (c->next_seq == 0 && c->in_callback) return client_refuse_in_callback("pbft_ready");
     while (c->next_seq == 0) {
-        const uint64_t now = client_now_us();
-        if (now >= until) {
-            client_describe_silence(c, silence, sizeof silence);
-            return client_error(
-                PBFT_TIMEOUT,
-                "%u of %u replicas answer, a quorum of %u is needed; the primary is replica %u of view %" PRIu64 "; %s",
-                client_connected(c), c->quorum.replica_count, c->quorum.quorum, quorum_primary(&c->quorum, c->view),
-                c->view, silence);
-        }
+        if (client_now_us() >= until) return not_ready(c);
         (void)ev_run(c->loop, EVRUN_ONCE);
     }
     return client_ok();

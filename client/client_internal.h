@@ -27,7 +27,8 @@ struct replica_link {
     uint16_t port;
     struct net_connection *connection;
     bool greeted;
-    uint64_t view; /* last it named */
+    bool view_said;
+    uint64_t view; /* last it named; 0 until view_said */
     uint64_t backoff_us;
     uint64_t next_dial_us;
     bool window_known;
@@ -97,6 +98,7 @@ struct pbft_client {
     struct pending reads[CLIENT_READS_MAX];
     uint32_t in_flight;
     uint64_t view;         /* where the primary is believed to be */
+    bool view_known;       /* f+1 replicas have named it, or one above: it is no guess */
     bool called_back;      /* a callback ran in this poll */
     bool in_callback;      /* one is running */
     uint64_t inspect_round; /* number of the question to every replica about itself; its answers go to one of these */
@@ -112,7 +114,12 @@ struct pbft_error client_ok(void);
 struct pbft_error client_refuse_in_callback(const char *call);
 uint64_t client_now_us(void);
 uint32_t client_connected(const struct pbft_client *c);
-void client_describe_silence(const struct pbft_client *c, char *out, size_t size);
+/* Adds "the primary is replica 0 of view 0", or that it is unknown. */
+void client_describe_primary(const struct pbft_client *c, struct buffer *out);
+/* Adds "not connected: 0, 3 (connection refused), 2 (...)", or that all are connected. */
+void client_describe_silence(const struct pbft_client *c, struct buffer *out);
+/* The text as a string of at most size bytes: cut at a blank, with "..." at the end, when it does not fit. */
+void client_text_fit(const struct buffer *text, char *out, size_t size);
 bool client_send(struct replica_link *l, struct blob *bytes);
 /* Orders a read or a refused transaction under the next sequence, once client_sequence_usable says so; `from` is free
  * then. False, and nothing is done: it would be too large. */

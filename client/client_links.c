@@ -84,6 +84,12 @@ static void take_window(struct replica_link *l, const struct wire_result *m)
     client_learn_sequence(l->client);
 }
 
+static void take_view(struct replica_link *l, uint64_t view)
+{
+    l->view = view;
+    l->view_said = true;
+}
+
 /* Said by this replica, of the group's epoch: anything else is no word of it, not even of its view. */
 static bool said_by(const struct replica_link *l, uint64_t sender, uint64_t epoch)
 {
@@ -101,13 +107,13 @@ static void on_frame(void *context, struct net_connection *connection, struct bl
     } else if (!l->greeted) {
         take_hello(l, &m);
     } else if (m.type == WIRE_TYPE_reply && said_by(l, m.reply.sender, m.reply.epoch)) {
-        l->view = m.reply.view;
+        take_view(l, m.reply.view);
         client_on_reply(l, frame, &m.reply);
     } else if (m.type == WIRE_TYPE_busy && said_by(l, m.busy.sender, m.busy.epoch)) {
-        l->view = m.busy.view;
+        take_view(l, m.busy.view);
         client_on_busy(l, &m.busy);
     } else if (m.type == WIRE_TYPE_result && said_by(l, m.result.sender, m.result.epoch)) {
-        l->view = m.result.view;
+        take_view(l, m.result.view);
         if (m.result.number == l->client->window_question)
             take_window(l, &m.result);
         else
