@@ -121,6 +121,8 @@ static struct err open_parts(const struct pbft_options *options, struct pbft_cli
 {
     bool development;
     ERR_TRY(sign_start());
+    c->group_path = strdup(options->group_path);
+    CHECK(c->group_path != NULL);
     ERR_TRY(group_read(options->group_path, &c->group));
     ERR_TRY(keyfile_read_secret(options->key_path, &c->key, &development));
     c->public = secret_key_public(&c->key);
@@ -184,6 +186,7 @@ void pbft_close(struct pbft_client *c)
     if (c->loop != NULL) ev_loop_destroy(c->loop);
     if (c->journal_fd >= 0) (void)close(c->journal_fd);
     group_free(c->group);
+    free(c->group_path);
     secret_key_wipe(&c->key);
     free(c->links);
     free(c->member_keys);
@@ -219,11 +222,20 @@ static struct pbft_error not_ready(const struct pbft_client *c)
     return e;
 }
 
+struct pbft_error client_refuse_foreign(const struct pbft_client *c)
+{
+    return client_error(PBFT_BAD_CONFIG,
+                        "the replicas that answer belong to another group than %s describes: get the group file that they run with "
+                        "from their operators (pbft group check FILE shows the id to compare)",
+                        c->group_path);
+}
+
 struct pbft_error pbft_ready(struct pbft_client *c, uint64_t timeout_ms)
 {
     const uint64_t until = client_now_us() + timeout_ms * 1000u;
     if (c->next_seq == 0 && c->in_callback) return client_refuse_in_callback("pbft_ready");
     while (c->next_seq == 0) {
+        if (client_group_foreign(c)) return client_refuse_foreign(c);
         if (client_now_us() >= until) return not_ready(c);
         (void)ev_run(c->loop, EVRUN_ONCE);
     }

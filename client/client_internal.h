@@ -34,6 +34,7 @@ struct replica_link {
     bool window_known;
     uint64_t highest_settled; /* it says of this client */
     char reason[128];         /* why it is not connected */
+    bool foreign;             /* the last time it said HELLO, it was that of another group */
     struct digest header;     /* the last header whose signature by this replica was checked */
     bool header_known;
 };
@@ -72,6 +73,7 @@ struct pending {
 
 struct pbft_client {
     struct group *group;
+    char *group_path;
     struct quorum quorum;
     struct public_key *member_keys;
     struct secret_key key;
@@ -110,6 +112,8 @@ struct pbft_client {
 /* client.c */
 struct pbft_error client_error(enum pbft_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct pbft_error client_ok(void);
+/* What it gives when client_group_foreign holds. */
+struct pbft_error client_refuse_foreign(const struct pbft_client *c);
 /* What a call that waits gives in a callback. */
 struct pbft_error client_refuse_in_callback(const char *call);
 uint64_t client_now_us(void);
@@ -142,6 +146,8 @@ bool client_sequence_usable(struct pbft_client *c);
 /* client_links.c */
 extern const struct net_events client_net_events;
 void client_dial(struct pbft_client *c);
+/* True when all that have answered, f+1 at least, belong to another group, and waiting would not find a quorum. */
+bool client_group_foreign(const struct pbft_client *c);
 void client_ask_local(struct replica_link *l, uint64_t number, enum system_verb verb);
 void client_ask_window(struct replica_link *l);
 /* client_pending.c */

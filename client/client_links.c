@@ -57,6 +57,7 @@ static void take_hello(struct replica_link *l, const struct wire_message *m)
 {
     struct pbft_client *c = l->client;
     const char *fault = NULL;
+    l->foreign = false;
     if (m->type != WIRE_TYPE_hello || m->hello.role != HELLO_ROLE_REPLICA || m->hello.id != l->id)
         fault = "it did not introduce itself as this replica";
     else if (m->hello.version != WIRE_VERSION)
@@ -66,6 +67,7 @@ static void take_hello(struct replica_link *l, const struct wire_message *m)
     else if (m->hello.epoch != c->epoch)
         fault = "it is in another epoch of the group: a newer group file is needed";
     if (fault != NULL) {
+        l->foreign = m->type == WIRE_TYPE_hello && !digest_equal(&m->hello.group, &c->group->id);
         net_close(l->connection, fault);
         return;
     }
@@ -73,6 +75,21 @@ static void take_hello(struct replica_link *l, const struct wire_message *m)
     l->backoff_us = 0;
     l->reason[0] = '\0';
     client_ask_window(l);
+}
+
+bool client_group_foreign(const struct pbft_client *c)
+{
+    uint32_t foreign = 0;
+    uint32_t awaited = 0;
+    for (uint32_t id = 0; id < c->quorum.replica_count; id++) {
+        const struct replica_link *l = &c->links[id];
+        if (l->greeted) return false;
+        if (l->foreign)
+            foreign++;
+        else if (l->reason[0] == '\0')
+            awaited++;
+    }
+    return foreign >= c->quorum.weak && (awaited == 0 || foreign > c->quorum.replica_count - c->quorum.quorum);
 }
 
 static void take_window(struct replica_link *l, const struct wire_result *m)

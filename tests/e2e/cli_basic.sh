@@ -135,6 +135,13 @@ wait $closed
 [ ! -s "$PBFT_HOME/r3/LOCK" ] && pass "and writes nothing into its lock" || fail "and writes nothing into its lock" "$PBFT_HOME/r3/LOCK"
 check "it starts again" "$pbft" devnet start 3 --timeout 60000
 
+mkdir -p "$work/theirs/clients"
+sed 's/"name": "devnet"/"name": "theirs"/' "$PBFT_HOME/group.json" >"$work/theirs/group.json"
+cp "$PBFT_HOME/clients/default.pem" "$work/theirs/clients"
+check_exit "another group's file" 4 "$pbft" --home "$work/theirs" put a b --timeout 60000
+check_says "it names the file and what to do" "belong to another group than $work/theirs/group.json describes: get the group file .*compare\)\$"
+check_exit "status with another group's file" 4 "$pbft" --home "$work/theirs" status
+
 # down and up
 check "devnet down" "$pbft" devnet down
 check "devnet down again is harmless" "$pbft" devnet down
