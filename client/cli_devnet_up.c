@@ -189,16 +189,37 @@ static struct err say_hello(const struct cli_call *call, const struct devnet *d,
     return cli_submit(call->globals, &op, out);
 }
 
+/* A word as a shell reads it: as it is where it holds nothing but letters, digits and harmless signs, else in single quotes. */
+static void print_word(FILE *to, const char *word)
+{
+    static const char harmless[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+:,@%";
+    if (word[0] != '\0' && word[strspn(word, harmless)] == '\0') {
+        (void)fputs(word, to);
+        return;
+    }
+    (void)fputc('\'', to);
+    for (const char *at = word; *at != '\0'; at++) {
+        if (*at == '\'')
+            (void)fputs("'\\''", to); /* ends the quote, a quote of its own, and begins again */
+        else
+            (void)fputc(*at, to);
+    }
+    (void)fputc('\'', to);
+}
+
 static void print_next_steps(const struct cli_call *call)
 {
-    const char *program = program_invocation_name;
-    const char *option = call->globals->home_given ? " --home " : "";
-    const char *home = call->globals->home_given ? call->globals->home : "";
+    static const char *const steps[] = {"put greeting hello", "get greeting", "status", "devnet down"};
     (void)fprintf(stderr, "pbft: the group is running; type next, for instance:\n");
-    (void)fprintf(stderr, "    %s%s%s put greeting hello\n", program, option, home);
-    (void)fprintf(stderr, "    %s%s%s get greeting\n", program, option, home);
-    (void)fprintf(stderr, "    %s%s%s status\n", program, option, home);
-    (void)fprintf(stderr, "    %s%s%s devnet down\n", program, option, home);
+    for (uint32_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        (void)fputs("    ", stderr);
+        print_word(stderr, program_invocation_name);
+        if (call->globals->home_given) {
+            (void)fputs(" --home ", stderr);
+            print_word(stderr, call->globals->home);
+        }
+        (void)fprintf(stderr, " %s\n", steps[i]);
+    }
 }
 
 static struct err start_and_wait(const struct cli_call *call, const struct devnet *d, json_t *started)

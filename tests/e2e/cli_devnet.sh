@@ -102,6 +102,17 @@ check_exit "up of an unfinished one with other words" 2 "$pbft" devnet up --repl
 check "and commits" try_until 20 "$pbft" ledger show "$PBFT_HOME/r2" 1
 check "it stops" "$pbft" devnet down
 
+# a home that a shell would not read as one word
+odd="$work/it's a  \$HOME; ö"
+"$pbft" --home "$odd" devnet up --base-port "$base" --timeout 60000 >"$work/out" 2>"$work/err" </dev/null && pass "up in a home with an odd name" ||
+    fail "up in a home with an odd name" "$work/err"
+steps=$(sed -n 's/^    //p' "$work/err")
+check "what it says to type next can be typed" bash -ec "$steps"
+check_says "and is about that home" '^hello$' "$work/out"
+"$pbft" --home "$odd" devnet status >"$work/out" 2>&1
+check_says "which has been stopped" '^0 +stopped' "$work/out"
+"$pbft" --home "$odd" devnet down >/dev/null 2>&1
+
 # a single replica, and seven
 rm -rf "$PBFT_HOME"
 start_devnet 1 && pass "a group of one commits" || fail "a group of one commits"
