@@ -68,6 +68,7 @@ mv "$work/key" "$PBFT_HOME/keys/r2-signing.pem"
 check "up with the key back" "$pbft" devnet up --timeout 60000
 check_exit "a new devnet on ports in use" 4 "$pbft" --home "$work/other" devnet up --base-port "$base"
 check_says "it names the port" "port $base is in use"
+[ ! -e "$work/other" ] && pass "and has made nothing" || fail "and has made nothing"
 cp -r "$PBFT_HOME" "$work/moved"
 check_exit "start in a copy of this home, whose ports are taken by this one's" 4 "$pbft" --home "$work/moved" devnet start 0
 check_says "it says that its own replica has ended" 'replica 0 has ended'
@@ -75,6 +76,7 @@ check_says "and why" 'Address already in use'
 check_exit "up in such a copy" 4 "$pbft" --home "$work/moved" devnet up
 mkdir "$work/foreign" && "$pbft" group new "$work/foreign/group.json" --name theirs >/dev/null 2>&1
 check_exit "a home with another group" 4 "$pbft" --home "$work/foreign" devnet up
+[ "$(ls -A "$work/foreign")" = group.json ] && pass "nothing was made in it" || fail "nothing was made in it"
 truncate -s 40960 "$PBFT_HOME/r3/log/data.mdb" 2>/dev/null
 "$pbft" devnet kill 3 >/dev/null 2>&1
 check_exit "ledger export of a truncated file" 5 "$pbft" ledger export "$PBFT_HOME/r3"
