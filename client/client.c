@@ -374,8 +374,10 @@ struct pbft_error pbft_submit_at(struct pbft_client *c, uint64_t client_seq, uin
     }
     buffer_free(&items);
     if (message == NULL)
-        return client_error(PBFT_TOO_LARGE, "the transaction is over the limit of %u bytes (%u arguments each)",
-                            REQUEST_BYTES_MAX, PBFT_ARGS_MAX);
+        return client_error(PBFT_TOO_LARGE,
+                            "the transaction is over the limit of %u bytes, in which its framing and signature count too: one value "
+                            "of %u bytes fits (an operation has %u arguments at most)",
+                            REQUEST_BYTES_MAX, PBFT_VALUE_BYTES_MAX, PBFT_ARGS_MAX);
     struct pending *p =
         pending_new(c, &c->submits[client_seq % PBFT_WINDOW], PENDING_SUBMIT, client_seq, callback, context);
     p->message = message;

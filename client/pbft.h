@@ -48,6 +48,8 @@ extern "C" {
 #define PBFT_ARGS_MAX 8u
 #define PBFT_ERROR_BYTES 400
 #define PBFT_REQUEST_BYTES_MAX (1024u * 1024u) /* an encoded transaction, signature included */
+/* A value of this size always fits into a transaction of its own, beside its key, the framing and the signature. */
+#define PBFT_VALUE_BYTES_MAX (PBFT_REQUEST_BYTES_MAX - 1024u)
 
 /* How a call or a transaction ended. */
 enum pbft_status {

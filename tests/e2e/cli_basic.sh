@@ -69,6 +69,9 @@ head -c 1000000 /dev/zero >"$work/large"
 check "a record of 1,000,000 bytes" "$pbft" log append "$work/large"
 head -c 1048577 /dev/zero >"$work/large"
 check_exit "a record over 1 MiB" 2 "$pbft" log append "$work/large"
+check_says "it says what fits" 'a record of 1047552 fits'
+head -c 1047552 /dev/zero >"$work/fits"
+check "a record of that size" "$pbft" log append "$work/fits"
 check_exit "a line over 1 MiB" 2 "$pbft" log append --lines "$work/large"
 check_exit "a file that is not there" 4 "$pbft" log append "$work/none"
 check "log cat in JSON" "$pbft" log cat -o json
