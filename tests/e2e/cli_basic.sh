@@ -102,6 +102,12 @@ check_exit "an unknown format" 2 "$pbft" -o yaml status
 check_exit "an empty key" 2 "$pbft" put "" x
 check_exit "a key over the limit" 2 "$pbft" put "$(head -c 479 /dev/zero | tr '\0' k)" x
 check_exit "a bad replica id" 2 "$pbft" devnet kill 4
+check_exit "a number that is none" 2 "$BIN/pbft-bench" load --seconds soon
+check_says "pbft-bench names the option, the value and the bounds" '^pbft-bench: --seconds is "soon"; give a number from 0.1 to 86400$'
+check_exit "a number out of bounds" 2 "$BIN/pbft-bench" load --in-flight=65
+check_says "it is named too" '^pbft-bench: --in-flight is "65"; give a number from 1 to 64$'
+check_exit "a word that is none" 2 "$BIN/pbft-bench" recover --how gently
+check_says "as a word" '^pbft-bench: --how is "gently"; give kill, stop, pause, random or roll$'
 for words in "" devnet "devnet up" put log "log append" status ledger "ledger export" key group; do
     # shellcheck disable=SC2086
     check "help: pbft $words --help" "$pbft" $words --help
