@@ -45,7 +45,8 @@ static bool parse_number(const char *option, const char *text, double least, dou
     char *end;
     const double value = strtod(text, &end);
     if (end == text || *end != '\0' || !(value >= least && value <= most)) {
-        (void)fprintf(stderr, "pbft-bench: --%s is \"%.60s\"; give a number from %.10g to %.10g\n", option, text, least, most);
+        (void)fprintf(stderr, "pbft-bench: --%s is \"%.60s\"; give a number from %.10g to %.10g\n", option, text, least,
+                      most);
         return false;
     }
     *out = value;

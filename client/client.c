@@ -62,7 +62,8 @@ static const char *silence_reason(const struct replica_link *l)
 static bool reason_named(const struct pbft_client *c, uint32_t id)
 {
     for (uint32_t k = 0; k < id; k++)
-        if (!c->links[k].greeted && strcmp(silence_reason(&c->links[k]), silence_reason(&c->links[id])) == 0) return true;
+        if (!c->links[k].greeted && strcmp(silence_reason(&c->links[k]), silence_reason(&c->links[id])) == 0)
+            return true;
     return false;
 }
 
@@ -74,7 +75,8 @@ void client_describe_silence(const struct pbft_client *c, struct buffer *out)
         const char *reason = silence_reason(&c->links[id]);
         buffer_printf(out, "%s%u", any ? ", " : "not connected: ", id);
         for (uint32_t k = id + 1; k < c->quorum.replica_count; k++)
-            if (!c->links[k].greeted && strcmp(silence_reason(&c->links[k]), reason) == 0) buffer_printf(out, ", %u", k);
+            if (!c->links[k].greeted && strcmp(silence_reason(&c->links[k]), reason) == 0)
+                buffer_printf(out, ", %u", k);
         buffer_printf(out, " (%s)", reason);
         any = true;
     }
@@ -224,10 +226,11 @@ static struct pbft_error not_ready(const struct pbft_client *c)
 
 struct pbft_error client_refuse_foreign(const struct pbft_client *c)
 {
-    return client_error(PBFT_BAD_CONFIG,
-                        "the replicas that answer belong to another group than %s describes: get the group file that they run with "
-                        "from their operators (pbft group check FILE shows the id to compare)",
-                        c->group_path);
+    return client_error(
+        PBFT_BAD_CONFIG,
+        "the replicas that answer belong to another group than %s describes: get the group file that they run with "
+        "from their operators (pbft group check FILE shows the id to compare)",
+        c->group_path);
 }
 
 struct pbft_error pbft_ready(struct pbft_client *c, uint64_t timeout_ms)
@@ -374,10 +377,11 @@ struct pbft_error pbft_submit_at(struct pbft_client *c, uint64_t client_seq, uin
     }
     buffer_free(&items);
     if (message == NULL)
-        return client_error(PBFT_TOO_LARGE,
-                            "the transaction is over the limit of %u bytes, in which its framing and signature count too: one value "
-                            "of %u bytes fits (an operation has %u arguments at most)",
-                            REQUEST_BYTES_MAX, PBFT_VALUE_BYTES_MAX, PBFT_ARGS_MAX);
+        return client_error(
+            PBFT_TOO_LARGE,
+            "the transaction is over the limit of %u bytes, in which its framing and signature count too: one value "
+            "of %u bytes fits (an operation has %u arguments at most)",
+            REQUEST_BYTES_MAX, PBFT_VALUE_BYTES_MAX, PBFT_ARGS_MAX);
     struct pending *p =
         pending_new(c, &c->submits[client_seq % PBFT_WINDOW], PENDING_SUBMIT, client_seq, callback, context);
     p->message = message;

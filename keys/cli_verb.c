@@ -49,11 +49,12 @@ static void verb_help(const char *noun, const struct cli_verb *verb)
         (void)printf("  %-28s %s%s%s%s\n", usage, o->kind == NULL ? "" : o->kind, o->kind == NULL ? "" : ": ", o->help,
                      o->required ? " (needed)" : "");
     }
-    (void)printf("  %-28s how data is printed on standard output (default table)\n"
-                 "  %-28s this text\n"
-                 "\nExit codes: 0 ok, 1 negative answer, 2 usage, 3 time-out or no quorum, 4 bad configuration or key,\n"
-                 "5 corruption. Words that start with '-' go after \"--\".\n",
-                 "-o table|json", "--help");
+    (void)printf(
+        "  %-28s how data is printed on standard output (default table)\n"
+        "  %-28s this text\n"
+        "\nExit codes: 0 ok, 1 negative answer, 2 usage, 3 time-out or no quorum, 4 bad configuration or key,\n"
+        "5 corruption. Words that start with '-' go after \"--\".\n",
+        "-o table|json", "--help");
 }
 
 static struct err word_take(const struct cli_verb *verb, const char *word, uint32_t *count, struct cli_verb_call *call)

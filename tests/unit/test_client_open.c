@@ -397,8 +397,9 @@ static void test_client_nobody_alive_primary_unknown(void **state)
     assert_int_equal(pbft_open(&options, &c).status, PBFT_OK);
     const struct pbft_error e = pbft_submit_wait(c, &op, 1, &a);
     assert_int_equal(e.status, PBFT_TIMEOUT);
-    assert_string_equal(e.text, "0 of 4 replicas answer, a quorum of 3 is needed; the primary is unknown; not connected: "
-                                "0, 1, 2, 3 (connection refused: nothing listens there)");
+    assert_string_equal(e.text,
+                        "0 of 4 replicas answer, a quorum of 3 is needed; the primary is unknown; not connected: "
+                        "0, 1, 2, 3 (connection refused: nothing listens there)");
     pbft_close(c);
 }
 
@@ -411,8 +412,8 @@ static void test_client_reasons_too_long_end_in_dots(void **state)
         WITH_FAKES(fake_stop(&replicas[id]));
     CLIENT_UNTIL(c, client_connected(c) == 0);
     for (uint32_t id = 0; id < 7; id++)
-        (void)snprintf(c->links[id].reason, sizeof c->links[id].reason, "reason %u is one of the many words that explain it to whom it concerns",
-                       id);
+        (void)snprintf(c->links[id].reason, sizeof c->links[id].reason,
+                       "reason %u is one of the many words that explain it to whom it concerns", id);
     c->next_seq = 0;
     const struct pbft_error e = pbft_ready(c, 0);
     const size_t len = strlen(e.text);

@@ -374,7 +374,8 @@ static void test_client_request_over_1_mib_too_large_nothing_sent(void **state)
     ops[0].args[1] = (struct pbft_bytes){value, REQUEST_BYTES_MAX};
     const struct pbft_error e = pbft_submit(c, ops, 1, keep, &kept);
     assert_int_equal(e.status, PBFT_TOO_LARGE);
-    assert_non_null(strstr(e.text, "1048576 bytes, in which its framing and signature count too: one value of 1047552 bytes fits"));
+    assert_non_null(
+        strstr(e.text, "1048576 bytes, in which its framing and signature count too: one value of 1047552 bytes fits"));
     ops[0].args[1].len = REQUEST_BYTES_MAX + 1;
     assert_int_equal(pbft_submit(c, ops, 1, keep, &kept).status, PBFT_TOO_LARGE);
     ops[0].args[1].len = REQUEST_BYTES_MAX / 2;

@@ -1,5 +1,5 @@
-/* test_node_effects.c - what the log says of an effect that is for the operator. No thread, no socket. What effects do to disk and
- * network: test_storage.c, test_execution_steps.c, test_net.c.
+/* test_node_effects.c - what the log says of an effect that is for the operator. No thread, no socket. What effects do
+ * to disk and network: test_storage.c, test_execution_steps.c, test_net.c.
  */
 #include "replica/run/node_internal.h"
 
