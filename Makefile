@@ -111,10 +111,14 @@ $(B)/libpbft.so: $(LIBPBFT_OBJECTS) packaging/libpbft.map
 	$(Q)$(CC) -shared -pthread $(LDOPT_$(VARIANT)) -Wl,--version-script=packaging/libpbft.map -Wl,-soname,libpbft.so.0 \
 		$(LIBPBFT_OBJECTS) -o $@ $(LIBS)
 
+# A program that runs cannot be written over ("Text file busy"), but another file can take its name.
 .PHONY: programs
 programs: $(PROGRAMS:%=$(B)/%) $(B)/libpbft.a $(B)/libpbft.so
 	@mkdir -p bin
-	@for p in $(PROGRAMS) libpbft.a libpbft.so; do cmp -s $(B)/$$p bin/$$p || cp $(B)/$$p bin/$$p; done
+	@for p in $(PROGRAMS) libpbft.a libpbft.so; do \
+		cmp -s $(B)/$$p bin/$$p && continue; \
+		cp $(B)/$$p bin/.$$p.$$$$ && mv -fT bin/.$$p.$$$$ bin/$$p || { rm -f bin/.$$p.$$$$; exit 1; }; \
+	done
 
 .PHONY: unit-programs
 unit-programs: $(UNIT_PROGRAMS)
@@ -151,8 +155,11 @@ up: deps-build
 	@$(MAKE) --no-print-directory -j$(shell nproc) programs
 	@bin/pbft devnet up
 down:
-	@bin/pbft devnet down
-bench:
+	@if [ -x bin/pbft ]; then bin/pbft devnet down; \
+	elif [ -e "$${PBFT_HOME:-devnet}/devnet.json" ]; then echo "nothing is built here: run make, then make down again" >&2; exit 1; \
+	else echo "nothing was built here, and there is no group to stop" >&2; fi
+bench: deps-build
+	@$(MAKE) --no-print-directory -j$(shell nproc) programs
 	@bin/pbft-bench load
 
 .PHONY: install

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define MUST_USE __attribute__((warn_unused_result))
-#define ERR_TEXT_BYTES 300
+#define ERR_TEXT_BYTES 480
 
 enum err_code {
     ERR_NONE = 0,

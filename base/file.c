@@ -1,4 +1,4 @@
-/* file.c - small files read whole and written whole. */
+/* file.c - small files read whole and written whole, and the three descriptors of a program. */
 #include "base/file.h"
 
 #include <errno.h>
@@ -95,4 +95,14 @@ int file_put(const char *path, struct bytes text, unsigned mode, enum file_place
     if (failure == 0) failure = file_directory_sync(path);
     free(temporary);
     return failure;
+}
+
+int file_standard_open(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0) continue;
+        /* the lowest free number, which is fd: those below are open. Kept across exec: a child is no better off. */
+        if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) return errno;
+    }
+    return 0;
 }

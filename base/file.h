@@ -1,4 +1,4 @@
-/* file.h - small files read whole and written whole: key files, group files.
+/* file.h - small files read whole and written whole: key files, group files; and the three descriptors of a program.
  *
  * What is read is a regular file of a bounded size. What is written is durable when the call returns, its name too.
  * Nothing here knows what a file means: callers make the sentences of their errors, and wipe what held a secret. */
@@ -39,5 +39,10 @@ MUST_USE int file_put(const char *path, struct bytes text, unsigned mode, enum f
  * and the directory entry of path. Each returns 0 or an errno value. */
 MUST_USE int file_fill(int fd, struct bytes text, unsigned mode);
 MUST_USE int file_directory_sync(const char *path);
+
+/* At the start of a program, before it opens anything: what was inherited closed of descriptors 0 to 2 is opened on
+ * /dev/null, so that no file of the program's own gets such a number and what is printed goes into it. The wrong way
+ * round: reading 0 and writing 1 or 2 fail as before, and are noticed. Returns 0 or an errno value. */
+MUST_USE int file_standard_open(void);
 
 #endif

@@ -1,6 +1,7 @@
 /* pbft_bench.c - the command line of pbft-bench. */
 #include "bench/bench.h"
 
+#include "base/file.h"
 #include "crypto/sign.h"
 
 #include <getopt.h>
@@ -38,16 +39,21 @@ enum {
     OPTION_ACCEPTED
 };
 
-static bool parse_number(const char *text, double least, double most, double *out)
+/* False, and it has been said, when the text of this option is no number between the two. */
+static bool parse_number(const char *option, const char *text, double least, double most, double *out)
 {
     char *end;
     const double value = strtod(text, &end);
-    if (end == text || *end != '\0' || !(value >= least && value <= most)) return false;
+    if (end == text || *end != '\0' || !(value >= least && value <= most)) {
+        (void)fprintf(stderr, "pbft-bench: --%s is \"%.60s\"; give a number from %.10g to %.10g\n", option, text, least,
+                      most);
+        return false;
+    }
     *out = value;
     return true;
 }
 
-/* The words of --how. */
+/* The words of --how; false, and it has been said, when it is none of them. */
 static bool parse_how(const char *text, enum recover_how *out)
 {
     if (strcmp(text, "kill") == 0)
@@ -60,9 +66,20 @@ static bool parse_how(const char *text, enum recover_how *out)
         *out = RECOVER_RANDOM;
     else if (strcmp(text, "roll") == 0)
         *out = RECOVER_ROLL;
-    else
+    else {
+        (void)fprintf(stderr, "pbft-bench: --how is \"%.60s\"; give kill, stop, pause, random or roll\n", text);
         return false;
+    }
     return true;
+}
+
+/* The words of -o, likewise. */
+static bool parse_form(const char *text, bool *json)
+{
+    *json = strcmp(text, "json") == 0;
+    if (*json || strcmp(text, "table") == 0) return true;
+    (void)fprintf(stderr, "pbft-bench: -o is \"%.60s\"; give table or json\n", text);
+    return false;
 }
 
 static bool parse_options(int argc, char **argv, struct load_options *o, struct recover_options *recover)
@@ -78,44 +95,43 @@ static bool parse_options(int argc, char **argv, struct load_options *o, struct 
                                             {"accepted", required_argument, NULL, OPTION_ACCEPTED},
                                             {NULL, 0, NULL, 0}};
     int option;
+    int index = 0;
     double number;
-    while ((option = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "o:", options, &index)) != -1) {
+        const char *name = options[index].name; /* not of -o */
         bool good = true;
         switch (option) {
         case OPTION_HOME: o->home = optarg; break;
         case OPTION_CLIENT: o->clients = optarg; break;
         case OPTION_IN_FLIGHT:
-            good = parse_number(optarg, 1, 64, &number);
+            good = parse_number(name, optarg, 1, 64, &number);
             if (good) o->in_flight = (uint32_t)number;
             break;
         case OPTION_OP_BYTES:
-            good = parse_number(optarg, 0, 1000000, &number);
+            good = parse_number(name, optarg, 0, 1000000, &number);
             if (good) o->op_bytes = (uint32_t)number;
             break;
-        case OPTION_SECONDS: good = parse_number(optarg, 0.1, 86400, &o->seconds); break;
+        case OPTION_SECONDS: good = parse_number(name, optarg, 0.1, 86400, &o->seconds); break;
         case OPTION_ROUNDS:
-            good = parse_number(optarg, 1, 1000, &number);
+            good = parse_number(name, optarg, 1, 1000, &number);
             if (good) recover->rounds = (uint32_t)number;
             break;
         case OPTION_ACCEPTED: recover->accepted = optarg; break;
         case OPTION_HOW: good = parse_how(optarg, &recover->how); break;
-        case OPTION_WARM_UP: good = parse_number(optarg, 0, 3600, &o->warm_up); break;
-        case 'o':
-            good = strcmp(optarg, "json") == 0 || strcmp(optarg, "table") == 0;
-            o->json = strcmp(optarg, "json") == 0;
-            break;
-        default: return false;
+        case OPTION_WARM_UP: good = parse_number(name, optarg, 0, 3600, &o->warm_up); break;
+        case 'o': good = parse_form(optarg, &o->json); break;
+        default: return false; /* getopt has said it */
         }
-        if (!good) {
-            (void)fprintf(stderr, "pbft-bench: '%s' is not a value for this option\n", optarg);
-            return false;
-        }
+        if (!good) return false;
     }
+    if (optind < argc) (void)fprintf(stderr, "pbft-bench: \"%.60s\" is one word too many\n", argv[optind]);
     return optind == argc;
 }
 
 static int finish(struct err e)
 {
+    if ((fflush(stdout) != 0 || ferror(stdout)) && !err_is(&e))
+        e = err_make(ERR_IO, "cannot write to standard output: it is closed or full");
     if (!err_is(&e)) return 0;
     (void)fprintf(stderr, "pbft-bench: %s\n", e.text);
     return err_exit_code(e.code);
@@ -131,14 +147,20 @@ int main(int argc, char **argv)
                              .seconds = 10,
                              .warm_up = 2};
     struct recover_options recover = {.rounds = 5};
+    const int failure = file_standard_open();
+    if (failure != 0) return finish(err_system(failure, "cannot open /dev/null"));
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             (void)fputs(usage_text, stdout);
-            return 0;
+            return finish(err_none());
         }
     }
-    if (argc < 2 || !parse_options(argc - 1, argv + 1, &o, &recover)) {
+    if (argc < 2) {
         (void)fputs(usage_text, stderr);
+        return 2;
+    }
+    if (!parse_options(argc - 1, argv + 1, &o, &recover)) {
+        (void)fprintf(stderr, "pbft-bench: see pbft-bench --help\n");
         return 2;
     }
     struct err e = sign_start();
@@ -155,7 +177,7 @@ int main(int argc, char **argv)
         const struct floor_cost f = floor_measure(1.0);
         (void)printf(o.json ? "{\"verify_us\":%.2f,\"sign_us\":%.2f}\n" : "verify %.2f us, sign %.2f us\n", f.verify_us,
                      f.sign_us);
-        return 0;
+        return finish(err_none());
     }
     (void)fputs(usage_text, stderr);
     return 2;

@@ -41,6 +41,10 @@ enum cli_access {
 
 /* The name of the client for this access. */
 const char *cli_client_name(const struct cli_globals *g, enum cli_access access);
+/* Waits, at most timeout_ms, for this process's turn to use the client, and keeps it until the process ends: what opens
+ * the client afterwards does not wait. *mine is false when another process uses it. Errors: ERR_CONFIG, ERR_IO. */
+MUST_USE struct err cli_client_turn(const struct cli_globals *g, enum cli_access access, uint64_t timeout_ms,
+                                    bool *mine);
 /* timeout_ms_default holds when --timeout is not given. Errors: ERR_CONFIG, naming the cure. */
 MUST_USE struct err cli_client_open(const struct cli_globals *g, enum cli_access access, uint64_t timeout_ms_default,
                                     struct pbft_client **out);

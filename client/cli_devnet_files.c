@@ -144,18 +144,20 @@ static uint32_t port_taken(uint32_t base, uint32_t count)
     return 0;
 }
 
-static struct err choose_ports(struct devnet *d)
+/* The base port that is asked for, or the first of which all are free. */
+static struct err choose_ports(const struct devnet *d, uint32_t *out)
 {
     if (d->base_port != 0) {
         const uint32_t taken = port_taken(d->base_port, d->replica_count);
-        if (taken == 0) return err_none();
-        return err_make(ERR_CONFIG, "port %u is in use; give another --base-port, or none to have one chosen", taken);
+        if (taken != 0)
+            return err_make(ERR_CONFIG, "port %u is in use; give another --base-port, or none to have one chosen", taken);
+        *out = d->base_port;
+        return err_none();
     }
     for (uint32_t k = 0; k < PORT_TRIES; k++) {
         const uint32_t base = DEVNET_PORT_DEFAULT + k * PORT_STEP;
         if (port_taken(base, d->replica_count) != 0) continue;
-        if (k > 0) (void)fprintf(stderr, "pbft: port %u is in use; using %u and up\n", DEVNET_PORT_DEFAULT, base);
-        d->base_port = base;
+        *out = base;
         return err_none();
     }
     return err_make(ERR_CONFIG, "no free ports for %u replicas were found from %u on; give --base-port", d->replica_count,
@@ -252,8 +254,8 @@ static struct err make_group(const struct devnet *d, const char *path)
     return e;
 }
 
-/* A group file is there, devnet.json is not: ours, when an earlier attempt was interrupted. */
-static struct err adopt_group(struct devnet *d, const char *path)
+/* A group file is there, devnet.json is not: ours, when an earlier attempt was interrupted. Gives its base port. */
+static struct err adopt_group(const struct devnet *d, const char *path, uint32_t *out)
 {
     struct group *g;
     char host[GROUP_ADDRESS_BYTES_MAX];
@@ -265,9 +267,16 @@ static struct err adopt_group(struct devnet *d, const char *path)
     if (!err_is(&e) && g->member_count != d->replica_count)
         e = err_make(ERR_USAGE, "%s has %u member%s already; give --replicas %u or another --home", path,
                      g->member_count, plural(g->member_count), g->member_count);
-    if (!err_is(&e)) d->base_port = port;
+    if (!err_is(&e)) *out = port;
     group_free(g);
     return e;
+}
+
+/* The base port of the group that is to be made, or gone on with; refuses one that cannot be. Changes nothing. */
+static struct err find_base_port(const struct devnet *d, const char *group_path, bool *adopted, uint32_t *out)
+{
+    *adopted = access(group_path, F_OK) == 0;
+    return *adopted ? adopt_group(d, group_path, out) : choose_ports(d, out);
 }
 
 static struct err make_conf(const struct devnet *d, uint32_t id)
@@ -320,21 +329,25 @@ static struct err make_layout(const struct devnet *d)
 struct err devnet_create(struct devnet *d)
 {
     struct cli_path group;
+    uint32_t port = 0;
+    bool adopted;
     bool found;
     if (access(d->pbftd.text, X_OK) != 0)
         return err_make(ERR_CONFIG, "%s cannot be run; build it with make, or set PBFT_PBFTD to where pbftd is",
                         d->pbftd.text);
+    /* once before anything is made in a place that may be somebody else's, and once when nobody else can make it */
+    ERR_TRY(cli_home_path(d->home.text, &group, "group.json"));
+    ERR_TRY(find_base_port(d, group.text, &adopted, &port));
     ERR_TRY(make_dirs(d));
     ERR_TRY(devnet_lock(d));
     ERR_TRY(layout_read(d, &found));
     if (found) return err_none(); /* another command made it while this one waited */
     ERR_TRY(cli_home_path(d->home.text, &group, "group.json"));
-    if (access(group.text, F_OK) == 0) {
-        ERR_TRY(adopt_group(d, group.text));
-    } else {
-        ERR_TRY(choose_ports(d));
-        ERR_TRY(make_group(d, group.text));
-    }
+    ERR_TRY(find_base_port(d, group.text, &adopted, &port));
+    if (!adopted && d->base_port == 0 && port != DEVNET_PORT_DEFAULT)
+        (void)fprintf(stderr, "pbft: port %u is in use; using %u and up\n", DEVNET_PORT_DEFAULT, port);
+    d->base_port = port;
+    if (!adopted) ERR_TRY(make_group(d, group.text));
     for (uint32_t id = 0; id < d->replica_count; id++) {
         ERR_TRY(make_conf(d, id));
         ERR_TRY(make_data(d, id));

@@ -14,6 +14,7 @@
 
 #define STATUS_ROUND_MS 500u
 #define PAUSE_MS 30u
+#define TURN_MS 1000u /* for the client: another command is done by then, an import is not */
 #define HELLO_KEY "devnet/hello"
 
 /* ---- waiting ---- */
@@ -168,9 +169,18 @@ static struct err check_options(const struct cli_call *call, struct devnet *d, b
     return err_none();
 }
 
-/* The first transaction: proof that the group commits. */
+/* The first transaction: proof that the group commits. *out is NULL when none was submitted, since another process uses
+ * the client: then that is the one that sees it commit. */
 static struct err say_hello(const struct cli_call *call, const struct devnet *d, struct pbft_answer **out)
 {
+    bool mine;
+    *out = NULL;
+    ERR_TRY(cli_client_turn(call->globals, CLI_ACCESS_WRITE, TURN_MS, &mine));
+    if (!mine) {
+        (void)fprintf(stderr, "pbft: no transaction was submitted: another process uses client \"%s\" (an import?)\n",
+                      cli_client_name(call->globals, CLI_ACCESS_WRITE));
+        return err_none();
+    }
     char text[64];
     (void)snprintf(text, sizeof text, "hello from a group of %u", d->replica_count);
     struct pbft_operation op = {.app = APP_KV, .verb = APP_KV_PUT, .arg_count = 2};
@@ -179,16 +189,37 @@ static struct err say_hello(const struct cli_call *call, const struct devnet *d,
     return cli_submit(call->globals, &op, out);
 }
 
+/* A word as a shell reads it: as it is where it holds nothing but letters, digits and harmless signs, else in single quotes. */
+static void print_word(FILE *to, const char *word)
+{
+    static const char harmless[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+:,@%";
+    if (word[0] != '\0' && word[strspn(word, harmless)] == '\0') {
+        (void)fputs(word, to);
+        return;
+    }
+    (void)fputc('\'', to);
+    for (const char *at = word; *at != '\0'; at++) {
+        if (*at == '\'')
+            (void)fputs("'\\''", to); /* ends the quote, a quote of its own, and begins again */
+        else
+            (void)fputc(*at, to);
+    }
+    (void)fputc('\'', to);
+}
+
 static void print_next_steps(const struct cli_call *call)
 {
-    const char *program = program_invocation_name;
-    const char *option = call->globals->home_given ? " --home " : "";
-    const char *home = call->globals->home_given ? call->globals->home : "";
+    static const char *const steps[] = {"put greeting hello", "get greeting", "status", "devnet down"};
     (void)fprintf(stderr, "pbft: the group is running; type next, for instance:\n");
-    (void)fprintf(stderr, "    %s%s%s put greeting hello\n", program, option, home);
-    (void)fprintf(stderr, "    %s%s%s get greeting\n", program, option, home);
-    (void)fprintf(stderr, "    %s%s%s status\n", program, option, home);
-    (void)fprintf(stderr, "    %s%s%s devnet down\n", program, option, home);
+    for (uint32_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        (void)fputs("    ", stderr);
+        print_word(stderr, program_invocation_name);
+        if (call->globals->home_given) {
+            (void)fputs(" --home ", stderr);
+            print_word(stderr, call->globals->home);
+        }
+        (void)fprintf(stderr, " %s\n", steps[i]);
+    }
 }
 
 static struct err start_and_wait(const struct cli_call *call, const struct devnet *d, json_t *started)
@@ -226,12 +257,12 @@ struct err devnet_up_run(const struct cli_call *call)
     if (call->globals->json) {
         cli_json_print(json_pack("{s:s, s:I, s:I, s:o, s:o}", "home", d.home.text, "replicas",
                                  (json_int_t)d.replica_count, "base_port", (json_int_t)d.base_port, "started", started,
-                                 "transaction", cli_answer_json(a)));
+                                 "transaction", a != NULL ? cli_answer_json(a) : json_null()));
     } else {
         (void)printf("%u replica%s on 127.0.0.1:%u to %u, %zu of them started now, in %s\n", d.replica_count,
                      plural(d.replica_count), d.base_port, d.base_port + d.replica_count - 1, json_array_size(started),
                      d.home.text);
-        cli_answer_print(stdout, a);
+        if (a != NULL) cli_answer_print(stdout, a);
         (void)fflush(stdout);
         json_decref(started);
         print_next_steps(call);

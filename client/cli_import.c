@@ -28,7 +28,7 @@
 #define TIMEOUT_MS_DEFAULT 30000u
 #define POLL_MS 100u
 #define REBASES_MAX 8u
-#define LINE_BYTES_MAX (PBFT_REQUEST_BYTES_MAX - 1024u) /* the rest of a transaction takes less than 1024 */
+#define LINE_BYTES_MAX PBFT_VALUE_BYTES_MAX
 
 struct import;
 

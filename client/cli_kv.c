@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+_Static_assert(PBFT_VALUE_BYTES_MAX == APP_VALUE_BYTES_MAX, "what fits a transaction is what the application takes");
+
 enum cas_option { CAS_OPTION_ABSENT };
 
 static struct err key_check(const char *key)

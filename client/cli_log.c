@@ -18,8 +18,8 @@ static struct err append_record(const struct cli_call *call, const char *name, s
 {
     struct pbft_answer *a;
     if (record.len > PBFT_REQUEST_BYTES_MAX)
-        return err_make(ERR_LIMIT, "%s has %zu bytes; a record may have 1 MiB: split it, or append it with --lines",
-                        name, record.len);
+        return err_make(ERR_LIMIT, "%s has %zu bytes; a record of %u fits: split it, or append it with --lines", name,
+                        record.len, PBFT_VALUE_BYTES_MAX);
     const struct pbft_operation op = {
         .app = APP_LOG, .verb = APP_LOG_APPEND, .arg_count = 1, .args = {cli_arg(record)}};
     ERR_TRY(cli_submit(call->globals, &op, &a));

@@ -53,19 +53,60 @@ uint32_t client_connected(const struct pbft_client *c)
     return count;
 }
 
-/* "not connected: 0 (connection refused), 2 (...)", or that all are. */
-void client_describe_silence(const struct pbft_client *c, char *out, size_t size)
+static const char *silence_reason(const struct replica_link *l)
 {
-    size_t used = 0;
-    out[0] = '\0';
-    for (uint32_t id = 0; id < c->quorum.replica_count && used + 1 < size; id++) {
-        const struct replica_link *l = &c->links[id];
-        if (l->greeted) continue;
-        const int wanted = snprintf(out + used, size - used, "%s%u (%s)", used == 0 ? "not connected: " : ", ", id,
-                                    l->reason[0] != '\0' ? l->reason : "no answer yet");
-        used += wanted < 0 ? 0 : (size_t)wanted;
+    return l->reason[0] != '\0' ? l->reason : "no answer yet";
+}
+
+/* True when a replica with a lower id is not connected for the same reason. */
+static bool reason_named(const struct pbft_client *c, uint32_t id)
+{
+    for (uint32_t k = 0; k < id; k++)
+        if (!c->links[k].greeted && strcmp(silence_reason(&c->links[k]), silence_reason(&c->links[id])) == 0)
+            return true;
+    return false;
+}
+
+void client_describe_silence(const struct pbft_client *c, struct buffer *out)
+{
+    bool any = false;
+    for (uint32_t id = 0; id < c->quorum.replica_count; id++) {
+        if (c->links[id].greeted || reason_named(c, id)) continue;
+        const char *reason = silence_reason(&c->links[id]);
+        buffer_printf(out, "%s%u", any ? ", " : "not connected: ", id);
+        for (uint32_t k = id + 1; k < c->quorum.replica_count; k++)
+            if (!c->links[k].greeted && strcmp(silence_reason(&c->links[k]), reason) == 0)
+                buffer_printf(out, ", %u", k);
+        buffer_printf(out, " (%s)", reason);
+        any = true;
     }
-    if (out[0] == '\0') (void)snprintf(out, size, "all replicas are connected");
+    if (!any) buffer_printf(out, "all replicas are connected");
+}
+
+void client_describe_primary(const struct pbft_client *c, struct buffer *out)
+{
+    if (c->view_known)
+        buffer_printf(out, "the primary is replica %u of view %" PRIu64, quorum_primary(&c->quorum, c->view), c->view);
+    else
+        buffer_printf(out, "the primary is unknown");
+}
+
+void client_text_fit(const struct buffer *text, char *out, size_t size)
+{
+    static const char dots[] = " ...";
+    CHECK_OP(size, >, sizeof dots);
+    size_t len = text->len;
+    if (len >= size) {
+        len = size - sizeof dots;
+        while (len > 0 && text->data[len] != ' ')
+            len--;
+        while (len > 0 && (text->data[len - 1] == ' ' || text->data[len - 1] == ','))
+            len--;
+        memcpy(out + len, dots, sizeof dots);
+    } else {
+        out[len] = '\0';
+    }
+    if (len > 0) memcpy(out, text->data, len);
 }
 
 static void on_timer(struct ev_loop *loop, struct ev_timer *w, int events)
@@ -82,6 +123,8 @@ static struct err open_parts(const struct pbft_options *options, struct pbft_cli
 {
     bool development;
     ERR_TRY(sign_start());
+    c->group_path = strdup(options->group_path);
+    CHECK(c->group_path != NULL);
     ERR_TRY(group_read(options->group_path, &c->group));
     ERR_TRY(keyfile_read_secret(options->key_path, &c->key, &development));
     c->public = secret_key_public(&c->key);
@@ -145,6 +188,7 @@ void pbft_close(struct pbft_client *c)
     if (c->loop != NULL) ev_loop_destroy(c->loop);
     if (c->journal_fd >= 0) (void)close(c->journal_fd);
     group_free(c->group);
+    free(c->group_path);
     secret_key_wipe(&c->key);
     free(c->links);
     free(c->member_keys);
@@ -166,21 +210,36 @@ struct pbft_error client_refuse_in_callback(const char *call)
     return client_error(PBFT_IN_CALLBACK, "%s waits, which a callback of the same client may not", call);
 }
 
+static struct pbft_error not_ready(const struct pbft_client *c)
+{
+    struct pbft_error e = {.status = PBFT_TIMEOUT};
+    struct buffer text = {0};
+    buffer_printf(&text, "%u of %u replicas answer, a quorum of %u is needed; ", client_connected(c),
+                  c->quorum.replica_count, c->quorum.quorum);
+    client_describe_primary(c, &text);
+    buffer_printf(&text, "; ");
+    client_describe_silence(c, &text);
+    client_text_fit(&text, e.text, sizeof e.text);
+    buffer_free(&text);
+    return e;
+}
+
+struct pbft_error client_refuse_foreign(const struct pbft_client *c)
+{
+    return client_error(
+        PBFT_BAD_CONFIG,
+        "the replicas that answer belong to another group than %s describes: get the group file that they run with "
+        "from their operators (pbft group check FILE shows the id to compare)",
+        c->group_path);
+}
+
 struct pbft_error pbft_ready(struct pbft_client *c, uint64_t timeout_ms)
 {
     const uint64_t until = client_now_us() + timeout_ms * 1000u;
-    char silence[300];
     if (c->next_seq == 0 && c->in_callback) return client_refuse_in_callback("pbft_ready");
     while (c->next_seq == 0) {
-        const uint64_t now = client_now_us();
-        if (now >= until) {
-            client_describe_silence(c, silence, sizeof silence);
-            return client_error(
-                PBFT_TIMEOUT,
-                "%u of %u replicas answer, a quorum of %u is needed; the primary is replica %u of view %" PRIu64 "; %s",
-                client_connected(c), c->quorum.replica_count, c->quorum.quorum, quorum_primary(&c->quorum, c->view),
-                c->view, silence);
-        }
+        if (client_group_foreign(c)) return client_refuse_foreign(c);
+        if (client_now_us() >= until) return not_ready(c);
         (void)ev_run(c->loop, EVRUN_ONCE);
     }
     return client_ok();
@@ -318,8 +377,11 @@ struct pbft_error pbft_submit_at(struct pbft_client *c, uint64_t client_seq, uin
     }
     buffer_free(&items);
     if (message == NULL)
-        return client_error(PBFT_TOO_LARGE, "the transaction is over the limit of %u bytes (%u arguments each)",
-                            REQUEST_BYTES_MAX, PBFT_ARGS_MAX);
+        return client_error(
+            PBFT_TOO_LARGE,
+            "the transaction is over the limit of %u bytes, in which its framing and signature count too: one value "
+            "of %u bytes fits (an operation has %u arguments at most)",
+            REQUEST_BYTES_MAX, PBFT_VALUE_BYTES_MAX, PBFT_ARGS_MAX);
     struct pending *p =
         pending_new(c, &c->submits[client_seq % PBFT_WINDOW], PENDING_SUBMIT, client_seq, callback, context);
     p->message = message;

@@ -167,9 +167,9 @@ static struct pbft_error inspect_end(struct pbft_client *c)
 {
     c->status_out = NULL;
     c->why_out = NULL;
-    return c->inspect_missing < c->quorum.replica_count
-               ? client_ok()
-               : client_error(PBFT_TIMEOUT, "no replica answers; is the group running?");
+    if (c->inspect_missing < c->quorum.replica_count) return client_ok();
+    return client_group_foreign(c) ? client_refuse_foreign(c)
+                                   : client_error(PBFT_TIMEOUT, "no replica answers; is the group running?");
 }
 
 struct pbft_error pbft_status_wait(struct pbft_client *c, uint64_t timeout_ms, struct pbft_replica_status *out)

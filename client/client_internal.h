@@ -27,12 +27,14 @@ struct replica_link {
     uint16_t port;
     struct net_connection *connection;
     bool greeted;
-    uint64_t view; /* last it named */
+    bool view_said;
+    uint64_t view; /* last it named; 0 until view_said */
     uint64_t backoff_us;
     uint64_t next_dial_us;
     bool window_known;
     uint64_t highest_settled; /* it says of this client */
     char reason[128];         /* why it is not connected */
+    bool foreign;             /* the last time it said HELLO, it was that of another group */
     struct digest header;     /* the last header whose signature by this replica was checked */
     bool header_known;
 };
@@ -71,6 +73,7 @@ struct pending {
 
 struct pbft_client {
     struct group *group;
+    char *group_path;
     struct quorum quorum;
     struct public_key *member_keys;
     struct secret_key key;
@@ -97,6 +100,7 @@ struct pbft_client {
     struct pending reads[CLIENT_READS_MAX];
     uint32_t in_flight;
     uint64_t view;         /* where the primary is believed to be */
+    bool view_known;       /* f+1 replicas have named it, or one above: it is no guess */
     bool called_back;      /* a callback ran in this poll */
     bool in_callback;      /* one is running */
     uint64_t inspect_round; /* number of the question to every replica about itself; its answers go to one of these */
@@ -108,11 +112,18 @@ struct pbft_client {
 /* client.c */
 struct pbft_error client_error(enum pbft_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct pbft_error client_ok(void);
+/* What it gives when client_group_foreign holds. */
+struct pbft_error client_refuse_foreign(const struct pbft_client *c);
 /* What a call that waits gives in a callback. */
 struct pbft_error client_refuse_in_callback(const char *call);
 uint64_t client_now_us(void);
 uint32_t client_connected(const struct pbft_client *c);
-void client_describe_silence(const struct pbft_client *c, char *out, size_t size);
+/* Adds "the primary is replica 0 of view 0", or that it is unknown. */
+void client_describe_primary(const struct pbft_client *c, struct buffer *out);
+/* Adds "not connected: 0, 3 (connection refused), 2 (...)", or that all are connected. */
+void client_describe_silence(const struct pbft_client *c, struct buffer *out);
+/* The text as a string of at most size bytes: cut at a blank, with "..." at the end, when it does not fit. */
+void client_text_fit(const struct buffer *text, char *out, size_t size);
 bool client_send(struct replica_link *l, struct blob *bytes);
 /* Orders a read or a refused transaction under the next sequence, once client_sequence_usable says so; `from` is free
  * then. False, and nothing is done: it would be too large. */
@@ -135,6 +146,8 @@ bool client_sequence_usable(struct pbft_client *c);
 /* client_links.c */
 extern const struct net_events client_net_events;
 void client_dial(struct pbft_client *c);
+/* True when all that have answered, f+1 at least, belong to another group, and waiting would not find a quorum. */
+bool client_group_foreign(const struct pbft_client *c);
 void client_ask_local(struct replica_link *l, uint64_t number, enum system_verb verb);
 void client_ask_window(struct replica_link *l);
 /* client_pending.c */

@@ -57,6 +57,7 @@ static void take_hello(struct replica_link *l, const struct wire_message *m)
 {
     struct pbft_client *c = l->client;
     const char *fault = NULL;
+    l->foreign = false;
     if (m->type != WIRE_TYPE_hello || m->hello.role != HELLO_ROLE_REPLICA || m->hello.id != l->id)
         fault = "it did not introduce itself as this replica";
     else if (m->hello.version != WIRE_VERSION)
@@ -66,6 +67,7 @@ static void take_hello(struct replica_link *l, const struct wire_message *m)
     else if (m->hello.epoch != c->epoch)
         fault = "it is in another epoch of the group: a newer group file is needed";
     if (fault != NULL) {
+        l->foreign = m->type == WIRE_TYPE_hello && !digest_equal(&m->hello.group, &c->group->id);
         net_close(l->connection, fault);
         return;
     }
@@ -75,6 +77,21 @@ static void take_hello(struct replica_link *l, const struct wire_message *m)
     client_ask_window(l);
 }
 
+bool client_group_foreign(const struct pbft_client *c)
+{
+    uint32_t foreign = 0;
+    uint32_t awaited = 0;
+    for (uint32_t id = 0; id < c->quorum.replica_count; id++) {
+        const struct replica_link *l = &c->links[id];
+        if (l->greeted) return false;
+        if (l->foreign)
+            foreign++;
+        else if (l->reason[0] == '\0')
+            awaited++;
+    }
+    return foreign >= c->quorum.weak && (awaited == 0 || foreign > c->quorum.replica_count - c->quorum.quorum);
+}
+
 static void take_window(struct replica_link *l, const struct wire_result *m)
 {
     struct wire_client_status status;
@@ -82,6 +99,12 @@ static void take_window(struct replica_link *l, const struct wire_result *m)
     l->window_known = true;
     l->highest_settled = status.highest_settled;
     client_learn_sequence(l->client);
+}
+
+static void take_view(struct replica_link *l, uint64_t view)
+{
+    l->view = view;
+    l->view_said = true;
 }
 
 /* Said by this replica, of the group's epoch: anything else is no word of it, not even of its view. */
@@ -101,13 +124,13 @@ static void on_frame(void *context, struct net_connection *connection, struct bl
     } else if (!l->greeted) {
         take_hello(l, &m);
     } else if (m.type == WIRE_TYPE_reply && said_by(l, m.reply.sender, m.reply.epoch)) {
-        l->view = m.reply.view;
+        take_view(l, m.reply.view);
         client_on_reply(l, frame, &m.reply);
     } else if (m.type == WIRE_TYPE_busy && said_by(l, m.busy.sender, m.busy.epoch)) {
-        l->view = m.busy.view;
+        take_view(l, m.busy.view);
         client_on_busy(l, &m.busy);
     } else if (m.type == WIRE_TYPE_result && said_by(l, m.result.sender, m.result.epoch)) {
-        l->view = m.result.view;
+        take_view(l, m.result.view);
         if (m.result.number == l->client->window_question)
             take_window(l, &m.result);
         else

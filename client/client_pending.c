@@ -7,7 +7,6 @@
 #include "base/check.h"
 #include "crypto/merkle.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,10 +35,14 @@ void client_pending_free(struct pbft_client *c, struct pending *p)
 void client_learn_view(struct pbft_client *c)
 {
     for (uint32_t i = 0; i < c->quorum.replica_count; i++) {
+        const struct replica_link *l = &c->links[i];
         uint32_t at_least = 0;
+        if (!l->greeted || !l->view_said) continue;
         for (uint32_t k = 0; k < c->quorum.replica_count; k++)
-            if (c->links[k].greeted && c->links[k].view >= c->links[i].view) at_least++;
-        if (at_least >= c->quorum.weak && c->links[i].greeted && c->links[i].view > c->view) c->view = c->links[i].view;
+            if (c->links[k].greeted && c->links[k].view_said && c->links[k].view >= l->view) at_least++;
+        if (at_least < c->quorum.weak) continue;
+        c->view_known = true;
+        if (l->view > c->view) c->view = l->view;
     }
 }
 
@@ -404,36 +407,33 @@ static void resend_read(struct pbft_client *c, struct pending *p, uint64_t now)
     send_to_all(c, p);
 }
 
-/* "; the disk is full on replica 1, 2", or nothing. */
-static void describe_full_disks(const struct pbft_client *c, const struct pending *p, char *out, size_t size)
+/* Adds "; the disk is full on replica 1, 2", or nothing. */
+static void describe_full_disks(const struct pbft_client *c, const struct pending *p, struct buffer *out)
 {
-    size_t used = 0;
-    out[0] = '\0';
-    for (uint32_t id = 0; id < c->quorum.replica_count && used + 1 < size; id++) {
+    bool any = false;
+    for (uint32_t id = 0; id < c->quorum.replica_count; id++) {
         if (p->votes[id].busy != BUSY_DISK_FULL || p->votes[id].present) continue;
-        const int wanted =
-            snprintf(out + used, size - used, "%s %u", used == 0 ? "; the disk is full on replica" : ",", id);
-        used += wanted < 0 ? 0 : (size_t)wanted;
+        buffer_printf(out, "%s %u", any ? "," : "; the disk is full on replica", id);
+        any = true;
     }
 }
 
 static void give_up(struct pbft_client *c, struct pending *p)
 {
-    char silence[300];
-    char full[80];
     char text[PBFT_ERROR_BYTES];
+    struct buffer sentence = {0};
     uint32_t answered = 0;
     for (uint32_t id = 0; id < c->quorum.replica_count; id++)
         if (p->votes[id].present || p->votes[id].busy != 0) answered++;
-    client_describe_silence(c, silence, sizeof silence);
-    describe_full_disks(c, p, full, sizeof full);
     const uint32_t needed = p->kind == PENDING_SUBMIT ? c->quorum.weak : c->quorum.quorum;
-    (void)snprintf(
-        text, sizeof text,
-        "no result in %.1f s: %u of %u replicas answered, %u equal answers are needed; the primary is replica %u "
-        "of view %" PRIu64 "%s; %s",
-        (double)(client_now_us() - p->since_us) / 1e6, answered, c->quorum.replica_count, needed,
-        quorum_primary(&c->quorum, c->view), c->view, full, silence);
+    buffer_printf(&sentence, "no result in %.1f s: %u of %u replicas answered, %u equal answers are needed; ",
+                  (double)(client_now_us() - p->since_us) / 1e6, answered, c->quorum.replica_count, needed);
+    client_describe_primary(c, &sentence);
+    describe_full_disks(c, p, &sentence);
+    buffer_printf(&sentence, "; ");
+    client_describe_silence(c, &sentence);
+    client_text_fit(&sentence, text, sizeof text);
+    buffer_free(&sentence);
     finish_failed(c, p, PBFT_TIMEOUT, text);
 }
 

@@ -1,4 +1,5 @@
 /* pbft.c - main of the command line: global options, then the noun or verb. */
+#include "base/file.h"
 #include "base/version.h"
 #include "client/cli_command.h"
 #include "client/cli_devnet.h"
@@ -38,7 +39,7 @@ static int report(const struct err *e)
     return err_exit_code(e->code);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     const struct cli_table tables[] = {cli_devnet_table, cli_kv_table, cli_log_table, cli_status_table,
                                        cli_why_table,    cli_ledger_table};
@@ -64,4 +65,16 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "group") == 0) return group_cli_main(argc - 2, argv + 2, globals.json);
     const int code = cli_command_main(tables, table_count, &globals, argc, argv);
     return code >= 0 ? code : unknown_command(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    struct err e = err_none();
+    const int failure = file_standard_open();
+    if (failure != 0) e = err_system(failure, "cannot open /dev/null");
+    const int code = err_is(&e) ? 0 : run(argc, argv);
+    if (code != 0) return code;
+    if (!err_is(&e) && (fflush(stdout) != 0 || ferror(stdout)))
+        e = err_make(ERR_IO, "cannot write to standard output: it is closed or full");
+    return err_is(&e) ? report(&e) : 0;
 }

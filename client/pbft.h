@@ -48,6 +48,8 @@ extern "C" {
 #define PBFT_ARGS_MAX 8u
 #define PBFT_ERROR_BYTES 400
 #define PBFT_REQUEST_BYTES_MAX (1024u * 1024u) /* an encoded transaction, signature included */
+/* A value of this size always fits into a transaction of its own, beside its key, the framing and the signature. */
+#define PBFT_VALUE_BYTES_MAX (PBFT_REQUEST_BYTES_MAX - 1024u)
 
 /* How a call or a transaction ended. */
 enum pbft_status {
@@ -127,7 +129,8 @@ struct pbft_error pbft_open(const struct pbft_options *options, struct pbft_clie
 void pbft_close(struct pbft_client *c);
 
 /* Waits until a quorum of replicas is connected and has said where this client's sequences stand; submit and read do
- * it by themselves. PBFT_TIMEOUT says which replicas do not answer. */
+ * it by themselves. PBFT_TIMEOUT says which replicas do not answer; PBFT_BAD_CONFIG comes at once when those that do,
+ * f+1 at least, belong to another group. */
 struct pbft_error pbft_ready(struct pbft_client *c, uint64_t timeout_ms);
 
 /* Submits one transaction of op_count (1 to 1,000) operations with the next client sequence, which it waits for when
@@ -256,7 +259,7 @@ struct pbft_replica_why {
 uint32_t pbft_replica_count(const struct pbft_client *c);
 uint32_t pbft_faulty_max(const struct pbft_client *c);
 /* Asks every replica and waits until all have answered or timeout_ms have passed. out has pbft_replica_count items.
- * PBFT_OK when at least one answered. */
+ * PBFT_OK when at least one answered; PBFT_BAD_CONFIG as for pbft_ready. */
 struct pbft_error pbft_status_wait(struct pbft_client *c, uint64_t timeout_ms, struct pbft_replica_status *out);
 /* The same for what each replica waits for. */
 struct pbft_error pbft_why_wait(struct pbft_client *c, uint64_t timeout_ms, struct pbft_replica_why *out);

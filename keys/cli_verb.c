@@ -3,7 +3,6 @@
 
 #include "base/check.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,7 +49,12 @@ static void verb_help(const char *noun, const struct cli_verb *verb)
         (void)printf("  %-28s %s%s%s%s\n", usage, o->kind == NULL ? "" : o->kind, o->kind == NULL ? "" : ": ", o->help,
                      o->required ? " (needed)" : "");
     }
-    (void)printf("  %-28s this text\n", "--help");
+    (void)printf(
+        "  %-28s how data is printed on standard output (default table)\n"
+        "  %-28s this text\n"
+        "\nExit codes: 0 ok, 1 negative answer, 2 usage, 3 time-out or no quorum, 4 bad configuration or key,\n"
+        "5 corruption. Words that start with '-' go after \"--\".\n",
+        "-o table|json", "--help");
 }
 
 static struct err word_take(const struct cli_verb *verb, const char *word, uint32_t *count, struct cli_verb_call *call)
@@ -156,7 +160,8 @@ int cli_verb_main(const char *noun, const struct cli_verb *verbs, uint32_t verb_
         return err_exit_code(ERR_USAGE);
     }
     e = verb_run(noun, verb, argc, argv, json);
-    if (fflush(stdout) != 0 && !err_is(&e)) e = err_system(errno, "cannot write to standard output");
+    if ((fflush(stdout) != 0 || ferror(stdout)) && !err_is(&e))
+        e = err_make(ERR_IO, "cannot write to standard output: it is closed or full");
     if (!err_is(&e)) return 0;
     (void)fprintf(stderr, "pbft: %s %s: %s\n", noun, verb->name, e.text);
     if (e.code == ERR_USAGE) (void)fprintf(stderr, "pbft: see pbft %s %s --help\n", noun, verb->name);

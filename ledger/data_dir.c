@@ -31,7 +31,10 @@ static struct err lock_dir(const char *dir, int flags, int *out)
     ERR_TRY(sub_path(path, dir, "LOCK"));
     const int fd = open(path, O_RDWR | O_CLOEXEC | flags, 0600);
     if (fd < 0 && errno == ENOENT)
-        return err_make(ERR_CONFIG, "%s is not a data directory; make one with pbftd --init (see pbftd --help)", dir);
+        return err_make(ERR_CONFIG,
+                        "%s is not a data directory; make one with pbftd --init-new-group if the group has never run, with pbftd "
+                        "--init where a directory was lost (the replica then starts fenced)",
+                        dir);
     if (fd < 0) return err_system(errno, "cannot open %s", path);
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         const int why = errno;

@@ -163,8 +163,8 @@ static void perform(struct node *n, struct core_effect *e)
     case CORE_EFFECT_DIVERGED:
         LOG(LOG_LEVEL_ERROR, "replica.diverged", LOG_U("seq", e->diverged),
             LOG_S("action",
-                  "a quorum proved another state than this replica's: it votes no more. Keep its data directory for "
-                  "inspection, and put a copy from a correct replica or an empty one in its place"));
+                  "a quorum proved another state than this replica's: it votes no more. Stop it, move its data directory away "
+                  "for inspection, make a new one with pbftd --config FILE --init, and start it"));
         return;
     }
 }

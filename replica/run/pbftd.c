@@ -3,6 +3,7 @@
 #include "replica/run/node.h"
 #include "replica/run/recorder.h"
 
+#include "base/file.h"
 #include "base/version.h"
 #include "ledger/data_dir.h"
 
@@ -79,6 +80,11 @@ int main(int argc, char **argv)
     bool init = false;
     bool new_group = false;
     int option;
+    const int failure = file_standard_open();
+    if (failure != 0) {
+        const struct err closed = err_system(failure, "cannot open /dev/null");
+        return fail(&closed);
+    }
     while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
         switch (option) {
         case 'c': path = optarg; break;

@@ -69,13 +69,13 @@ static struct err check_checkpoint(const struct source *in, const struct recover
     if (!digest_equal(&proven.header_hash, header))
         return err_make(ERR_CORRUPT,
                         "this replica's block %" PRIu64 " is not the one that a quorum signed as checkpoint: its data "
-                        "directory is damaged; give it a copy from a correct replica, or a new directory",
+                        "directory is damaged; move it away and make a new one with pbftd --config FILE --init",
                         seq);
     if (!digest_equal(&proven.state_root, root))
         return err_make(ERR_CORRUPT,
                         "this replica's state at checkpoint %" PRIu64
                         " has another root than a quorum signed: the state "
-                        "is damaged; give the replica a copy from a correct one, or a new directory",
+                        "is damaged; move the data directory away and make a new one with pbftd --config FILE --init",
                         seq);
     return err_none();
 }

@@ -8,6 +8,10 @@ check "up again is harmless" "$pbft" devnet up
 check_says "up again starts nothing" '0 of them started now' "$work/out"
 check "up in JSON" "$pbft" -o json devnet up
 check_says "up in JSON has the transaction" '"client_sequence": 3' "$work/out"
+exec 8<"$PBFT_HOME/clients/default.journal" && flock -n 8
+check "up again while a program has the client's journal" "$pbft" devnet up
+check_says "it says why it submitted nothing" 'no transaction was submitted: another process uses client "default"'
+exec 8<&-
 check_exit "up with another number of replicas" 2 "$pbft" devnet up --replicas 7
 
 # keys and values
@@ -65,6 +69,9 @@ head -c 1000000 /dev/zero >"$work/large"
 check "a record of 1,000,000 bytes" "$pbft" log append "$work/large"
 head -c 1048577 /dev/zero >"$work/large"
 check_exit "a record over 1 MiB" 2 "$pbft" log append "$work/large"
+check_says "it says what fits" 'a record of 1047552 fits'
+head -c 1047552 /dev/zero >"$work/fits"
+check "a record of that size" "$pbft" log append "$work/fits"
 check_exit "a line over 1 MiB" 2 "$pbft" log append --lines "$work/large"
 check_exit "a file that is not there" 4 "$pbft" log append "$work/none"
 check "log cat in JSON" "$pbft" log cat -o json
@@ -95,6 +102,12 @@ check_exit "an unknown format" 2 "$pbft" -o yaml status
 check_exit "an empty key" 2 "$pbft" put "" x
 check_exit "a key over the limit" 2 "$pbft" put "$(head -c 479 /dev/zero | tr '\0' k)" x
 check_exit "a bad replica id" 2 "$pbft" devnet kill 4
+check_exit "a number that is none" 2 "$BIN/pbft-bench" load --seconds soon
+check_says "pbft-bench names the option, the value and the bounds" '^pbft-bench: --seconds is "soon"; give a number from 0.1 to 86400$'
+check_exit "a number out of bounds" 2 "$BIN/pbft-bench" load --in-flight=65
+check_says "it is named too" '^pbft-bench: --in-flight is "65"; give a number from 1 to 64$'
+check_exit "a word that is none" 2 "$BIN/pbft-bench" recover --how gently
+check_says "as a word" '^pbft-bench: --how is "gently"; give kill, stop, pause, random or roll$'
 for words in "" devnet "devnet up" put log "log append" status ledger "ledger export" key group; do
     # shellcheck disable=SC2086
     check "help: pbft $words --help" "$pbft" $words --help
@@ -111,6 +124,33 @@ check_exit "a key that others can read" 4 "$pbft" put a b
 chmod 600 "$PBFT_HOME/clients/default.pem"
 check_exit "output that takes no more" 4 bash -c "'$pbft' get greeting >/dev/full"
 
+# closed descriptors: no file of the program's own may get their numbers
+check_exit "a write whose answer cannot be printed" 4 bash -c "exec '$pbft' put kk vv >&-"
+check_says "it says so" 'cannot write to standard output'
+[ ! -s "$PBFT_HOME/clients/default.lock" ] && [ "$(wc -c <"$PBFT_HOME/clients/default.journal")" -eq 8 ] &&
+    pass "lock and journal hold nothing of it" || fail "lock and journal hold nothing of it" "$PBFT_HOME/clients/default.lock"
+check "the next write" "$pbft" put kk ww
+for words in --version --help "key --help" "key new $work/closed.pem" "devnet --help" status; do
+    check_exit "pbft $words with a closed output" 4 bash -c "exec '$pbft' $words >&-"
+done
+check_exit "an input that is closed" 4 bash -c "exec '$pbft' log append - <&-"
+check_exit "pbft-bench with a closed output" 4 bash -c "exec '$BIN/pbft-bench' load --seconds 0.1 --warm-up 0 >&-"
+"$pbft" devnet stop 3 >/dev/null 2>&1
+"$pbftd" --config "$PBFT_HOME/conf/r3.conf" 0<&- 1>&- 2>&- &
+closed=$!
+try_until 20 all_level && pass "a replica whose descriptors are closed takes part" || fail "a replica whose descriptors are closed takes part" "$work/level"
+kill $closed
+wait $closed
+[ ! -s "$PBFT_HOME/r3/LOCK" ] && pass "and writes nothing into its lock" || fail "and writes nothing into its lock" "$PBFT_HOME/r3/LOCK"
+check "it starts again" "$pbft" devnet start 3 --timeout 60000
+
+mkdir -p "$work/theirs/clients"
+sed 's/"name": "devnet"/"name": "theirs"/' "$PBFT_HOME/group.json" >"$work/theirs/group.json"
+cp "$PBFT_HOME/clients/default.pem" "$work/theirs/clients"
+check_exit "another group's file" 4 "$pbft" --home "$work/theirs" put a b --timeout 60000
+check_says "it names the file and what to do" "belong to another group than $work/theirs/group.json describes: get the group file .*compare\)\$"
+check_exit "status with another group's file" 4 "$pbft" --home "$work/theirs" status
+
 # down and up
 check "devnet down" "$pbft" devnet down
 check "devnet down again is harmless" "$pbft" devnet down
@@ -118,7 +158,7 @@ same_exports && pass "the ledgers are the same four times" || fail "the ledgers 
 "$pbft" ledger export "$PBFT_HOME/r0" | head -n -1 >"$work/before"
 check_exit "status when nothing runs" 3 "$pbft" status
 check_exit "put when nothing runs" 3 "$pbft" put a b --timeout 500
-check_says "put says how many replicas answer" '0 of 4 replicas answer.*primary is replica 0'
+check_says "put says how many replicas answer" '0 of 4 replicas answer.*the primary is unknown'
 check "up after down" "$pbft" devnet up --timeout 60000
 "$pbft" ledger export "$PBFT_HOME/r3" | head -n "$(wc -l <"$work/before")" >"$work/after"
 check_same "it is the same ledger" "$work/before" "$work/after"

@@ -68,6 +68,7 @@ mv "$work/key" "$PBFT_HOME/keys/r2-signing.pem"
 check "up with the key back" "$pbft" devnet up --timeout 60000
 check_exit "a new devnet on ports in use" 4 "$pbft" --home "$work/other" devnet up --base-port "$base"
 check_says "it names the port" "port $base is in use"
+[ ! -e "$work/other" ] && pass "and has made nothing" || fail "and has made nothing"
 cp -r "$PBFT_HOME" "$work/moved"
 check_exit "start in a copy of this home, whose ports are taken by this one's" 4 "$pbft" --home "$work/moved" devnet start 0
 check_says "it says that its own replica has ended" 'replica 0 has ended'
@@ -75,6 +76,7 @@ check_says "and why" 'Address already in use'
 check_exit "up in such a copy" 4 "$pbft" --home "$work/moved" devnet up
 mkdir "$work/foreign" && "$pbft" group new "$work/foreign/group.json" --name theirs >/dev/null 2>&1
 check_exit "a home with another group" 4 "$pbft" --home "$work/foreign" devnet up
+[ "$(ls -A "$work/foreign")" = group.json ] && pass "nothing was made in it" || fail "nothing was made in it"
 truncate -s 40960 "$PBFT_HOME/r3/log/data.mdb" 2>/dev/null
 "$pbft" devnet kill 3 >/dev/null 2>&1
 check_exit "ledger export of a truncated file" 5 "$pbft" ledger export "$PBFT_HOME/r3"
@@ -101,6 +103,17 @@ check_exit "up of an unfinished one with other words" 2 "$pbft" devnet up --repl
     fail "up makes what is missing" "$work/err"
 check "and commits" try_until 20 "$pbft" ledger show "$PBFT_HOME/r2" 1
 check "it stops" "$pbft" devnet down
+
+# a home that a shell would not read as one word
+odd="$work/it's a  \$HOME; ö"
+"$pbft" --home "$odd" devnet up --base-port "$base" --timeout 60000 >"$work/out" 2>"$work/err" </dev/null && pass "up in a home with an odd name" ||
+    fail "up in a home with an odd name" "$work/err"
+steps=$(sed -n 's/^    //p' "$work/err")
+check "what it says to type next can be typed" bash -ec "$steps"
+check_says "and is about that home" '^hello$' "$work/out"
+"$pbft" --home "$odd" devnet status >"$work/out" 2>&1
+check_says "which has been stopped" '^0 +stopped' "$work/out"
+"$pbft" --home "$odd" devnet down >/dev/null 2>&1
 
 # a single replica, and seven
 rm -rf "$PBFT_HOME"

@@ -35,13 +35,20 @@ check_same "log cat gives the file back byte for byte" "$file" "$work/cat"
 # interrupted by its user, then the client is used for something else, more often than the window is wide
 head -n 3000 "$file" | tac >"$work/second"
 total=$(entries)
-"$pbft" log append --lines "$work/second" >/dev/null 2>"$work/err" </dev/null &
+"$pbft" log append --lines "$work/second" >/dev/null 2>"$work/importer" </dev/null &
 importer=$!
 try_until 60 entries_reached $((total + 500))
+kill -STOP $importer # it still has the client
+check "up again, beside an import" "$pbft" devnet up
+check_says "it says why it submitted nothing" 'no transaction was submitted: another process uses client "default"'
+check_says "and goes on as ever" 'type next, for instance'
+check "up again in JSON" "$pbft" devnet up -o json
+check_says "without a transaction" '"transaction": null' "$work/out"
+kill -CONT $importer
 kill -TERM $importer
 wait $importer
-[ $? -eq 3 ] && pass "an interrupted import ends with 3" || fail "an interrupted import ends with 3" "$work/err"
-check_says "and says how far it got" 'lines in the log: [0-9]+ of 3000; the same command again continues'
+[ $? -eq 3 ] && pass "an interrupted import ends with 3" || fail "an interrupted import ends with 3" "$work/importer"
+check_says "and says how far it got" 'lines in the log: [0-9]+ of 3000; the same command again continues' "$work/importer"
 for i in $(seq 70); do echo "$i"; done | xargs -I{} "$pbft" put between {} >/dev/null 2>"$work/err" &&
     pass "70 transactions in between" || fail "70 transactions in between" "$work/err"
 check "the import ends nevertheless" "$pbft" log append --lines "$work/second"

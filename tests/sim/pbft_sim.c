@@ -2,6 +2,7 @@
 #include "tests/sim/replay.h"
 
 #include "base/check.h"
+#include "base/file.h"
 #include "base/version.h"
 
 #include <errno.h>
@@ -203,7 +204,8 @@ static int replay(struct words *w)
         if (err_is(&e)) e = err_wrap(e, "%s", w->path);
     }
     if (!err_is(&e)) print_result(w, &result);
-    (void)fflush(stdout);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && !err_is(&e))
+        e = err_make(ERR_IO, "cannot write to standard output: it is closed or full");
     if (err_is(&e)) (void)fprintf(stderr, "pbft-sim: %s\n", e.text);
     buffer_free(&result.state);
     buffer_free(&w->line);
@@ -239,6 +241,11 @@ int main(int argc, char **argv)
                                             {NULL, 0, NULL, 0}};
     struct words w = {.replay = {.until_seq = UINT64_MAX}};
     int option;
+    const int failure = file_standard_open();
+    if (failure != 0) {
+        (void)fprintf(stderr, "pbft-sim: cannot open /dev/null: %s\n", strerror(failure));
+        return err_exit_code(ERR_IO);
+    }
     while ((option = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
         switch (option) {
         case 'u':

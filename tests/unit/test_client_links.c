@@ -156,6 +156,71 @@ static void test_client_hello_of_another_group_refused(void **state)
     check_hello_refused(hello_group, "another group");
 }
 
+/* Opens a client of these replicas while `foreign` of them belong to another group, and asks. */
+static struct pbft_error ask_with_foreign(uint32_t foreign, uint32_t stopped, uint64_t timeout_ms)
+{
+    struct pbft_options options = client_options();
+    struct pbft_client *c;
+    spoil_hello = hello_group;
+    fake_lock(&fakes);
+    for (uint32_t id = 0; id < foreign; id++)
+        replicas[id].hook = spoiled_hello;
+    for (uint32_t id = foreign; id < foreign + stopped; id++)
+        fake_stop(&replicas[id]);
+    fake_unlock(&fakes);
+    assert_int_equal(pbft_open(&options, &c).status, PBFT_OK);
+    const struct pbft_error e = pbft_ready(c, timeout_ms);
+    pbft_close(c);
+    return e;
+}
+
+static void check_refused_foreign(struct pbft_error e)
+{
+    assert_int_equal(e.status, PBFT_BAD_CONFIG);
+    assert_non_null(strstr(e.text, "belong to another group than"));
+    assert_non_null(strstr(e.text, fakes.group_path));
+}
+
+static void test_client_all_of_another_group_ends_at_once(void **state)
+{
+    (void)state;
+    check_refused_foreign(ask_with_foreign(4, 0, CLIENT_KIT_MS));
+}
+
+static void test_client_f_plus_1_of_another_group_the_rest_dead_ends_at_once(void **state)
+{
+    (void)state;
+    check_refused_foreign(ask_with_foreign(2, 2, CLIENT_KIT_MS));
+}
+
+static void test_client_f_of_another_group_the_rest_dead_waits(void **state)
+{
+    (void)state;
+    const struct pbft_error e = ask_with_foreign(1, 3, 500);
+    assert_int_equal(e.status, PBFT_TIMEOUT);
+    assert_non_null(strstr(e.text, "0 (it belongs to another group: compare the group files)"));
+}
+
+static void test_client_f_of_another_group_goes_on(void **state)
+{
+    (void)state;
+    assert_int_equal(ask_with_foreign(1, 0, CLIENT_KIT_MS).status, PBFT_OK);
+}
+
+static void test_client_status_of_another_group_says_so(void **state)
+{
+    (void)state;
+    const struct pbft_options options = client_options();
+    struct pbft_client *c;
+    spoil_hello = hello_group;
+    for (uint32_t id = 0; id < 4; id++)
+        WITH_FAKES(replicas[id].hook = spoiled_hello);
+    assert_int_equal(pbft_open(&options, &c).status, PBFT_OK);
+    check_refused_foreign(pbft_status_wait(c, CLIENT_KIT_MS, status));
+    assert_non_null(strstr(status[3].reason, "another group"));
+    pbft_close(c);
+}
+
 static void hello_id(struct wire_hello *hello)
 {
     hello->id = 1;
@@ -378,6 +443,11 @@ int main(void)
         TEST_OF(4, test_client_garbage_for_hello_said_in_status),
         TEST_OF(4, test_client_message_not_for_clients_ignored),
         TEST_OF(4, test_client_hello_of_another_group_refused),
+        TEST_OF(4, test_client_all_of_another_group_ends_at_once),
+        TEST_OF(4, test_client_f_plus_1_of_another_group_the_rest_dead_ends_at_once),
+        TEST_OF(4, test_client_f_of_another_group_the_rest_dead_waits),
+        TEST_OF(4, test_client_f_of_another_group_goes_on),
+        TEST_OF(4, test_client_status_of_another_group_says_so),
         TEST_OF(4, test_client_hello_of_another_id_refused),
         TEST_OF(4, test_client_hello_of_a_client_refused),
         TEST_OF(4, test_client_hello_of_another_version_refused),

@@ -2,6 +2,7 @@
  */
 #include "tests/fixture/client_kit.h"
 
+#include "client/client_internal.h"
 #include "crypto/keyfile.h"
 
 #include <setjmp.h>
@@ -379,8 +380,47 @@ static void test_client_fewer_than_q_alive_not_ready_says_who(void **state)
     assert_null(a);
     assert_non_null(
         strstr(e.text, "2 of 4 replicas answer, a quorum of 3 is needed; the primary is replica 0 of view 0"));
-    assert_non_null(strstr(e.text, "not connected: 0 (connection refused"));
-    assert_non_null(strstr(e.text, ", 2 (connection refused"));
+    assert_non_null(strstr(e.text, "; not connected: 0, 2 (connection refused: nothing listens there)"));
+    pbft_close(c);
+}
+
+static void test_client_nobody_alive_primary_unknown(void **state)
+{
+    (void)state;
+    struct pbft_options options = client_options();
+    const struct pbft_operation op = kv_put("key", "value");
+    struct pbft_answer *a;
+    struct pbft_client *c;
+    for (uint32_t id = 0; id < 4; id++)
+        WITH_FAKES(fake_stop(&replicas[id]));
+    options.timeout_ms = 500;
+    assert_int_equal(pbft_open(&options, &c).status, PBFT_OK);
+    const struct pbft_error e = pbft_submit_wait(c, &op, 1, &a);
+    assert_int_equal(e.status, PBFT_TIMEOUT);
+    assert_string_equal(e.text,
+                        "0 of 4 replicas answer, a quorum of 3 is needed; the primary is unknown; not connected: "
+                        "0, 1, 2, 3 (connection refused: nothing listens there)");
+    pbft_close(c);
+}
+
+/* Reasons that differ from replica to replica, longer in all than an error has room for. */
+static void test_client_reasons_too_long_end_in_dots(void **state)
+{
+    (void)state;
+    struct pbft_client *c = client_open();
+    for (uint32_t id = 0; id < 7; id++)
+        WITH_FAKES(fake_stop(&replicas[id]));
+    CLIENT_UNTIL(c, client_connected(c) == 0);
+    for (uint32_t id = 0; id < 7; id++)
+        (void)snprintf(c->links[id].reason, sizeof c->links[id].reason,
+                       "reason %u is one of the many words that explain it to whom it concerns", id);
+    c->next_seq = 0;
+    const struct pbft_error e = pbft_ready(c, 0);
+    const size_t len = strlen(e.text);
+    assert_int_equal(e.status, PBFT_TIMEOUT);
+    assert_in_range(len, sizeof e.text - 64, sizeof e.text - 1);
+    assert_string_equal(e.text + len - 4, " ...");
+    assert_true(e.text[len - 5] != ' ' && e.text[len - 5] != ',');
     pbft_close(c);
 }
 
@@ -412,6 +452,8 @@ int main(void)
         TEST_OF(4, test_client_journal_behind_replicas_replicas_believed),
         TEST_OF(4, test_client_fewer_than_q_say_not_ready),
         TEST_OF(4, test_client_fewer_than_q_alive_not_ready_says_who),
+        TEST_OF(4, test_client_nobody_alive_primary_unknown),
+        TEST_OF(7, test_client_reasons_too_long_end_in_dots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

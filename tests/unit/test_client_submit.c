@@ -374,7 +374,8 @@ static void test_client_request_over_1_mib_too_large_nothing_sent(void **state)
     ops[0].args[1] = (struct pbft_bytes){value, REQUEST_BYTES_MAX};
     const struct pbft_error e = pbft_submit(c, ops, 1, keep, &kept);
     assert_int_equal(e.status, PBFT_TOO_LARGE);
-    assert_non_null(strstr(e.text, "1048576 bytes"));
+    assert_non_null(
+        strstr(e.text, "1048576 bytes, in which its framing and signature count too: one value of 1047552 bytes fits"));
     ops[0].args[1].len = REQUEST_BYTES_MAX + 1;
     assert_int_equal(pbft_submit(c, ops, 1, keep, &kept).status, PBFT_TOO_LARGE);
     ops[0].args[1].len = REQUEST_BYTES_MAX / 2;
@@ -402,6 +403,22 @@ static void test_client_request_of_1_mib_exactly_taken(void **state)
     CLIENT_UNTIL(c, kept.calls > 0);
     assert_int_equal(kept.answer.status, PBFT_OK);
     assert_int_equal(fake_order_of(&fakes, 1)->request->len, REQUEST_BYTES_MAX);
+    free(value);
+    pbft_close(c);
+}
+
+/* What the error says that fits does, beside the longest key and the largest numbers. */
+static void test_client_value_that_fits_is_taken_beside_the_longest_key(void **state)
+{
+    (void)state;
+    char *value = calloc(1, PBFT_VALUE_BYTES_MAX);
+    char key[STATE_KEY_BYTES_MAX + 1];
+    memset(key, 'k', sizeof key - 1);
+    key[sizeof key - 1] = '\0';
+    struct pbft_client *c = client_open();
+    struct pbft_operation op = kv_put(key, "");
+    op.args[1] = (struct pbft_bytes){value, PBFT_VALUE_BYTES_MAX};
+    assert_int_equal(pbft_submit_at(c, SEQ_MAX, TIME_MS_MAX, &op, 1, keep, &kept).status, PBFT_OK);
     free(value);
     pbft_close(c);
 }
@@ -537,6 +554,7 @@ int main(void)
         TEST_OF(4, test_client_submit_bad_arguments_refused),
         TEST_OF(4, test_client_request_over_1_mib_too_large_nothing_sent),
         TEST_OF(4, test_client_request_of_1_mib_exactly_taken),
+        TEST_OF(4, test_client_value_that_fits_is_taken_beside_the_longest_key),
         TEST_OF(4, test_client_largest_value_committed),
         TEST_OF(4, test_client_1000_operations_all_outcomes_given),
         TEST_OF(1, test_client_callback_submits_again_all_answered),

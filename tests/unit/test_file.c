@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -240,6 +241,57 @@ static void test_file_directory_sync_finds_the_directory_of_a_path(void **state)
     assert_int_equal(unlink(NAME), 0);
 }
 
+/* ---- descriptors 0 to 2 ---- */
+
+/* In a child, which has no other way to answer than its exit code: 0, or which of the steps failed. */
+static int standard_open_after_closing(int first, int last)
+{
+    char byte = 0;
+    for (int fd = first; fd <= last; fd++)
+        if (close(fd) != 0) return 1;
+    if (file_standard_open() != 0) return 2;
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0) return 3;
+    if (open("/dev/null", O_RDONLY) <= STDERR_FILENO) return 4;
+    if (first == STDIN_FILENO && read(STDIN_FILENO, &byte, 1) >= 0) return 5;
+    for (int fd = first == STDIN_FILENO ? STDOUT_FILENO : first; fd <= last; fd++)
+        if (write(fd, &byte, 1) >= 0) return 6;
+    return 0;
+}
+
+static void expect_standard_open(int first, int last)
+{
+    int status = 0;
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) _exit(standard_open_after_closing(first, last));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void test_file_standard_open_of_closed_ones_takes_their_numbers(void **state)
+{
+    (void)state;
+    for (int first = STDIN_FILENO; first <= STDERR_FILENO; first++)
+        for (int last = first; last <= STDERR_FILENO; last++)
+            expect_standard_open(first, last);
+}
+
+static void test_file_standard_open_leaves_open_ones(void **state)
+{
+    struct stat before[3];
+    struct stat after[3];
+    (void)state;
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        assert_int_equal(fstat(fd, &before[fd]), 0);
+    assert_int_equal(file_standard_open(), 0);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        assert_int_equal(fstat(fd, &after[fd]), 0);
+        assert_int_equal(before[fd].st_ino, after[fd].st_ino);
+    }
+}
+
 #define FILE_TEST(function) cmocka_unit_test_setup_teardown(function, enter, leave)
 
 int main(void)
@@ -259,6 +311,8 @@ int main(void)
         FILE_TEST(test_file_put_cut_short_leaves_the_old_and_no_other),
         FILE_TEST(test_file_fill_of_what_cannot_be_written_fails),
         FILE_TEST(test_file_directory_sync_finds_the_directory_of_a_path),
+        FILE_TEST(test_file_standard_open_of_closed_ones_takes_their_numbers),
+        FILE_TEST(test_file_standard_open_leaves_open_ones),
     };
     return cmocka_run_group_tests_name("file", tests, NULL, NULL);
 }

@@ -224,6 +224,8 @@ static void test_cli_help_goes_to_stdout(void **state)
         assert_non_null(strstr(out, "usage: pbft "));
         assert_non_null(strstr(out, verbs[i][1]));
         assert_non_null(strstr(out, "FILE"));
+        assert_non_null(strstr(out, "\n  -o table|json "));
+        assert_non_null(strstr(out, "\nExit codes: 0 ok, "));
     }
     assert_worked(RUN("group", "add", "-h"));
     assert_non_null(strstr(out, "--transport-key KEY"));
