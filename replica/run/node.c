@@ -208,11 +208,15 @@ static struct err recover(struct node *n, struct recovery *r)
         e = executor_open(n->data.state, n->identity.group, &n->executor);
         if (!err_is(&e)) e = recovery_run(&n->data, n->executor, &n->wire, node_checker(n), n->config.id, clients, r);
         if (!err_is(&e) || !may_repair(n, &e)) return e;
-        LOG(LOG_LEVEL_ERROR, "state.damaged", LOG_S("error", e.text),
-            LOG_S("action", "none: it is repaired from other replicas; check this machine's disk and memory"));
         executor_close(n->executor);
         n->executor = NULL;
-        ERR_TRY(state_mark_damaged(n->data.state));
+        const struct err rest = recovery_run(&n->data, NULL, &n->wire, node_checker(n), n->config.id, clients, r);
+        if (err_is(&rest)) return e; /* the log is damaged too: no other state would help */
+        LOG(LOG_LEVEL_ERROR, "state.damaged", LOG_S("error", e.text),
+            LOG_S("action", "none: it is repaired from other replicas; check this machine's disk and memory"));
+        e = state_mark_damaged(n->data.state);
+        if (err_is(&e)) recovery_free(r);
+        return e;
     }
     return recovery_run(&n->data, NULL, &n->wire, node_checker(n), n->config.id, clients, r);
 }
