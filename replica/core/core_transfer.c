@@ -88,7 +88,6 @@ static void begin(struct core *c, uint64_t target)
     c->walk_target = target;
     c->fetch_peer = UINT32_MAX;
     core_emit(c, CORE_EFFECT_WALK_BEGIN)->walk_begin = target;
-    if (c->active && core_is_primary(c)) core_leave_view(c, c->view + 1); /* it cannot propose */
 }
 
 static void consider(struct core *c)
@@ -236,6 +235,8 @@ void core_transfer_tick(struct core *c)
         answer_next(c, id);
     consider(c);
     if (c->walking) put_questions(c);
+    if (c->walking && c->active && core_is_primary(c) && !core_is_mute(c) && !c->disk_full && !c->stopping)
+        core_leave_view(c, c->view + 1); /* it cannot propose, in whatever view it comes to lead */
     fill_gap(c);
 }
 

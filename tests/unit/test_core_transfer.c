@@ -190,6 +190,24 @@ static void test_transfer_of_the_primary_leaves_its_view(void **state)
 
 /* ---- whom to ask ---- */
 
+/* The others leave for the view that it is to lead: it begins that view, which needs its NEW-VIEW, and leaves it at once. */
+static void test_transfer_of_the_next_primary_leaves_the_view_it_comes_to_lead(void **state)
+{
+    struct solo s;
+    (void)state;
+    walking(&s);
+    (void)solo_view_change(&s, 0, 1);
+    (void)solo_view_change(&s, 2, 1);
+    (void)solo_view_change(&s, 3, 1);
+    for (uint32_t i = 0; i < 5 && core_summary(s.core).view < 2; i++) {
+        (void)solo_all_persisted(&s);
+        (void)solo_tick(&s, 1000);
+    }
+    assert_int_equal(core_summary(s.core).view, 2);
+    assert_true(core_summary(s.core).changing);
+    solo_close(&s);
+}
+
 static void test_transfer_questions_are_spread_over_the_members(void **state)
 {
     struct solo s;
@@ -451,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_transfer_of_a_damaged_state_begins_with_any_proven_checkpoint_from_the_own_on),
         cmocka_unit_test(test_transfer_under_way_nothing_is_executed_nor_taken_nor_timed_out),
         cmocka_unit_test(test_transfer_of_the_primary_leaves_its_view),
+        cmocka_unit_test(test_transfer_of_the_next_primary_leaves_the_view_it_comes_to_lead),
         cmocka_unit_test(test_transfer_questions_are_spread_over_the_members),
         cmocka_unit_test(test_transfer_silent_member_is_replaced_and_left_alone_longer_each_time),
         cmocka_unit_test(test_transfer_liar_is_replaced_at_once_and_left_alone),
