@@ -119,7 +119,7 @@ static struct err remove_nodes(struct kv_store *store)
     }
 }
 
-/* Data and nodes of `changes` in one batch. values[i] belongs to changes[i]; NULL: the data are there already. */
+/* The nodes of `changes` join their data in b, and all of it becomes durable. *root: of the tree then. */
 static struct err apply(struct kv_store *store, struct state_tree_change *changes, size_t count, struct kv_batch *b,
                         struct digest *root)
 {

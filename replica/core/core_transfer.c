@@ -1,7 +1,6 @@
 /* core_transfer.c - the state of a stable checkpoint, from others and for others (design.md section 9).
  *
- *   far behind, or the state is damaged -> walking -> WALK_BEGIN -> questions and answers -> the replica is started
- * anew
+ *   far behind, or the state is damaged -> walking -> WALK_BEGIN -> questions and answers -> a new start
  *
  * A replica that is `transfer_after` batches or more behind a proven checkpoint, or that nobody has the next blocks
  * for, takes the state instead of the blocks. What to ask and whether an answer is right is known to the walk
