@@ -31,13 +31,15 @@ small() {
     done
 }
 shrink_all() { for id in 0 1 2 3; do shrink "$PBFT_HOME/r$id/$1/data.mdb" || return 1; done; }
+# full_now DIR: what is used becomes its size; refused when the replica has written more meanwhile
+full_now() { mount -o remount,size="$(df --output=used -k "$1" | tail -n 1 | tr -d ' ')k" "$1"; }
 # fill PART ID..., empty PART ID...
 fill() {
     local part=$1 id dir
     shift
     for id; do
         dir=$PBFT_HOME/r$id/$part
-        mount -o remount,size="$(df --output=used -k "$dir" | tail -n 1 | tr -d ' ')k" "$dir" || return 1
+        eventually 20 full_now "$dir" || return 1
     done
 }
 empty() {
