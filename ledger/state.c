@@ -241,27 +241,14 @@ struct digest state_close_layer(struct state *s, uint64_t seq)
     return s->layers[s->closed - 1].root;
 }
 
-static void fold_table(struct kv_batch *b, uint32_t table, const struct map *m)
-{
-    struct map_item item;
-    bool more = map_seek(m, bytes_of(NULL, 0), &item);
-    while (more) {
-        if (item.tombstone)
-            kv_batch_delete(b, table, item.key);
-        else
-            kv_batch_put(b, table, item.key, item.value);
-        more = map_after(m, item.key, &item);
-    }
-}
-
 struct err state_fold(struct state *s, uint64_t seq, struct bytes meta_value)
 {
     CHECK_OP(s->closed, >=, 1);
     CHECK_OP(s->layers[0].seq, ==, seq);
     if (err_is(&s->fault)) return s->fault;
     struct kv_batch *b = kv_batch_new();
-    fold_table(b, STATE_TABLE_DATA, s->layers[0].data);
-    fold_table(b, STATE_TABLE_TREE, s->layers[0].tree);
+    state_tree_fold(b, STATE_TABLE_DATA, s->layers[0].data);
+    state_tree_fold(b, STATE_TABLE_TREE, s->layers[0].tree);
     kv_batch_put(b, STATE_TABLE_META, bytes_of_text(META_KEY), meta_value);
     const struct err e = kv_store_apply(s->store, b);
     kv_batch_free(b);

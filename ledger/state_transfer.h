@@ -37,6 +37,8 @@ bool state_is_walking(struct kv_store *store);
 MUST_USE struct err state_mark_damaged(struct kv_store *store);
 /* The certificate of the checkpoint at which a walk ended, encoded. ERR_NOT_FOUND: none has. */
 MUST_USE struct err state_walk_certificate(struct kv_store *store, struct bytes *out);
+/* The sequence of that checkpoint; 0: no walk has ended here. */
+uint64_t state_walk_ended_at(struct kv_store *store);
 
 struct state_walk;
 

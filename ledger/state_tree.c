@@ -161,6 +161,19 @@ struct err state_tree_read(const struct state_tree_source *source, uint32_t dept
     return err_none();
 }
 
+void state_tree_fold(struct kv_batch *b, uint32_t table, const struct map *m)
+{
+    struct map_item item;
+    bool more = map_seek(m, bytes_of(NULL, 0), &item);
+    while (more) {
+        if (item.tombstone)
+            kv_batch_delete(b, table, item.key);
+        else
+            kv_batch_put(b, table, item.key, item.value);
+        more = map_after(m, item.key, &item);
+    }
+}
+
 /* ---- the update ---- */
 
 /* One child position of a frame. */

@@ -72,6 +72,9 @@ struct digest state_inner_hash(const struct digest *left, const struct digest *r
 MUST_USE struct err state_tree_read(const struct state_tree_source *source, uint32_t depth, const struct digest *path,
                                     const struct digest *expected, struct state_node *out);
 
+/* Puts what an overlay holds into a batch for that table of the store. */
+void state_tree_fold(struct kv_batch *b, uint32_t table, const struct map *m);
+
 /* Applies the changes (sorted here, by path; no path twice) to the tree of `source`: puts the nodes that differ into
  * `nodes` (tombstones where a node has gone), which must not be part of the source, and the new root into *root.
  * On failure `nodes` may have been changed. Errors as state_tree_read. */

@@ -78,6 +78,14 @@ struct err state_walk_certificate(struct kv_store *store, struct bytes *out)
     return err_none();
 }
 
+uint64_t state_walk_ended_at(struct kv_store *store)
+{
+    struct wire_checkpoint_certificate c;
+    struct bytes raw;
+    const struct err e = state_walk_certificate(store, &raw);
+    return err_is(&e) || wire_decode_record(&wire_record_checkpoint_certificate, raw, &c) != NULL ? 0 : c.seq;
+}
+
 static struct err put_mark(struct kv_store *store, const uint8_t *mark)
 {
     struct kv_batch *b = kv_batch_new();
@@ -125,16 +133,8 @@ static struct err apply(struct kv_store *store, struct state_tree_change *change
 {
     const struct state_tree_source source = {.store = store};
     struct map *nodes = map_new();
-    struct map_item item;
     struct err e = state_tree_update(&source, changes, count, nodes, root);
-    bool more = !err_is(&e) && map_seek(nodes, bytes_of(NULL, 0), &item);
-    while (more) {
-        if (item.tombstone)
-            kv_batch_delete(b, STATE_TABLE_TREE, item.key);
-        else
-            kv_batch_put(b, STATE_TABLE_TREE, item.key, item.value);
-        more = map_after(nodes, item.key, &item);
-    }
+    if (!err_is(&e)) state_tree_fold(b, STATE_TABLE_TREE, nodes);
     map_free(nodes);
     if (!err_is(&e) && !kv_batch_empty(b)) e = kv_store_apply(store, b);
     return e;

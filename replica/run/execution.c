@@ -52,6 +52,12 @@ static _Noreturn void end_process(const struct err *e)
     abort();
 }
 
+/* False while the state is being transferred. */
+static bool has_state(const struct execution *x)
+{
+    return x->transfer == NULL && x->executor != NULL;
+}
+
 static int compare_clients(const void *a, const void *b)
 {
     const struct executed_request *const *x = a;
@@ -141,7 +147,7 @@ static void run_query(struct execution *x, struct execution_job *j)
 {
     struct wire_message m;
     struct app_result result = {.outcome = OUTCOME_REFUSED};
-    j->unanswered = x->transfer != NULL || x->executor == NULL;
+    j->unanswered = !has_state(x);
     if (j->unanswered) return;
     CHECK(wire_decode(blob_bytes(j->query), &m) == NULL); /* decoded before it was queued */
     executor_query(x->executor, &m.query.operation, &result);
@@ -157,7 +163,7 @@ static void run_query(struct execution *x, struct execution_job *j)
 static void run_find(struct execution *x, struct execution_job *j)
 {
     j->verdict = WINDOW_NEW;
-    if (x->transfer != NULL || x->executor == NULL) return;
+    if (!has_state(x)) return;
     const struct client_window *w = executor_window(x->executor, j->client);
     j->verdict = w == NULL ? WINDOW_OUTSIDE : window_judge(w, j->seq, &j->transaction);
     if (j->verdict == WINDOW_SAME) j->slot = *window_find(w, j->seq);
@@ -165,15 +171,13 @@ static void run_find(struct execution *x, struct execution_job *j)
 
 static void run_serve(struct execution *x, struct execution_job *j)
 {
-    if (x->transfer != NULL || x->executor == NULL) return;
+    if (!has_state(x)) return;
     const struct err e = transfer_answer(x->executor, x->state, x->certificate, x->signer, j->number, j->seq, j->ask, &j->answer);
     if (err_is(&e)) end_process(&e);
 }
 
 static void run_walk(struct execution *x, struct execution_job *j)
 {
-    struct wire_message m;
-    if (j->answer != NULL && wire_decode(blob_bytes(j->answer), &m) == NULL) j->from = (uint32_t)m.data.sender;
     const struct err e = j->kind == EXECUTION_WALK_BEGIN ? transfer_begin(x->state, j->seq, &x->transfer, &j->walk)
                                                          : transfer_piece(x->transfer, j->number, j->answer, &j->walk);
     if (err_is(&e)) end_process(&e);
@@ -214,7 +218,7 @@ static void execution_run(void *context, struct worker_job *chain, uint32_t *wai
             run_held(x);
             continue;
         case EXECUTION_FOLD:
-            if (x->transfer != NULL || x->executor == NULL) break;
+            if (!has_state(x)) break;
             x->fold_wanted = j->seq;
             blob_release(x->fold_certificate);
             x->fold_certificate = blob_retain(j->certificate);

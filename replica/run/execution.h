@@ -55,7 +55,6 @@ struct execution_job {
     struct wire_window_slot slot;
     /* SERVE_STATE and the walk */
     uint32_t to;
-    uint32_t from; /* who sent the answer */
     uint32_t number;
     struct blob *ask;
     struct blob *answer; /* in: a verified DATA message; out: what to send, or NULL */

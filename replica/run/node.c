@@ -192,12 +192,9 @@ static void sign_with_key(void *context, const struct digest *digest, struct sig
  * else that is wrong. */
 static bool may_repair(struct node *n, const struct err *e)
 {
-    struct wire_checkpoint_certificate c;
-    struct bytes raw;
     if (e->code != ERR_CORRUPT || n->wire.quorum.replica_count == 1) return false;
-    const struct err none = state_walk_certificate(n->data.state, &raw);
-    return err_is(&none) || n->executor == NULL || wire_decode_record(&wire_record_checkpoint_certificate, raw, &c) != NULL ||
-           c.seq != executor_base(n->executor);
+    const uint64_t transferred = state_walk_ended_at(n->data.state);
+    return transferred == 0 || n->executor == NULL || transferred != executor_base(n->executor);
 }
 
 static struct err recover(struct node *n, struct recovery *r)

@@ -66,6 +66,31 @@ void node_fold(struct node *n, uint64_t seq)
     execution_submit(n->execution, j);
 }
 
+static void submit_serve_state(struct node *n, struct core_effect *e)
+{
+    struct execution_job *j = mem_zero(1, sizeof *j);
+    j->kind = EXECUTION_SERVE_STATE;
+    j->to = e->serve_state.to;
+    j->number = e->serve_state.number;
+    j->seq = e->serve_state.seq;
+    j->ask = e->serve_state.ask;
+    e->serve_state.ask = NULL; /* passed on */
+    execution_submit(n->execution, j);
+}
+
+static void submit_past_block(struct node *n, struct core_effect *e)
+{
+    struct storage_job *j = mem_zero(1, sizeof *j);
+    j->kind = STORAGE_PAST_BLOCK;
+    j->gap_low = e->past_block.gap_low;
+    j->record = e->past_block.data;
+    j->batch = e->past_block.entries;
+    j->checkpoint_good = e->past_block.checkpoint_good;
+    e->past_block.data = NULL; /* passed on */
+    e->past_block.entries = NULL;
+    storage_submit(n->storage, j);
+}
+
 static void submit_walk(struct node *n, enum execution_kind kind, uint64_t seq, uint32_t number, struct blob *data_taken)
 {
     struct execution_job *j = mem_zero(1, sizeof *j);
@@ -127,29 +152,8 @@ static void perform(struct node *n, struct core_effect *e)
         storage_submit(n->storage, j);
         return;
     }
-    case CORE_EFFECT_SERVE_STATE: {
-        struct execution_job *j = mem_zero(1, sizeof *j);
-        j->kind = EXECUTION_SERVE_STATE;
-        j->to = e->serve_state.to;
-        j->number = e->serve_state.number;
-        j->seq = e->serve_state.seq;
-        j->ask = e->serve_state.ask;
-        e->serve_state.ask = NULL;
-        execution_submit(n->execution, j);
-        return;
-    }
-    case CORE_EFFECT_PAST_BLOCK: {
-        struct storage_job *j = mem_zero(1, sizeof *j);
-        j->kind = STORAGE_PAST_BLOCK;
-        j->gap_low = e->past_block.gap_low;
-        j->record = e->past_block.data;
-        j->batch = e->past_block.entries;
-        j->checkpoint_good = e->past_block.checkpoint_good;
-        e->past_block.data = NULL;
-        e->past_block.entries = NULL;
-        storage_submit(n->storage, j);
-        return;
-    }
+    case CORE_EFFECT_SERVE_STATE: submit_serve_state(n, e); return;
+    case CORE_EFFECT_PAST_BLOCK: submit_past_block(n, e); return;
     case CORE_EFFECT_WALK_BEGIN:
         LOG(LOG_LEVEL_WARN, "transfer.begins", LOG_U("executed", core_summary(n->core).executed), LOG_U("target", e->walk_begin),
             LOG_S("action", "none: the state comes from the other replicas; this one executes nothing and answers no reads until then"));
@@ -321,15 +325,21 @@ static void answer_repeated(struct node *n, const struct execution_job *j)
     }
 }
 
+static void log_bad_answer(const struct blob *data)
+{
+    struct wire_message m;
+    CHECK(wire_decode(blob_bytes(data), &m) == NULL); /* msg_verify has seen it */
+    LOG_LIMITED(LOG_LEVEL_WARN, "transfer.bad-answer", m.data.sender, LOG_U("peer", m.data.sender),
+                LOG_S("action", "none: it is asked no more for a while; tell its operator"));
+}
+
 /* What the walk says, in its order; and the new start when it is over. */
 static void walk_done(struct node *n, struct execution_job *j)
 {
     n->transfer = j->walk.progress;
     for (uint32_t i = 0; i < j->walk.count; i++) {
         const struct core_event event = {.type = CORE_EVENT_WALK, .walk = &j->walk.events[i]};
-        if (j->walk.events[i].what == CORE_WALK_BAD)
-            LOG_LIMITED(LOG_LEVEL_WARN, "transfer.bad-answer", j->from, LOG_U("peer", j->from),
-                        LOG_S("action", "none: it is asked no more for a while; tell its operator"));
+        if (j->walk.events[i].what == CORE_WALK_BAD) log_bad_answer(j->answer);
         node_step(n, &event);
     }
     if (!j->walk.done) return;

@@ -377,11 +377,8 @@ static struct err adopt_transferred(const struct source *in, struct executor *e,
 /* The blocks below a transferred state are not here. */
 static bool is_transferred(const struct source *in, const struct executor *e)
 {
-    struct wire_checkpoint_certificate c;
-    struct bytes raw;
-    const struct err none = state_walk_certificate(in->dir->state, &raw);
-    return !err_is(&none) && wire_decode_record(&wire_record_checkpoint_certificate, raw, &c) == NULL &&
-           c.seq == executor_base(e);
+    const uint64_t transferred = state_walk_ended_at(in->dir->state);
+    return transferred != 0 && transferred == executor_base(e);
 }
 
 /* The blocks that a transferred state has left out. What follows them is a block, or the header that came with the state. */
