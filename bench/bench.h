@@ -39,6 +39,7 @@ struct recover_options {
     uint32_t in_flight;
     uint32_t rounds; /* 1 to 1,000 */
     enum recover_how how;
+    uint32_t at_once; /* replicas that go together, 1 to f: the chosen one and those after it by id */
     const char *accepted; /* file for a line "INDEX BLOCK" of each accepted result, as it comes; or NULL */
     bool json;
 };

@@ -2,6 +2,7 @@
 #include "bench/bench.h"
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "crypto/sign.h"
 
 #include <getopt.h>
@@ -23,6 +24,7 @@ static const char usage_text[] =
     "  --how kill|stop|pause|random|roll    recover: kill -9, TERM, or SIGSTOP for 10 s of the primary (default "
     "kill);\n"
     "                    random: kill -9 of any replica, every fifth time of all at once; roll: TERM of each in turn\n"
+    "  --at-once N       recover: so many go together, the chosen one and those after it by id (default 1, at most f)\n"
     "  --accepted FILE   recover: a line for each accepted result, the index of its entry and its block\n"
     "  -o table|json     form of the result\n"
     "Exit codes: 0 ok, 2 usage, 3 time-out or no quorum, 4 bad configuration or key.\n";
@@ -36,6 +38,7 @@ enum {
     OPTION_WARM_UP,
     OPTION_ROUNDS,
     OPTION_HOW,
+    OPTION_AT_ONCE,
     OPTION_ACCEPTED
 };
 
@@ -92,6 +95,7 @@ static bool parse_options(int argc, char **argv, struct load_options *o, struct 
                                             {"warm-up", required_argument, NULL, OPTION_WARM_UP},
                                             {"rounds", required_argument, NULL, OPTION_ROUNDS},
                                             {"how", required_argument, NULL, OPTION_HOW},
+                                            {"at-once", required_argument, NULL, OPTION_AT_ONCE},
                                             {"accepted", required_argument, NULL, OPTION_ACCEPTED},
                                             {NULL, 0, NULL, 0}};
     int option;
@@ -115,6 +119,10 @@ static bool parse_options(int argc, char **argv, struct load_options *o, struct 
         case OPTION_ROUNDS:
             good = parse_number(name, optarg, 1, 1000, &number);
             if (good) recover->rounds = (uint32_t)number;
+            break;
+        case OPTION_AT_ONCE:
+            good = parse_number(name, optarg, 1, REPLICAS_MAX / 3, &number);
+            if (good) recover->at_once = (uint32_t)number;
             break;
         case OPTION_ACCEPTED: recover->accepted = optarg; break;
         case OPTION_HOW: good = parse_how(optarg, &recover->how); break;
@@ -146,7 +154,7 @@ int main(int argc, char **argv)
                              .op_bytes = 256,
                              .seconds = 10,
                              .warm_up = 2};
-    struct recover_options recover = {.rounds = 5};
+    struct recover_options recover = {.rounds = 5, .at_once = 1};
     const int failure = file_standard_open();
     if (failure != 0) return finish(err_system(failure, "cannot open /dev/null"));
     for (int i = 1; i < argc; i++) {

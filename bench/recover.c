@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/prng.h"
 #include "client/pbft.h"
+#include "wire/quorum.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -147,12 +148,12 @@ static const char *const how_names[] = {[RECOVER_KILL] = "kill",
                                         [RECOVER_RANDOM] = "random",
                                         [RECOVER_ROLL] = "roll"};
 
-/* devnet VERB for the members from first to last. */
-static struct err devnet_each(struct recover *r, const char *verb, uint32_t first, uint32_t last)
+/* devnet VERB for so many members, from the first on. */
+static struct err devnet_each(struct recover *r, const char *verb, uint32_t first, uint32_t how_many)
 {
     char id[16];
-    for (uint32_t i = first; i <= last; i++) {
-        (void)snprintf(id, sizeof id, "%u", i);
+    for (uint32_t i = 0; i < how_many; i++) {
+        (void)snprintf(id, sizeof id, "%u", (first + i) % pbft_replica_count(r->client));
         ERR_TRY(devnet(r, verb, id));
     }
     return err_none();
@@ -181,17 +182,16 @@ static struct err one_round(struct recover *r)
     ERR_TRY(run_for(r, REST_US));
     if (r->o->how == RECOVER_RANDOM) first = (uint32_t)prng_below(&r->random, count);
     if (r->o->how == RECOVER_ROLL) first = r->rounds % count;
-    if (all) first = 0;
-    const uint32_t last = all ? count - 1 : first;
+    const uint32_t gone = all ? count : r->o->at_once;
     r->gap_us = 0;
-    ERR_TRY(devnet_each(r, before[r->o->how], first, last));
+    ERR_TRY(devnet_each(r, before[r->o->how], first, gone));
     if (all) { /* nobody is there to answer until they are back */
-        ERR_TRY(devnet_each(r, "start", first, last));
+        ERR_TRY(devnet_each(r, "start", first, gone));
         ERR_TRY(wait_results(r));
     } else {
         ERR_TRY(wait_results(r));
         ERR_TRY(run_for(r, r->o->how == RECOVER_PAUSE ? 10 * REST_US : REST_US));
-        ERR_TRY(devnet_each(r, r->o->how == RECOVER_PAUSE ? "resume" : "start", first, last));
+        ERR_TRY(devnet_each(r, r->o->how == RECOVER_PAUSE ? "resume" : "start", first, gone));
     }
     r->gaps_ms[r->rounds++] = (double)r->gap_us / 1000.0;
     return err_none();
@@ -229,8 +229,13 @@ static struct err open_client(struct recover *r)
         .group_path = group, .key_path = key, .journal_path = journal, .timeout_ms = 2 * GIVE_UP_US / 1000u};
     struct pbft_error e = pbft_open(&options, &r->client);
     if (e.status == PBFT_OK) e = pbft_ready(r->client, 10000);
-    return e.status == PBFT_OK ? err_none()
-                               : err_make(e.status == PBFT_TIMEOUT ? ERR_TIMEOUT : ERR_CONFIG, "%s", e.text);
+    if (e.status != PBFT_OK) return err_make(e.status == PBFT_TIMEOUT ? ERR_TIMEOUT : ERR_CONFIG, "%s", e.text);
+    const uint32_t count = pbft_replica_count(r->client);
+    const uint32_t faulty_max = quorum_of(count).faulty_max;
+    if (r->o->at_once > faulty_max)
+        return err_make(ERR_CONFIG, "--at-once is %u, but a group of %u goes on only while at most %u are gone", r->o->at_once,
+                        count, faulty_max);
+    return err_none();
 }
 
 /* `pbft` stands beside this program. */

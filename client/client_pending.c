@@ -230,6 +230,28 @@ void client_on_reply(struct replica_link *l, struct blob *frame, const struct wi
     }
 }
 
+/* ---- sending again ---- */
+
+/* But not to `but`; UINT32_MAX: to each. */
+static void send_to_others(struct pbft_client *c, struct pending *p, uint32_t but)
+{
+    for (uint32_t id = 0; id < c->quorum.replica_count; id++)
+        if (id != but) (void)client_send(&c->links[id], p->message);
+    p->sent_to_all = true;
+}
+
+static void send_to_all(struct pbft_client *c, struct pending *p)
+{
+    send_to_others(c, p, UINT32_MAX);
+}
+
+static void resend_submit(struct pbft_client *c, struct pending *p, uint64_t now)
+{
+    send_to_all(c, p);
+    p->backoff_us = p->backoff_us * 2 > CLIENT_RESEND_MOST_US ? CLIENT_RESEND_MOST_US : p->backoff_us * 2;
+    p->resend_us = now + p->backoff_us + prng_below(&c->random, p->backoff_us / 4 + 1);
+}
+
 /* ---- BUSY ---- */
 
 static enum pbft_status busy_status(enum busy_reason reason)
@@ -245,6 +267,12 @@ static enum pbft_status busy_status(enum busy_reason reason)
     case BUSY_NOT_READY: return PBFT_OK; /* passes by itself: tried again */
     }
     return PBFT_OK;
+}
+
+/* The replica that was asked takes no transaction now, and will not pass this one on: as a primary that stops. */
+static bool takes_nothing(enum busy_reason reason)
+{
+    return reason == BUSY_NOT_READY || reason == BUSY_DISK_FULL;
 }
 
 static const char *busy_text(enum pbft_status status)
@@ -312,7 +340,10 @@ void client_on_busy(struct replica_link *l, const struct wire_busy *m)
     const enum busy_reason reason = (enum busy_reason)m->reason;
     p->votes[l->id].busy = reason;
     const enum pbft_status status = busy_status(reason);
-    if (status == PBFT_OK) return; /* sent again in its time: one replica's word must not hasten it */
+    if (status == PBFT_OK) { /* sent again in its time: one replica's word must not hasten that */
+        if (!p->sent_to_all && takes_nothing(reason)) send_to_others(c, p, l->id);
+        return;
+    }
     uint32_t same = 0;
     for (uint32_t id = 0; id < c->quorum.replica_count; id++)
         if (p->votes[id].busy != 0 && !p->votes[id].present && busy_status(p->votes[id].busy) == status) same++;
@@ -378,20 +409,6 @@ void client_on_result(struct replica_link *l, struct blob *frame, const struct w
 }
 
 /* ---- time ---- */
-
-static void send_to_all(struct pbft_client *c, struct pending *p)
-{
-    for (uint32_t id = 0; id < c->quorum.replica_count; id++)
-        (void)client_send(&c->links[id], p->message);
-    p->sent_to_all = true;
-}
-
-static void resend_submit(struct pbft_client *c, struct pending *p, uint64_t now)
-{
-    send_to_all(c, p);
-    p->backoff_us = p->backoff_us * 2 > CLIENT_RESEND_MOST_US ? CLIENT_RESEND_MOST_US : p->backoff_us * 2;
-    p->resend_us = now + p->backoff_us + prng_below(&c->random, p->backoff_us / 4 + 1);
-}
 
 /* Another round of a read, or the ordered path when rounds have not brought agreement (rule 23). Until a sequence can
  * be had for that, it is asked on. */

@@ -137,6 +137,30 @@ static void test_client_primary_refuses_others_asked_at_once(void **state)
     pbft_close(c);
 }
 
+/* A primary that stops takes nothing: nobody waits for it until the first time-out. */
+static void check_primary_takes_nothing(enum busy_reason reason)
+{
+    refuse_always(0, reason);
+    struct pbft_client *c = client_open_to_all();
+    client_put(c, "key", "value", &kept);
+    client_resend_never(c);
+    CLIENT_UNTIL(c, kept.calls > 0);
+    assert_int_equal(kept.answer.status, PBFT_OK);
+    pbft_close(c);
+}
+
+static void test_client_primary_stops_others_asked_at_once(void **state)
+{
+    (void)state;
+    check_primary_takes_nothing(BUSY_NOT_READY);
+}
+
+static void test_client_primary_disk_full_others_asked_at_once(void **state)
+{
+    (void)state;
+    check_primary_takes_nothing(BUSY_DISK_FULL);
+}
+
 /* ---- f+1 refuse: believed ---- */
 
 /* f of them say it, each twice; then one more. */
@@ -351,7 +375,7 @@ static void check_sent_again_in_its_time(enum busy_reason reason)
     while (clock_monotonic_us() < until_us)
         pbft_poll(c, 1);
     assert_int_equal(kept.calls, 0);
-    client_resend_now(c); /* refused by the other three */
+    client_resend_now(c); /* refused by the other three, or they were asked before */
     CLIENT_UNTIL(c, refusals[1].left + refusals[2].left + refusals[3].left == 0);
     client_settle(c);
     client_resend_now(c);
@@ -452,6 +476,8 @@ int main(void)
         TEST_OF(4, test_client_f_say_unknown_client_not_believed),
         TEST_OF(4, test_client_f_say_too_far_not_believed),
         TEST_OF(4, test_client_primary_refuses_others_asked_at_once),
+        TEST_OF(4, test_client_primary_stops_others_asked_at_once),
+        TEST_OF(4, test_client_primary_disk_full_others_asked_at_once),
         TEST_OF(4, test_client_f_plus_1_say_conflict_conflict),
         TEST_OF(7, test_client_f_plus_1_say_conflict_conflict),
         TEST_OF(4, test_client_f_plus_1_say_too_old_too_old),
