@@ -90,8 +90,10 @@ static void print_table(const struct checking *c, const struct ledger_check_resu
     else
         (void)printf("missing blocks  0\n");
     (void)printf("stable          %" PRIu64 "\n", r->stable);
-    if (r->between)
-        (void)printf("state           between two checkpoints; not checked\n");
+    if (r->damaged)
+        (void)printf("state           known to be damaged, so not checked: it is repaired from the others when the replica runs\n");
+    else if (r->between)
+        (void)printf("state           between two checkpoints\nkeys            %" PRIu64 "\n", r->keys);
     else
         (void)printf("state           at checkpoint %" PRIu64 "\nkeys            %" PRIu64 "\n", r->base, r->keys);
     (void)printf("faults          %" PRIu64 "\n", r->faults);
@@ -132,6 +134,7 @@ static void print_json(const struct checking *c, const struct ledger_check_resul
     CHECK(json_object_set_new(out, "missing", range_json(r->missing_low, r->missing_high)) == 0);
     set(out, "stable", r->stable);
     CHECK(json_object_set_new(out, "between_checkpoints", json_boolean(r->between)) == 0);
+    CHECK(json_object_set_new(out, "state_damaged", json_boolean(r->damaged)) == 0);
     set(out, "state", r->base);
     set(out, "keys", r->keys);
     set(out, "faults", r->faults);

@@ -189,12 +189,12 @@ struct err ledger_check_records(struct ledger_checking *c)
 
 struct err ledger_check_run(const struct ledger_check *in, struct ledger_check_result *out)
 {
-    struct ledger_check_result result = {.between = state_is_walking(in->state)};
+    struct ledger_check_result result = {.between = state_is_walking(in->state), .damaged = state_is_damaged(in->state)};
     struct ledger_checking c = {.in = in, .out = &result};
     ERR_TRY(ledger_check_records(&c));
     if (!result.between) ERR_TRY(ledger_check_base(&c));
     ERR_TRY(ledger_check_blocks(&c));
-    if (!result.between) ERR_TRY(ledger_check_tree(&c));
+    if (!result.damaged) ERR_TRY(ledger_check_tree(&c));
     *out = result;
     return err_none();
 }

@@ -7,7 +7,8 @@
  * against block and certificate; the tree from its root; each leaf's key, and its value by its digest; no value that
  * the tree does not name
  *
- * A block that the gap record says is missing is no fault (ledger/log_store.h), nor is a state between two checkpoints.
+ * A block that the gap record says is missing is no fault (ledger/log_store.h), nor is a state between two checkpoints:
+ * its tree and data still have to belong together, unless it is marked as damaged already.
  * What a replica has signed and nobody else knows cannot be checked. Nothing is changed but by ledger_repair.
  */
 #ifndef PBFT_LEDGER_LEDGER_CHECK_H
@@ -56,7 +57,8 @@ struct ledger_check_result {
     uint64_t missing_low; /* the blocks that the gap record names; 0: none */
     uint64_t missing_high;
     uint64_t stable; /* the highest checkpoint that the log proves */
-    bool between;    /* the state is between two checkpoints, and was not checked */
+    bool between;    /* the state is between two checkpoints: none says what its root must be */
+    bool damaged;    /* ... and is marked as damaged: it was not checked */
     uint64_t base;   /* the checkpoint at which the state stands, when its record says so credibly */
     uint64_t keys;   /* data items of the state */
 };

@@ -35,6 +35,8 @@ bool state_is_walking(struct kv_store *store);
 /* Marks the store, durably, as damaged: the next walk makes its tree anew from its data before it begins. Errors as
  * kv_store_apply. */
 MUST_USE struct err state_mark_damaged(struct kv_store *store);
+/* True when it is so marked. Otherwise data and tree belong together, in the middle of a walk too. */
+bool state_is_damaged(struct kv_store *store);
 /* The certificate of the checkpoint at which a walk ended, encoded. ERR_NOT_FOUND: none has. */
 MUST_USE struct err state_walk_certificate(struct kv_store *store, struct bytes *out);
 /* The sequence of that checkpoint; 0: no walk has ended here. */

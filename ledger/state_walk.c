@@ -59,7 +59,7 @@ bool state_is_walking(struct kv_store *store)
     return kv_store_get(store, STATE_TABLE_META, bytes_of_text(WALK_KEY), &value) == KV_FOUND;
 }
 
-static bool is_damaged(struct kv_store *store)
+bool state_is_damaged(struct kv_store *store)
 {
     struct bytes value;
     const struct bytes damaged = bytes_of(&mark_damaged, 1);
@@ -190,7 +190,7 @@ struct err state_walk_open(struct kv_store *store, uint64_t seq, struct state_wa
     static const struct digest top;
     const struct state_tree_source source = {.store = store};
     struct state_node node;
-    if (is_damaged(store)) ERR_TRY(rebuild_tree(store)); /* the mark stays until that is done */
+    if (state_is_damaged(store)) ERR_TRY(rebuild_tree(store)); /* the mark stays until that is done */
     ERR_TRY(put_mark(store, &mark_walking));
     ERR_TRY(state_tree_read(&source, 0, &top, NULL, &node));
     struct state_walk *w = mem_zero(1, sizeof *w);

@@ -23,7 +23,7 @@ unkept() {
 }
 compare() { local id; for id in 0 1 2 3; do of compare "$id" --dir "$PBFT_HOME/r$id" || return 1; done; }
 
-check "a run is recorded: two views left, checkpoints, clean stops" record_run
+check "a run is recorded: views left, checkpoints, clean stops, a state transfer" record_run
 [ "$failures" -eq 0 ] || exit 1
 check "the traces give the files of the disk, byte for byte" compare
 check "a disk that forgets all syncs is noticed" unkept none "^not ok"

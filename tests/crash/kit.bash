@@ -70,8 +70,8 @@ same_exports() {
     for id in 0 1 2 3; do pbft ledger export "$PBFT_HOME/r$id" >"$home/export$id" 2>/dev/null || return 1; done
     cmp -s "$home/export0" "$home/export1" && cmp -s "$home/export0" "$home/export2" && cmp -s "$home/export0" "$home/export3" && [ -s "$home/export0" ]
 }
-# short time-outs, so that a view change does not take long; for every start from now on
-tune() { for conf in "$PBFT_HOME"/conf/r*.conf; do printf '[tuning]\ntimeout_ms = 1500\n' >>"$conf"; done; }
+# short time-outs, so that a view change does not take long, and transfer of the state instead of few blocks; for every start from now on
+tune() { for conf in "$PBFT_HOME"/conf/r*.conf; do printf '[tuning]\ntimeout_ms = 1500\ntransfer_after = 256\n' >>"$conf"; done; }
 # many small batches, until load_end; pbft-bench gives up when nothing answers for a while, and is then started again
 load_begin() {
     : >"$home/load.on"
