@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#define WAIT_MS 20000u
+#define WAIT_MS 120000u
 #define FRAME_MAX (9u * 1024u * 1024u)
 #define QUEUE_MAX (32u * 1024u * 1024u)
 #define EVENTS_MAX 64u
