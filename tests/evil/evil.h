@@ -1,75 +1,122 @@
-/* evil.h - pbft-evil: a real replica process that misbehaves on purpose. Shared by the files of tests/evil/ only.
+/* evil.h - a member that misbehaves on purpose, apart from where it lives.
  *
- *     core_step, honest ---> effects, durability ---> node_send_member ---> frames
- *         ^ what it hears                                 ^ what it says
+ *     what it hears --evil_hears--> its own core, honest --effects, durability--> evil_says --> what it says
+ *                                                              time: evil_wakes --> what it says unasked
  *
- * It is the whole product, linked with three functions wrapped (-Wl,--wrap, seam.c): core_new shows the key, core_step
- * is where messages can go unheard, node_send_member is where each message to each member can be left out, replaced or
- * added to. The product itself has no such code; tests/e2e/evil_primary.sh looks for it in pbftd.
+ * The same behaviours live in a real process (pbft-evil: process.h, seam.c) and in the simulator (tests/sim/). Nothing of the
+ * product knows of them.
  *
- * A misbehaviour is one line of the table in behaviours.c and a function. */
+ * A behaviour is one line of a table (primary.c, backup.c) and a function or two. What it says instead of the truth is
+ * well-formed and well signed unless its point is that it is not. */
 #ifndef PBFT_TESTS_EVIL_EVIL_H
 #define PBFT_TESTS_EVIL_EVIL_H
 
-#include "replica/run/node_internal.h"
+#include "base/prng.h"
+#include "replica/core/core.h"
 
 #define EVIL_ANY UINT64_MAX
+#define EVIL_ORDERS_MAX 3u
+#define EVIL_HEARD 256u  /* messages kept, to be said again */
+#define EVIL_LATER 4096u /* messages held back; one more is lost */
 
-/* This replica's PRE-PREPARE on its way to one backup. */
-struct evil_proposal {
-    struct node *node;
+struct evil;
+struct evil_behaviour;
+
+/* What it can do in the world that it lives in. */
+struct evil_world {
+    void *context;
+    /* Sends; bytes is borrowed. */
+    void (*send)(void *context, uint32_t member, enum wire_type type, struct blob *bytes, bool resend);
+    /* Says that it has misbehaved, towards this member. May be NULL. */
+    void (*note)(void *context, const char *behaviour, uint32_t member, uint64_t view);
+};
+
+/* What it is told to do, and when. */
+struct evil_order {
+    const struct evil_behaviour *behaviour;
+    uint64_t from_seq; /* from this sequence on */
+    uint64_t view;     /* in this view only, or EVIL_ANY */
+    uint64_t from_us;  /* so long after it began */
+};
+
+/* A message of its own core on its way to one member. */
+struct evil_saying {
     uint32_t member;
-    uint32_t place; /* of that backup among the backups, by ascending id: 0 to N-2 */
+    uint32_t place; /* of that member among the others, by ascending id: 0 to N-2 */
     bool resend;
-    const struct wire_pre_prepare *message;
+    struct blob *bytes;
+    const struct wire_message *message;
 };
 
 struct evil_behaviour {
     const char *name;
-    const char *says;
-    bool deaf; /* as primary it does not hear requests */
-    /* False: the proposal does not leave as it is; the function has sent what goes in its place. */
-    bool (*propose)(const struct evil_proposal *p);
+    const char *does;
+    bool primary; /* misbehaves as the primary of a view; else whatever it is */
+    /* Each may be NULL. False: its core does not hear it. */
+    bool (*hears)(struct evil *e, const struct evil_order *o, const struct wire_message *m);
+    /* False: it does not leave as it is; the function has sent what goes in its place. */
+    bool (*says)(struct evil *e, const struct evil_order *o, const struct evil_saying *s);
+    void (*wakes)(struct evil *e, const struct evil_order *o);
 };
 
-struct evil_links {
-    uint32_t drop_percent;
-    uint32_t twice_percent;
-    uint32_t delay_percent;
-    uint32_t delay_ms_max;
-    uint64_t seed;
+struct evil_late {
+    uint64_t due_us;
+    uint32_t member;
+    enum wire_type type;
+    bool resend;
+    struct blob *bytes;
 };
 
-/* One in the process, since the wrapped functions have no other place for it. */
 struct evil {
-    const struct evil_behaviour *behaviour; /* NULL: it keeps the rules */
-    uint64_t from_seq;                      /* misbehaves from this sequence on ... */
-    uint64_t view;                          /* ... in this view, or EVIL_ANY */
-    bool lossy;
-    struct core_config core; /* the group, who we are, and how we sign */
+    struct evil_order orders[EVIL_ORDERS_MAX];
+    uint32_t order_count;
+    struct core_config core; /* the group, who it is, and how it signs */
+    struct evil_world world;
+    struct prng random;
+    uint64_t begun_us; /* 0: it has not woken yet */
+    uint64_t now_us;
+    struct core_summary summary;       /* of its core, as it last woke */
+    struct blob *heard[EVIL_HEARD];    /* a ring; NULL: not that many yet */
+    uint32_t heard_next;
+    struct evil_late *late; /* in no order */
+    uint32_t late_count;
+    uint64_t woken_us; /* for those that do something now and then */
+    struct public_key censored; /* whose requests are not heard, once one was */
+    bool censors;
 };
-extern struct evil evil;
 
-/* behaviours.c */
-extern const struct evil_behaviour evil_behaviours[];
-extern const uint32_t evil_behaviour_count;
-const struct evil_behaviour *evil_behaviour_find(const char *name, size_t len);
-/* True when this replica is the primary of the view and misbehaves there at seq. */
-bool evil_at(uint64_t view, uint64_t seq);
-/* seam.c: sends a frame, over lossy links when they are asked for. bytes is borrowed. */
-bool evil_send(struct node *n, uint32_t member, enum wire_type type, struct blob *bytes, bool resend);
-/* links.c */
-bool links_parse(const char *text, struct evil_links *out);
-void links_start(const struct evil_links *links, uint32_t self);
-bool links_send(struct node *n, uint32_t member, enum wire_type type, struct blob *bytes, bool resend);
-void links_stop(void);
+/* ---- for where it lives ---- */
 
-/* The wrapped functions, and what they stand before. */
-struct core *__wrap_core_new(const struct core_config *config);
-struct core *__real_core_new(const struct core_config *config);
-const char *__wrap_core_step(struct core *c, const struct core_event *event, struct core_effects *effects);
-const char *__real_core_step(struct core *c, const struct core_event *event, struct core_effects *effects);
-bool __wrap_node_send_member(struct node *n, uint32_t member, enum wire_type type, struct blob *bytes, bool resend);
-bool __real_node_send_member(struct node *n, uint32_t member, enum wire_type type, struct blob *bytes, bool resend);
+void evil_start(struct evil *e, const struct core_config *core, struct evil_world world, uint64_t seed);
+void evil_end(struct evil *e);
+/* "NAME", "NAME@seq=N", "NAME@view=V", "NAME@time=SECONDS", or more than one of these behind each other. NULL, or what is wrong.
+ * Before or after evil_start. */
+MUST_USE const char *evil_order(struct evil *e, const char *text);
+/* False: its core is not to be given this message. m is bytes, decoded. */
+bool evil_hears(struct evil *e, struct blob *bytes, const struct wire_message *m);
+/* False: its core's message is not to be sent as it is. */
+bool evil_says(struct evil *e, uint32_t member, struct blob *bytes, bool resend);
+void evil_wakes(struct evil *e, uint64_t now_us, const struct core_summary *summary);
+/* Every behaviour, in the order of the tables: those of a primary first. NULL past the last. */
+const struct evil_behaviour *evil_behaviour_at(uint32_t index);
+
+/* ---- for the behaviours ---- */
+
+extern const struct evil_behaviour evil_primary_behaviours[];
+extern const uint32_t evil_primary_behaviour_count;
+extern const struct evil_behaviour evil_backup_behaviours[];
+extern const uint32_t evil_backup_behaviour_count;
+
+/* True when it is the primary of the view and the order is for that view and seq. */
+bool evil_reigns(const struct evil *e, const struct evil_order *o, uint64_t view, uint64_t seq);
+struct signature evil_sign(const struct evil *e, const struct wire_record *record, const void *message);
+void evil_send(struct evil *e, uint32_t member, const struct wire_record *record, const void *message, bool resend);
+void evil_send_to_all(struct evil *e, const struct wire_record *record, const void *message);
+void evil_send_bytes(struct evil *e, uint32_t member, enum wire_type type, struct blob *bytes, bool resend);
+/* The same, so much later. */
+void evil_send_later(struct evil *e, const struct evil_saying *s, uint64_t delay_us);
+void evil_note(struct evil *e, const struct evil_order *o, uint32_t member, uint64_t view);
+/* True once in so long; for behaviours that do something unasked. */
+bool evil_is_time(struct evil *e, uint64_t every_us);
 
 #endif

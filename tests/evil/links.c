@@ -5,7 +5,7 @@
  * inside TLS no proxy can take apart; so frames are lost here, above TLS, where each is whole. With all replicas of a
  * group run this way, every link between them is lossy in both directions. HELLO and what is said to clients are left
  * alone. Otherwise the replica keeps the rules. */
-#include "tests/evil/evil.h"
+#include "tests/evil/process.h"
 
 #include "base/check.h"
 

@@ -3,7 +3,7 @@
  * Never installed. A development group runs it in the place of pbftd when PBFT_PBFTD names a link to it whose last part
  * is `pbftd` (that is how `pbft devnet` knows its processes); what it does then comes from the environment
  * (docs/adversary.md). */
-#include "tests/evil/evil.h"
+#include "tests/evil/process.h"
 
 #include "replica/run/config.h"
 #include "replica/run/node.h"
@@ -15,12 +15,13 @@
 #include <string.h>
 
 static const char usage_text[] =
-    "usage: pbft-evil --config FILE [--behaviour NAME[@seq=N|@view=V]] [--links SPEC]\n"
+    "usage: pbft-evil --config FILE [--behaviour NAME[@WHEN][,NAME[@WHEN]]] [--links SPEC]\n"
     "\n"
     "A replica that misbehaves on purpose, for tests.\n"
     "\n"
     "  --config FILE      as of pbftd\n"
-    "  --behaviour NAME   what it does as primary (--list); from sequence N on, or in view V only\n"
+    "  --behaviour NAME   what it does (--list), up to three at once. WHEN: seq=N from that sequence on, view=V in that\n"
+    "                     view only, time=SECONDS so long after it has started\n"
     "  --links SPEC       what becomes of frames to other replicas:\n"
     "                     drop=PERCENT,dup=PERCENT,delay=PERCENT:MOSTms,seed=NUMBER\n"
     "  --list             the behaviours, and end\n"
@@ -28,23 +29,22 @@ static const char usage_text[] =
     "PBFT_EVIL_BEHAVIOUR and PBFT_EVIL_LINKS stand for options that are not given.\n"
     "Exit codes: those of pbftd.\n";
 
-static bool parse_behaviour(const char *text)
+/* "NAME[@...][,NAME[@...]]": each an order. */
+static bool parse_behaviours(const char *text)
 {
-    const char *at = strchr(text, '@');
-    const size_t len = at == NULL ? strlen(text) : (size_t)(at - text);
-    char *end;
-    evil.behaviour = evil_behaviour_find(text, len);
-    if (evil.behaviour == NULL || at == NULL) return evil.behaviour != NULL;
-    const char *value = strchr(at, '=');
-    if (value == NULL || value[1] < '0' || value[1] > '9') return false;
-    const uint64_t number = strtoull(value + 1, &end, 10);
-    if (*end != '\0' || number > SEQ_MAX) return false;
-    if (strncmp(at, "@seq=", 5) == 0)
-        evil.from_seq = number;
-    else if (strncmp(at, "@view=", 6) == 0)
-        evil.view = number;
-    else
-        return false;
+    char part[128];
+    for (const char *at = text; *at != '\0';) {
+        const size_t len = strcspn(at, ",");
+        if (len == 0 || len >= sizeof part) return false;
+        memcpy(part, at, len);
+        part[len] = '\0';
+        const char *fault = evil_order(&process.evil, part);
+        if (fault != NULL) {
+            (void)fprintf(stderr, "pbft-evil: %s: %s\n", part, fault);
+            return false;
+        }
+        at += len + (at[len] == ',' ? 1 : 0);
+    }
     return true;
 }
 
@@ -61,22 +61,26 @@ static struct err run(const char *path, const struct evil_links *links, bool *ag
     log_set_format(config.log_format);
     log_set_identity("replica", config.id);
     links_start(links, config.id);
-    LOG(LOG_LEVEL_WARN, "evil.started", LOG_S("behaviour", evil.behaviour == NULL ? "none" : evil.behaviour->name),
-        LOG_S("links", evil.lossy ? "lossy" : "good"));
+    for (uint32_t i = 0; i < process.evil.order_count; i++)
+        LOG(LOG_LEVEL_WARN, "evil.started", LOG_S("behaviour", process.evil.orders[i].behaviour->name));
+    if (process.lossy) LOG(LOG_LEVEL_WARN, "evil.started", LOG_S("links", "lossy"));
     if (!err_is(&e)) e = node_start(&config, path, &identity, &(const struct node_options){.record_path = NULL}, &n);
     if (!err_is(&e)) {
         e = node_run(n, again);
         node_free(n);
     }
     links_stop();
+    evil_end(&process.evil);
+    process.node = NULL;
     identity_free(&identity);
     return e;
 }
 
 static void list(void)
 {
-    for (uint32_t i = 0; i < evil_behaviour_count; i++)
-        (void)printf("%-12s %s\n", evil_behaviours[i].name, evil_behaviours[i].says);
+    const struct evil_behaviour *b;
+    for (uint32_t i = 0; (b = evil_behaviour_at(i)) != NULL; i++)
+        (void)printf("%-20s %s%s\n", b->name, b->primary ? "as primary: " : "", b->does);
 }
 
 int main(int argc, char **argv)
@@ -100,8 +104,8 @@ int main(int argc, char **argv)
         default: (void)fputs(usage_text, stderr); return 2;
         }
     }
-    evil.lossy = links_text != NULL;
-    if (path == NULL || optind != argc || (behaviour != NULL && !parse_behaviour(behaviour)) ||
+    process.lossy = links_text != NULL;
+    if (path == NULL || optind != argc || (behaviour != NULL && !parse_behaviours(behaviour)) ||
         (links_text != NULL && !links_parse(links_text, &links))) {
         (void)fputs(usage_text, stderr);
         return 2;

@@ -1,71 +1,54 @@
 /* seam.c - where pbft-evil gets between the core and the world.
  *
  * What the core says passes node_send_member once for each receiver, after whatever had to be durable first: the
- * misbehaviour is about what is said, not about the disk. A primary that misbehaves also does not give its view up: its
- * own VIEW-CHANGE for the next view, by which a correct primary resigns, stays here. */
-#include "tests/evil/evil.h"
+ * misbehaviour is about what is said, not about the disk. */
+#include "tests/evil/process.h"
 
 #include "base/check.h"
 
-struct evil evil = {.view = EVIL_ANY};
+struct evil_process process;
 
-struct core *__wrap_core_new(const struct core_config *config)
+static void send_frame(void *context, uint32_t member, enum wire_type type, struct blob *bytes, bool resend)
 {
-    evil.core = *config;
-    return __real_core_new(config);
+    struct node *n = process.node;
+    (void)context;
+    if (n == NULL) return;
+    (void)(process.lossy ? links_send(n, member, type, bytes, resend)
+                         : __real_node_send_member(n, member, type, bytes, resend));
 }
 
 /* So that a test can tell that it has. */
-static void note(uint32_t member, uint64_t view)
+static void note(void *context, const char *behaviour, uint32_t member, uint64_t view)
 {
-    LOG_LIMITED(LOG_LEVEL_WARN, "evil.misbehaved", member, LOG_S("behaviour", evil.behaviour->name),
-                LOG_U("view", view), LOG_U("member", member));
+    (void)context;
+    LOG_LIMITED(LOG_LEVEL_WARN, "evil.misbehaved", member, LOG_S("behaviour", behaviour), LOG_U("view", view),
+                LOG_U("member", member));
+}
+
+struct core *__wrap_core_new(const struct core_config *config)
+{
+    evil_start(&process.evil, config, (struct evil_world){.send = send_frame, .note = note}, config->self + 1u);
+    return __real_core_new(config);
 }
 
 const char *__wrap_core_step(struct core *c, const struct core_event *event, struct core_effects *effects)
 {
-    if (evil.behaviour != NULL && evil.behaviour->deaf && event->type == CORE_EVENT_MESSAGE &&
-        event->message.verified->msg.type == WIRE_TYPE_request) {
+    struct evil *e = &process.evil;
+    if (event->type == CORE_EVENT_MESSAGE && e->order_count > 0 &&
+        !evil_hears(e, event->message.verified->blob, &event->message.verified->msg))
+        return "not heard, on purpose";
+    const char *ignored = __real_core_step(c, event, effects);
+    if (event->type == CORE_EVENT_TICK && e->order_count > 0) {
         const struct core_summary s = core_summary(c);
-        const uint64_t last = s.proposed > s.executed ? s.proposed : s.executed;
-        if (evil_at(s.view, last + 1)) {
-            note(evil.core.self, s.view);
-            return "not heard, on purpose";
-        }
+        evil_wakes(e, event->tick.monotonic_us, &s);
     }
-    return __real_core_step(c, event, effects);
-}
-
-bool evil_send(struct node *n, uint32_t member, enum wire_type type, struct blob *bytes, bool resend)
-{
-    return evil.lossy ? links_send(n, member, type, bytes, resend)
-                      : __real_node_send_member(n, member, type, bytes, resend);
-}
-
-/* False: this replica misbehaves by not sending it, or has sent something else. */
-static bool leaves(struct node *n, uint32_t member, const struct wire_message *m, bool resend)
-{
-    const uint32_t self = evil.core.self;
-    if (m->type == WIRE_TYPE_view_change && m->view_change.sender == self && m->view_change.view > 0)
-        return !evil_at(m->view_change.view - 1, SEQ_MAX);
-    if (m->type != WIRE_TYPE_pre_prepare || !evil_at(m->pre_prepare.view, m->pre_prepare.seq)) return true;
-    const struct evil_proposal p = {.node = n,
-                                    .member = member,
-                                    .place = member > self ? member - 1 : member,
-                                    .resend = resend,
-                                    .message = &m->pre_prepare};
-    const bool true_one = evil.behaviour->propose(&p);
-    if (!true_one) note(member, m->pre_prepare.view);
-    return true_one;
+    return ignored;
 }
 
 bool __wrap_node_send_member(struct node *n, uint32_t member, enum wire_type type, struct blob *bytes, bool resend)
 {
-    struct wire_message m;
-    if (evil.behaviour != NULL) {
-        const char *fault = wire_decode(blob_bytes(bytes), &m);
-        CHECK(fault == NULL); /* it is the core's own */
-        if (!leaves(n, member, &m, resend)) return true;
-    }
-    return evil_send(n, member, type, bytes, resend);
+    process.node = n;
+    if (process.evil.order_count > 0 && !evil_says(&process.evil, member, bytes, resend)) return true;
+    return process.lossy ? links_send(n, member, type, bytes, resend)
+                         : __real_node_send_member(n, member, type, bytes, resend);
 }
