@@ -45,7 +45,9 @@ ARCHIVE := $(B)/libpbft-all.a
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 UNIT_PROGRAMS := $(UNIT_SOURCES:%.c=$(B)/%)
 SIM_SOURCES := $(filter-out tests/sim/pbft_sim.c,$(wildcard tests/sim/*.c))
-TEST_HELPERS := $(wildcard tests/fixture/*.c) $(SIM_SOURCES)
+# misbehaviours, apart from the process that they can live in
+EVIL_SOURCES := tests/evil/evil.c tests/evil/primary.c tests/evil/backup.c
+TEST_HELPERS := $(wildcard tests/fixture/*.c) $(SIM_SOURCES) $(EVIL_SOURCES)
 TEST_HELPER_OBJECTS := $(TEST_HELPERS:%.c=$(B)/%.o)
 TEST_KIT := $(B)/libtest-kit.a
 
@@ -97,7 +99,7 @@ evil: $(B)/pbft-evil
 # what the scripts of tests/e2e need beside the programs
 e2e-tools: $(B)/pbft-evil $(B)/tests/tools/damage_state
 
-$(B)/pbft-sim: $(B)/tests/sim/pbft_sim.o $(SIM_SOURCES:%.c=$(B)/%.o) $(ARCHIVE)
+$(B)/pbft-sim: $(B)/tests/sim/pbft_sim.o $(TEST_KIT) $(ARCHIVE)
 	@echo "  ld $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS)
 
