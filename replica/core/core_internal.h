@@ -382,7 +382,11 @@ void core_transfer_tick(struct core *c);
 const char *core_on_walk(struct core *c, const struct core_walk *w);
 const char *core_on_fetch_state(struct core *c, const struct wire_fetch *m, uint32_t from);
 const char *core_on_state_data(struct core *c, const struct msg_verified *m, uint32_t from);
-const char *core_on_past_block(struct core *c, const struct msg_verified *m, uint32_t from);
 void core_transfer_free(struct core *c);
+uint32_t core_member_after(const struct core *c, uint32_t id); /* in turn, round and round */
+
+/* core_gap.c: the blocks below a transferred state */
+void core_gap_tick(struct core *c);
+const char *core_on_past_block(struct core *c, const struct msg_verified *m, uint32_t from);
 
 #endif
