@@ -361,8 +361,8 @@ struct err log_get_gap(struct kv_store *s, uint64_t *low, uint64_t *high)
 
 bool log_in_gap(struct kv_store *s, uint64_t seq)
 {
-    uint64_t low;
-    uint64_t high;
+    uint64_t low = 0;
+    uint64_t high = 0;
     const struct err e = log_get_gap(s, &low, &high);
     return !err_is(&e) && low != 0 && seq >= low && seq <= high;
 }

@@ -2,13 +2,13 @@
  * (ledger/ledger_repair.c): fetched from others in the background (design.md section 9).
  *
  *     gap_low ////// seq ....... next ... n*K /////////////////// gap_high | what is here
- *                     <--- the detour                              <--- the fill: the gap ends below each block it brings
+ *                     <--- the detour                              <--- the fill
  *
- * The fill goes newest first: each block is checked by what the one above it says of its header. A detour brings one
- * block out of turn, which a client's retry refers to (MISSING_BLOCK): it begins at a checkpoint's block, whose header
- * hash a certificate names, and goes down from there in the same way. What it brings stays inside the gap, until the
- * fill comes by and brings the same again. The members keep the certificate of at least one of two checkpoints in a row,
- * each perhaps of others: a checkpoint that nobody proves is given up for the next higher one.
+ * The fill goes newest first: each block is checked by what the one above it says of its header, and the gap ends below
+ * it. A detour brings one block out of turn, which a client's retry refers to (MISSING_BLOCK): it begins at a
+ * checkpoint's block, whose header hash a certificate names, and goes down from there in the same way. What it brings
+ * stays inside the gap, until the fill comes by and brings the same again. A member may lack the certificate of a
+ * checkpoint (never, of its own, of two in a row): one that nobody proves is given up for the next higher one.
  *
  * One question is under way at a time. While there is a detour, the two take turns: neither waits for the end of the
  * other. For one retry no more than DETOUR_ROUNDS * K blocks are fetched, and it is dropped after so many rounds of all
@@ -55,7 +55,8 @@ static void ask(struct core *c, uint32_t peer, uint64_t seq, uint64_t count)
     core_send(c, peer, &wire_record_fetch, &m, 0, false);
 }
 
-/* The next question, when none is under way and this replica has nothing more urgent to ask, and room for the answer. */
+/* The next question, when none is under way and this replica has nothing more urgent to ask, and room for the answer.
+ */
 static void ask_next(struct core *c)
 {
     struct core_detour *d = &c->detour;

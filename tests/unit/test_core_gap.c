@@ -13,14 +13,14 @@
 
 #define K CHECKPOINT_INTERVAL
 #define GAP_HIGH (8u * K)
-#define QUESTION 16u                     /* blocks asked for at once */
+#define QUESTION 16u                    /* blocks asked for at once */
 #define SILENT_US (2u * SOLO_RESEND_US) /* then another member is asked */
 
 /* A replica that has executed up to GAP_HIGH and holds no block, and the blocks. */
 struct room {
     struct solo s;
-    struct solo_batch batch;              /* of every block */
-    struct wire_header h[GAP_HIGH + 1];   /* by sequence, each naming the one before */
+    struct solo_batch batch;            /* of every block */
+    struct wire_header h[GAP_HIGH + 1]; /* by sequence, each naming the one before */
     struct core_client_window windows[SOLO_CLIENTS];
 };
 
@@ -254,7 +254,8 @@ static void test_gap_detour_begins_only_with_a_proven_block(void **state)
     const uint32_t liar = detour_to(r, K - 20, K);
     assert_string_equal(give(r, liar, &r->h[K], NULL), "an old block that no checkpoint proves");
     assert_string_equal(give_proven(r, liar, K, K + 1, 0xd), "an old block that no checkpoint proves"); /* of another */
-    assert_string_equal(give_proven(r, liar, K, K, 0x5), "an old block that no checkpoint proves"); /* too few signed it */
+    assert_string_equal(give_proven(r, liar, K, K, 0x5),
+                        "an old block that no checkpoint proves"); /* too few signed it */
     assert_null(solo_effect(&r->s, CORE_EFFECT_PAST_BLOCK, 0));
     (void)solo_tick(&r->s, 1000); /* another is asked, without waiting */
     const uint32_t next = fill_until_detour(r, &m);
@@ -338,7 +339,7 @@ static void test_gap_block_that_nobody_has_is_given_up_after_four_rounds(void **
     assert_int_equal(wanted(r), 0);
     for (uint32_t k = 0; k < GAP_HIGH / K; k++)
         assert_int_equal(questions[k], k >= 1 && k <= 4 ? 3 : 0); /* so at most four intervals come for one retry */
-    (void)detour_to(r, K - 20, K); /* the next retry begins anew */
+    (void)detour_to(r, K - 20, K);                                /* the next retry begins anew */
     room_free(r);
 }
 
@@ -435,7 +436,8 @@ static void test_gap_next_wanted_block_goes_on_where_the_last_one_ended(void **s
     assert_null(give(r, to, &r->h[K - 2], NULL));
     assert_null(give(r, to, &r->h[K - 3], NULL));
     assert_int_equal(wanted(r), 0);
-    assert_null(give_proven(r, detour_to(r, K - 3, K), K, K, 0xd)); /* above where it ended: from the checkpoint again */
+    assert_null(
+        give_proven(r, detour_to(r, K - 3, K), K, K, 0xd)); /* above where it ended: from the checkpoint again */
     room_free(r);
 
     r = room_new(1, GAP_HIGH);
