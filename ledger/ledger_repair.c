@@ -9,7 +9,7 @@
  *                             record covers them     the state
  *
  * The gap is filled newest first, each block checked by what the one behind it says of it
- * (replica/core/core_transfer.c). So what stands behind it must be good: it is, because the gap reaches to the highest
+ * (replica/core/core_gap.c). So what stands behind it must be good: it is, because the gap reaches to the highest
  * faulty block below the floor, or to the floor, whose header the state has. Good blocks inside the gap stay: others
  * may want to fetch them meanwhile.
  *

@@ -209,6 +209,7 @@ void log_put_past_block(struct kv_batch *b, uint64_t gap_low, const struct wire_
     put_record(b, LOG_TABLE_BLOCKS, seq_key(&space, header->seq), &wire_record_stored_block, &stored);
     put_batch(b, header->seq, &header->batch_digest, batch);
     if (checkpoint.len > 0) kv_batch_put(b, LOG_TABLE_CHECKPOINTS, seq_key(&space, header->seq), checkpoint);
+    if (gap_low == 0) return;
     if (header->seq > gap_low)
         log_put_gap(b, gap_low, header->seq - 1);
     else
@@ -356,6 +357,14 @@ struct err log_get_gap(struct kv_store *s, uint64_t *low, uint64_t *high)
     *low = be64_get(value.data);
     *high = be64_get(value.data + 8);
     return err_none();
+}
+
+bool log_in_gap(struct kv_store *s, uint64_t seq)
+{
+    uint64_t low = 0;
+    uint64_t high = 0;
+    const struct err e = log_get_gap(s, &low, &high);
+    return !err_is(&e) && low != 0 && seq >= low && seq <= high;
 }
 
 struct err log_get_block(struct kv_store *s, uint64_t seq, struct wire_stored_block *out)

@@ -9,7 +9,8 @@
  *                 "fence"                 fenced until this sequence is stable, 8 bytes; 0: until when is not known yet
  *                 "stable"                checkpoint_certificate: the low watermark
  *                 "gap"                   lowest and highest block (8 bytes each) that are not here, because the state was
- *                                         transferred; absent when there is none
+ *                                         transferred, or not to be trusted; absent when there is none.
+ *                                         One that came out of turn is here all the same
  *   blocks        seq (8 bytes)           stored_block
  *   batches       seq (8), digest (32)    encoded batch; more than one for a seq only above the low watermark
  *   certificates  seq (8)                 vote_certificate, prepared; only above the low watermark
@@ -67,8 +68,8 @@ MUST_USE struct err log_put_stable(struct kv_store *s, struct kv_batch *b, uint6
 /* The same for a state that was transferred to seq: the blocks below it need not be here. */
 MUST_USE struct err log_put_transferred(struct kv_store *s, struct kv_batch *b, uint64_t seq, struct bytes record);
 
-/* The highest block of the gap: what its execution gave stands in `entries`, and the gap ends below it from here on. checkpoint: its
- * encoded certificate, or no data. */
+/* A block of the gap: what its execution gave stands in `entries`. gap_low: it is the highest, and the gap ends below it from here
+ * on; 0: it comes out of turn, and the record of the gap stays. checkpoint: its encoded certificate, or no data. */
 void log_put_past_block(struct kv_batch *b, uint64_t gap_low, const struct wire_header *header,
                         const struct wire_vote_certificate *committed, struct wire_list entries, struct bytes checkpoint,
                         struct bytes batch);
@@ -98,6 +99,8 @@ MUST_USE struct err log_get_stable(struct kv_store *s, struct wire_checkpoint_ce
 MUST_USE struct err log_last_block(struct kv_store *s, uint64_t *out);
 /* The blocks [*low, *high] are not here; *low is 0 when none is missing. ERR_CORRUPT. */
 MUST_USE struct err log_get_gap(struct kv_store *s, uint64_t *low, uint64_t *high);
+/* A block that the record of the gap names; false too when that cannot be read. */
+bool log_in_gap(struct kv_store *s, uint64_t seq);
 /* ERR_NOT_FOUND, ERR_CORRUPT. */
 MUST_USE struct err log_get_block(struct kv_store *s, uint64_t seq, struct wire_stored_block *out);
 MUST_USE struct err log_get_batch(struct kv_store *s, uint64_t seq, const struct digest *digest, struct bytes *out);

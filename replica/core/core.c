@@ -431,6 +431,7 @@ const char *core_step(struct core *c, const struct core_event *event, struct cor
     case CORE_EVENT_EXECUTED: ignored = core_on_executed(c, event->executed); break;
     case CORE_EVENT_DISK: ignored = on_disk(c, event->disk_full); break;
     case CORE_EVENT_WALK: ignored = core_on_walk(c, event->walk); break;
+    case CORE_EVENT_MISSING_BLOCK: ignored = core_on_missing_block(c, event->missing); break;
     case CORE_EVENT_DRAIN: on_drain(c); break;
     case CORE_EVENT_STOP: ignored = on_stop(c); break;
     }

@@ -54,6 +54,7 @@ enum core_event_type {
     CORE_EVENT_EXECUTED,
     CORE_EVENT_DISK, /* the disk has no room left, or has some again */
     CORE_EVENT_WALK, /* of the state transfer that WALK_BEGIN began, or that was under way at the start */
+    CORE_EVENT_MISSING_BLOCK, /* an ANSWER needs a block that is not here: it is fetched before others of the gap */
     CORE_EVENT_DRAIN, /* before a clean stop: resign as primary, take no requests, go on voting */
     CORE_EVENT_STOP, /* clean stop: hand out the votes to be kept, then vote no more */
 };
@@ -146,6 +147,7 @@ struct core_event {
         const struct core_executed *executed;
         bool disk_full;
         const struct core_walk *walk;
+        uint64_t missing; /* the block's sequence */
     };
 };
 
@@ -163,7 +165,7 @@ enum core_effect_type {
     CORE_EFFECT_WALK_BEGIN,   /* bring the state to checkpoint `seq` or a later one; nothing is executed from here on. When it is there
                                * the replica is started anew: it then stands at that checkpoint */
     CORE_EFFECT_WALK_PIECE,   /* an answer to one of its questions */
-    CORE_EFFECT_PAST_BLOCK,   /* keep the highest block of the gap below a transferred state */
+    CORE_EFFECT_PAST_BLOCK,   /* keep a block of the gap below a transferred state: its highest, or one out of turn */
     CORE_EFFECT_DIVERGED,     /* a quorum proved another state than ours at seq: stop, and say so */
 };
 
@@ -224,7 +226,7 @@ struct core_effect {
         } serve;
         uint64_t diverged;
         struct {
-            uint64_t gap_low;
+            uint64_t gap_low;     /* the gap ends below this block, or with it; 0: it stays as it is */
             struct blob *data;    /* the DATA message of kind PAST_BLOCK, verified */
             struct blob *entries; /* as in msg_verified */
             bool checkpoint_good; /* the same */
@@ -313,6 +315,7 @@ struct core_summary {
     uint32_t walk_asked;  /* questions under way */
     uint64_t gap_low;     /* older blocks that are fetched in the background; 0: all are here */
     uint64_t gap_high;
+    uint64_t gap_wanted;  /* one of them that is fetched out of turn; 0: none */
 };
 struct core_summary core_summary(const struct core *c);
 /* The certificate of the stable checkpoint, borrowed until the next step. */

@@ -13,7 +13,7 @@
 #define KNOWS_EVERY_FIELD(type, size)                                                                                  \
     _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "core_image knows every field of this "       \
                                                                          "struct")
-KNOWS_EVERY_FIELD(core, 109160);
+KNOWS_EVERY_FIELD(core, 109216);
 KNOWS_EVERY_FIELD(core_slot, 352);
 KNOWS_EVERY_FIELD(core_batch, 48);
 KNOWS_EVERY_FIELD(core_vote, 97);
@@ -25,6 +25,7 @@ KNOWS_EVERY_FIELD(core_early, 24);
 KNOWS_EVERY_FIELD(core_early_vote, 112);
 KNOWS_EVERY_FIELD(core_peer, 304);
 KNOWS_EVERY_FIELD(core_question, 40);
+KNOWS_EVERY_FIELD(core_detour, 56);
 KNOWS_EVERY_FIELD(core_asked, 24);
 KNOWS_EVERY_FIELD(msg_verified, 904);
 KNOWS_EVERY_FIELD(viewchange_backoff, 32);
@@ -418,6 +419,17 @@ static void sync_image(struct core *c, struct image *i)
         image_fail(i, "blocks were asked for of a member that there is not");
 }
 
+static void detour_image(struct core_detour *d, struct image *i)
+{
+    image_u64(i, &d->seq);
+    image_u64(i, &d->next);
+    image_bool(i, &d->proven);
+    digest_image(&d->hash, i);
+    image_bool(i, &d->asked);
+    image_u32(i, &d->failures);
+    if (i->reading && (d->seq > d->next || d->next > SEQ_MAX)) image_fail(i, "a wanted block is not on its way");
+}
+
 static void transfer_image(struct core *c, struct image *i)
 {
     const uint32_t members = c->config.group.quorum.replica_count;
@@ -432,6 +444,7 @@ static void transfer_image(struct core *c, struct image *i)
     image_count(i, &c->gap_first, members - 1);
     image_u64(i, &c->gap_until);
     image_u64(i, &c->gap_us);
+    detour_image(&c->detour, i);
     if (i->reading && c->gap_peer >= members && c->gap_peer != UINT32_MAX)
         image_fail(i, "old blocks were asked for of a member that there is not");
     for (uint32_t k = 0; k < CORE_WALK_QUESTIONS; k++) {

@@ -45,6 +45,7 @@ struct core_summary core_summary(const struct core *c)
         .walk_target = c->walk_target,
         .gap_low = c->gap_low,
         .gap_high = c->gap_high,
+        .gap_wanted = c->detour.seq,
     };
     for (uint32_t k = 0; k < CORE_WALK_QUESTIONS; k++)
         if (c->questions[k].number != 0) out.walk_asked++;
@@ -260,6 +261,9 @@ void core_dump(const struct core *c, struct buffer *out)
                   c->abstain_until, c->held_count, c->custody_count, c->durable_token, c->next_token,
                   c->active ? " active" : "", c->changing ? " changing" : "", c->stopping ? " stopping" : "", c->diverged ? " diverged" : "",
                   c->disk_full ? " disk-full" : "");
+    if (c->gap_low != 0)
+        buffer_printf(out, "gap %" PRIu64 " to %" PRIu64 " wanted %" PRIu64 " next %" PRIu64 "%s\n", c->gap_low,
+                      c->gap_high, c->detour.seq, c->detour.next, c->detour.proven ? " proven" : "");
     for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
         const struct core_slot *s = core_slot_const(c, n);
         if (s == NULL || s->decision == CORE_EXECUTED) continue;

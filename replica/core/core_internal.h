@@ -170,6 +170,16 @@ struct core_question {
     uint32_t answered; /* by whom */
 };
 
+/* The way to a block of the gap that is wanted out of turn (core_gap.c). */
+struct core_detour {
+    uint64_t seq;       /* the block wanted; 0: none */
+    uint64_t next;      /* the block that must come next: a checkpoint's, or, once one is proven, what that goes back to */
+    bool proven;        /* `hash` is what its header must hash to */
+    struct digest hash;
+    bool asked;         /* the question under way is for it, or the last one was: not for the fill */
+    uint32_t failures;  /* questions for it in a row that brought nothing */
+};
+
 struct core {
     struct core_config config;
     bool started;
@@ -283,6 +293,7 @@ struct core {
     uint32_t gap_first;   /* who is looked at first */
     uint64_t gap_until;   /* the lowest block asked for */
     uint64_t gap_us;      /* the last answer or question */
+    struct core_detour detour;
     struct digest *leaf_space; /* batch_requests_max leaves while a batch is built */
     struct core_effects *effects; /* of the step in progress */
 };
@@ -382,7 +393,12 @@ void core_transfer_tick(struct core *c);
 const char *core_on_walk(struct core *c, const struct core_walk *w);
 const char *core_on_fetch_state(struct core *c, const struct wire_fetch *m, uint32_t from);
 const char *core_on_state_data(struct core *c, const struct msg_verified *m, uint32_t from);
-const char *core_on_past_block(struct core *c, const struct msg_verified *m, uint32_t from);
 void core_transfer_free(struct core *c);
+uint32_t core_member_after(const struct core *c, uint32_t id); /* in turn, round and round */
+
+/* core_gap.c: the blocks below a transferred state */
+void core_gap_tick(struct core *c);
+const char *core_on_missing_block(struct core *c, uint64_t seq);
+const char *core_on_past_block(struct core *c, const struct msg_verified *m, uint32_t from);
 
 #endif

@@ -92,6 +92,7 @@ bool core_brings_on(const struct core_event *event)
     case CORE_EVENT_EXECUTED:
     case CORE_EVENT_DISK: return true;
     case CORE_EVENT_WALK:
+    case CORE_EVENT_MISSING_BLOCK:
     case CORE_EVENT_TICK:
     case CORE_EVENT_DRAIN:
     case CORE_EVENT_STOP: return false;

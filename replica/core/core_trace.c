@@ -67,6 +67,7 @@ void core_event_text(const struct core_event *event, const char *ignored, struct
         buffer_printf(out, "WALK %s %u", whats[event->walk->what], event->walk->number);
         break;
     }
+    case CORE_EVENT_MISSING_BLOCK: buffer_printf(out, "MISSING block %" PRIu64, event->missing); break;
     case CORE_EVENT_DISK: buffer_printf(out, "DISK %s", event->disk_full ? "full" : "has room"); break;
     case CORE_EVENT_DRAIN: buffer_printf(out, "DRAIN"); break;
     case CORE_EVENT_STOP: buffer_printf(out, "STOP"); break;
@@ -115,7 +116,9 @@ void core_effect_text(const struct core_effect *e, struct buffer *out)
     case CORE_EFFECT_SERVE_STATE:
         buffer_printf(out, "SERVE state %u to %u", e->serve_state.number, e->serve_state.to);
         break;
-    case CORE_EFFECT_PAST_BLOCK: buffer_printf(out, "PAST block"); break;
+    case CORE_EFFECT_PAST_BLOCK:
+        buffer_printf(out, "PAST block%s", e->past_block.gap_low == 0 ? " out of turn" : "");
+        break;
     case CORE_EFFECT_WALK_BEGIN: buffer_printf(out, "WALK to %" PRIu64, e->walk_begin); break;
     case CORE_EFFECT_WALK_PIECE: buffer_printf(out, "WALK piece %u", e->walk_piece.number); break;
     case CORE_EFFECT_DIVERGED: buffer_printf(out, "DIVERGED %" PRIu64, e->diverged); break;

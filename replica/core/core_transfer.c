@@ -19,11 +19,9 @@
 #define SHUN_SILENT 4u /* ... that was silent, twice as many each time, */
 #define SHUN_SILENT_MOST 64u
 #define SHUN_LIAR 240u   /* ... that sent what no correct replica sends */
-#define GAP_BLOCKS 16u   /* asked for at once */
-#define GAP_PATIENCE 2u  /* resend intervals without a next one */
 #define FAILURES_MOST 3u /* rounds of all members asked for the next blocks in vain */
 
-static uint32_t member_after(const struct core *c, uint32_t id)
+uint32_t core_member_after(const struct core *c, uint32_t id)
 {
     return id + 1 < c->config.group.quorum.replica_count ? id + 1 : 0;
 }
@@ -142,7 +140,7 @@ static void put_question(struct core *c, struct core_question *q)
                            .ask = blob_bytes(q->ask)};
     q->peer = peer;
     q->since_us = c->now_us;
-    c->walk_first = member_after(c, peer);
+    c->walk_first = core_member_after(c, peer);
     core_send(c, peer, &wire_record_fetch, &m, 0, false);
 }
 
@@ -170,63 +168,7 @@ static void put_questions(struct core *c)
     }
 }
 
-/* ---- the blocks below a transferred state ---- */
-
-/* Newest first: each is checked by what the one behind it says of its header. One question at a time, and none while
- * this replica has more urgent things to ask. */
-static void fill_gap(struct core *c)
-{
-    const uint32_t count = c->config.group.quorum.replica_count;
-    if (c->gap_low == 0 || c->walking || c->listening || c->stopping) return;
-    if (c->gap_peer != UINT32_MAX && c->now_us - c->gap_us >= GAP_PATIENCE * c->config.resend_us) {
-        c->gap_first = member_after(c, c->gap_peer); /* silent, or it does not have them either */
-        c->gap_peer = UINT32_MAX;
-    }
-    if (c->gap_peer != UINT32_MAX || core_peers_executed(c) > c->executed + WINDOW_BATCHES) return;
-    for (uint32_t k = 0; k < count; k++) {
-        const uint32_t id = (c->gap_first + k) % count;
-        if (id == c->config.self || !c->peers[id].heard || c->peers[id].executed < c->gap_high) continue;
-        const uint64_t missing = c->gap_high - c->gap_low + 1;
-        const uint64_t asked = missing < GAP_BLOCKS ? missing : GAP_BLOCKS;
-        struct wire_fetch m = {.epoch = c->config.group.epoch,
-                               .sender = c->config.self,
-                               .kind = DATA_KIND_PAST_BLOCK,
-                               .view = c->view,
-                               .seq = c->gap_high,
-                               .count = asked};
-        c->gap_peer = id;
-        c->gap_first = id;
-        c->gap_until = c->gap_high - asked + 1;
-        c->gap_us = c->now_us;
-        core_send(c, id, &wire_record_fetch, &m, 0, false);
-        return;
-    }
-}
-
-const char *core_on_past_block(struct core *c, const struct msg_verified *m, uint32_t from)
-{
-    const struct wire_header *h = &m->block.header;
-    if (c->gap_low == 0 || c->walking || h->seq != c->gap_high) return "an old block that is not the next one missing";
-    const struct digest hash = header_hash(h);
-    if (!digest_equal(&hash, &c->gap_hash)) {
-        if (from == c->gap_peer) c->gap_us = 0; /* the next source */
-        return "an old block that is not the one that the ledger goes on from";
-    }
-    struct core_effect *e = core_emit(c, CORE_EFFECT_PAST_BLOCK);
-    e->past_block.gap_low = c->gap_low;
-    e->past_block.data = blob_retain(m->blob);
-    e->past_block.entries = blob_retain(m->entries);
-    e->past_block.checkpoint_good = m->checkpoint_good;
-    c->gap_us = c->now_us;
-    c->gap_hash = h->previous;
-    if (c->gap_high == c->gap_until) c->gap_peer = UINT32_MAX;
-    if (c->gap_high == c->gap_low)
-        c->gap_low = c->gap_high = 0;
-    else
-        c->gap_high--;
-    fill_gap(c);
-    return NULL;
-}
+/* ---- the tick ---- */
 
 void core_transfer_tick(struct core *c)
 {
@@ -236,7 +178,7 @@ void core_transfer_tick(struct core *c)
     if (c->walking) put_questions(c);
     if (c->walking && c->active && core_is_primary(c) && !core_is_mute(c) && !c->disk_full && !c->stopping)
         core_leave_view(c, c->view + 1); /* it cannot propose, in whatever view it comes to lead */
-    fill_gap(c);
+    core_gap_tick(c);
 }
 
 /* ---- answers ---- */

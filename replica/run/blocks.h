@@ -13,7 +13,8 @@ MUST_USE struct err blocks_message(struct kv_store *log, const struct reply_sign
  * batch. */
 MUST_USE struct err blocks_past_message(struct kv_store *log, const struct reply_signer *signer, uint64_t seq,
                                         struct blob **out);
-/* Puts the block of such a message, which msg_verify has seen; entries and checkpoint_good as it found them. */
+/* Puts the block of such a message, which msg_verify has seen; entries and checkpoint_good as it found them. gap_low as
+ * log_put_past_block has it. */
 void blocks_put_past(struct kv_batch *b, uint64_t gap_low, const struct blob *data, const struct blob *entries,
                      bool checkpoint_good);
 

@@ -216,6 +216,17 @@ void node_release_waiting(struct node *n)
     }
 }
 
+static void answer_read(struct node *n, const struct storage_job *j)
+{
+    n->clients[j->to].reads--;
+    if (j->out_count > 0) node_send_client(n, j->to, j->out[0]);
+    if (!j->missing) return;
+    /* the client asks again; by then it may be here */
+    const struct core_event event = {.type = CORE_EVENT_MISSING_BLOCK, .missing = j->seq};
+    LOG_LIMITED(LOG_LEVEL_DEBUG, "answer.block-missing", 0, LOG_U("seq", j->seq));
+    node_step(n, &event);
+}
+
 void node_take_storage(struct node *n)
 {
     struct storage_job *j;
@@ -230,8 +241,7 @@ void node_take_storage(struct node *n)
             for (uint32_t i = 0; i < j->out_count; i++)
                 (void)node_send_member(n, j->to, WIRE_TYPE_data, j->out[i], false);
         } else {
-            n->clients[j->to].reads--;
-            if (j->out_count > 0) node_send_client(n, j->to, j->out[0]);
+            answer_read(n, j);
         }
         storage_job_free(j);
     }

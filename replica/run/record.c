@@ -312,6 +312,7 @@ static void event_image(const struct core_config *config, struct record_event *o
         if (i->reading) event->walk = &owner->walk;
         walk_image(owner, (struct core_walk *)(uintptr_t)event->walk, i);
         return;
+    case CORE_EVENT_MISSING_BLOCK: image_u64(i, &event->missing); return;
     case CORE_EVENT_DRAIN:
     case CORE_EVENT_STOP: return;
     }

@@ -144,6 +144,8 @@ static void read_answer(struct storage *s, struct storage_job *j)
     struct wire_stored_block stored;
     struct reply_source source;
     struct err e = log_get_block(s->log, j->seq, &stored);
+    j->missing = e.code == ERR_NOT_FOUND && log_in_gap(s->log, j->seq);
+    if (j->missing) return;
     if (!err_is(&e)) {
         j->range.first = (uint32_t)(j->first_index - stored.header.first_index);
         e = reply_open(&source, s->signer, &stored.header, stored.entries);

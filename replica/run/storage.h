@@ -16,7 +16,7 @@ enum storage_kind {
     STORAGE_BLOCK,        /* block, certificate, batch: no sync of its own */
     STORAGE_PAST_BLOCK,   /* gap_low, record (its DATA message), batch (its entries), checkpoint_good: no sync of its own */
     STORAGE_READ_BLOCKS,  /* seq, count, past -> out[]: DATA messages */
-    STORAGE_READ_ANSWER,  /* seq, range -> out[0]: a REPLY, or nothing */
+    STORAGE_READ_ANSWER,  /* seq, range -> out[0]: a REPLY, or nothing; missing */
 };
 
 struct storage_job {
@@ -42,6 +42,7 @@ struct storage_job {
     uint32_t count;
     uint64_t first_index; /* ANSWER: of the ledger; range.first is worked out from it */
     struct reply_range range;
+    bool missing; /* ANSWER: the block is one of the gap, and is not here */
     uint32_t out_count;
     struct blob *out[CORE_FETCH_BLOCKS_MAX];
 };

@@ -73,6 +73,48 @@ static void test_past_blocks_arrive_as_they_were(void **state)
     kv_store_close(to);
 }
 
+/* A block that came before its turn: the gap stays as it is, until the fill brings the same block again. */
+static void test_past_block_out_of_turn_leaves_the_gap_record(void **state)
+{
+    struct recovery_room *r = *state;
+    struct kv_store *to = kv_store_new_memory(LOG_TABLE_COUNT);
+    struct wire_stored_block stored;
+    struct wire_checkpoint_certificate certificate;
+    struct bytes raw;
+    const char *fault;
+    recovery_room_grow(r, K + 5);
+    struct kv_batch *b = kv_batch_new();
+    log_put_gap(b, 3, K + 1);
+    kit_apply(to, b);
+    for (uint64_t turn = 0; turn < 2; turn++) {
+        struct msg_verified m = verified(r, past_message(r, K), &fault);
+        uint64_t low;
+        uint64_t high;
+        if (fault != NULL) fail_msg("%s", fault);
+        b = kv_batch_new();
+        blocks_put_past(b, turn == 0 ? 0 : 3, m.blob, m.entries, m.checkpoint_good);
+        kit_apply(to, b);
+        good(log_get_gap(to, &low, &high));
+        assert_int_equal(low, 3);
+        assert_int_equal(high, turn == 0 ? K + 1 : K - 1);
+        good(log_get_block(to, K, &stored));
+        good(log_get_batch(to, K, &stored.header.batch_digest, &raw));
+        good(log_get_checkpoint(to, K, &certificate, &raw));
+        assert_int_equal(log_in_gap(to, K), turn == 0);
+        assert_true(log_in_gap(to, 3));
+        assert_false(log_in_gap(to, 2));
+        assert_false(log_in_gap(to, K + 2));
+        msg_verified_release(&m);
+    }
+    const struct reply_signer signer = kit_reply_signer(r->kit, 2); /* others may have it */
+    struct blob *served = NULL;
+    good(blocks_past_message(to, &signer, K, &served));
+    blob_release(served);
+    served = NULL;
+    assert_int_equal(blocks_past_message(to, &signer, K - 1, &served).code, ERR_NOT_FOUND);
+    kv_store_close(to);
+}
+
 /* What a liar changes. */
 enum lie {
     LIE_RESULT,
@@ -262,6 +304,37 @@ static void test_start_on_a_state_between_checkpoints_transfers_first(void **sta
     state_walk_close(w);
 }
 
+/* The highest block of the log is one of the gap: it came out of turn. */
+static void test_start_above_a_gap_with_a_block_inside_is_the_same(void **state)
+{
+    struct recovery_room *r = *state;
+    struct wire_stored_block block;
+    uint64_t low;
+    uint64_t high;
+    transfer(r, 20);
+    (void)recovery_room_recovered(r);
+    good(log_get_block(r->dir.log, 20, &block));
+    block.header.seq = 40;
+    struct blob *raw = wire_encode_blob(&wire_record_stored_block, &block);
+    uint8_t space[8];
+    recovery_room_put_raw(r, LOG_TABLE_BLOCKS, recovery_room_seq_key(space, 40), blob_bytes(raw));
+    blob_release(raw);
+    recovery_room_restart(r);
+    const struct core_recovered *c = recovery_room_recovered(r);
+    assert_int_equal(c->executed, K);
+    assert_int_equal(c->gap_low, 21);
+    assert_int_equal(c->gap_high, K);
+    assert_true(digest_equal(&c->gap_hash, &c->stable.header_hash));
+    struct kv_batch *b = kv_batch_new(); /* another transfer before it is filled */
+    struct blob *proof = kit_checkpoint(r->kit, 2 * K, &c->stable.header_hash, &c->stable.state_root, NULL, 3);
+    good(log_put_transferred(r->dir.log, b, 2 * K, blob_bytes(proof)));
+    kit_apply(r->dir.log, b);
+    blob_release(proof);
+    good(log_get_gap(r->dir.log, &low, &high));
+    assert_int_equal(low, 21);
+    assert_int_equal(high, 2 * K);
+}
+
 /* A log that ends below the state is damage, unless that is where a transfer left it. */
 static void test_start_with_a_log_below_its_state_is_corrupt(void **state)
 {
@@ -276,6 +349,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_past_blocks_arrive_as_they_were, recovery_room_setup,
+                                        recovery_room_teardown),
+        cmocka_unit_test_setup_teardown(test_past_block_out_of_turn_leaves_the_gap_record, recovery_room_setup,
+                                        recovery_room_teardown),
+        cmocka_unit_test_setup_teardown(test_start_above_a_gap_with_a_block_inside_is_the_same, recovery_room_setup,
                                         recovery_room_teardown),
         cmocka_unit_test_setup_teardown(test_past_block_that_lies_is_refused, recovery_room_setup,
                                         recovery_room_teardown),

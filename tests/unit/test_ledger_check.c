@@ -2,6 +2,7 @@
  * what is only missing is no fault. In memory, and some of it in LMDB's files. The ledger has blocks 1 to 300, its
  * stable checkpoint is 256.
  */
+#include "ledger/export.h"
 #include "ledger/state_transfer.h"
 #include "tests/fixture/check_room.h"
 #include "tests/fixture/failing_store.h"
@@ -360,6 +361,36 @@ static void test_ledger_check_gap_is_no_fault(void **state)
     check_room_finds(c, 2, "log: blocks 10 to 11 are missing");
 }
 
+/* Blocks that came out of turn stand in the gap: each can be shown, and is whole by itself; the ledger is not. */
+static void test_ledger_check_gap_with_blocks_inside_is_no_fault(void **state)
+{
+    struct check_room *c = grown(state);
+    struct buffer text = {0};
+    struct wire_stored_block b;
+    FILE *sink = tmpfile();
+    assert_non_null(sink);
+    check_room_delete_blocks(c, 5, 119);
+    check_room_delete_blocks(c, 129, 200);
+    check_room_put_gap(c, 5, 200);
+    check_room_good(c);
+    assert_int_equal(c->result.missing_low, 5);
+    assert_int_equal(c->result.missing_high, 200);
+    assert_int_equal(export_show_block(c->log, 120, false, &text).code, ERR_NONE);
+    assert_int_equal(export_show_block(c->log, 119, false, &text).code, ERR_NOT_FOUND);
+    assert_int_equal(export_ledger(c->log, sink).code, ERR_NEGATIVE); /* not here yet */
+    assert_int_equal(ftell(sink), 0);
+    check_room_repair(c);
+    assert_int_equal(c->repair.gap_low, 0); /* nothing is arranged */
+    assert_int_equal(log_get_block(c->log, 120, &b).code, ERR_NONE);
+    uint64_t low;
+    uint64_t high;
+    assert_int_equal(log_get_gap(c->log, &low, &high).code, ERR_NONE);
+    assert_int_equal(low, 5);
+    assert_int_equal(high, 200);
+    buffer_free(&text);
+    (void)fclose(sink);
+}
+
 /* A gap up to the state's checkpoint: what stands above it must follow the header that the state has. */
 static void test_ledger_check_block_behind_a_gap_is_checked_against_the_state(void **state)
 {
@@ -645,6 +676,7 @@ int main(void)
         ROOM_TEST(test_ledger_check_missing_blocks_are_found),
         ROOM_TEST(test_ledger_check_key_that_is_no_sequence_is_found),
         ROOM_TEST(test_ledger_check_gap_is_no_fault),
+        ROOM_TEST(test_ledger_check_gap_with_blocks_inside_is_no_fault),
         ROOM_TEST(test_ledger_check_block_behind_a_gap_is_checked_against_the_state),
         ROOM_TEST(test_ledger_check_state_that_was_just_transferred_is_good),
         ROOM_TEST(test_ledger_check_state_in_a_walk_is_checked_against_its_own_tree),

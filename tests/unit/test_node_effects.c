@@ -1,14 +1,20 @@
-/* test_node_effects.c - what the log says of an effect that is for the operator. No thread, no socket. What effects do
- * to disk and network: test_storage.c, test_execution_steps.c, test_net.c.
+/* test_node_effects.c - what the log says of an effect that is for the operator, without thread or socket; what the core is
+ * told of an answer that could not be read. What effects do to disk and network: test_storage.c, test_execution_steps.c,
+ * test_net.c.
  */
 #include "replica/run/node_internal.h"
 
+#include "tests/fixture/ledger_kit.h"
+#include "tests/fixture/solo.h"
+
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -50,8 +56,57 @@ static void test_node_effects_diverged_advises_what_works(void **state)
     assert_null(strstr(text, "copy"));
 }
 
+static void post(void *context)
+{
+    assert_int_equal(sem_post(context), 0);
+}
+
+static void test_node_effects_answer_that_misses_its_block_makes_the_core_want_it(void **state)
+{
+    const struct reply_signer signer = {.self = 1};
+    const struct core_client_window windows[SOLO_CLIENTS] = {{0}};
+    const struct core_recovered above = {
+        .clean = true, .stable = {.seq = 512}, .executed = 512, .gap_low = 5, .gap_high = 512, .windows = windows};
+    struct kv_store *log = kv_store_new_memory(LOG_TABLE_COUNT);
+    struct kv_batch *b = kv_batch_new();
+    struct storage_job *j = mem_zero(1, sizeof *j);
+    struct node *n = mem_zero(1, sizeof *n);
+    struct timespec until;
+    struct solo s;
+    sem_t done;
+    (void)state;
+    solo_open(&s, 4, 1);
+    solo_start(&s, &above);
+    log_put_gap(b, 5, 512);
+    kit_apply(log, b);
+    assert_int_equal(sem_init(&done, 0, 0), 0);
+    n->core = s.core;
+    n->effects = mem_zero(1, sizeof *n->effects);
+    n->clients = mem_zero(SOLO_CLIENTS, sizeof *n->clients);
+    n->clients[2].reads = 1;
+    assert_int_equal(storage_start(log, &signer, post, &done, &n->storage).code, ERR_NONE);
+    *j = (struct storage_job){.kind = STORAGE_READ_ANSWER, .to = 2, .seq = 100, .range = {.count = 1}};
+    storage_submit(n->storage, j);
+    assert_int_equal(clock_gettime(CLOCK_REALTIME, &until), 0);
+    until.tv_sec += 30;
+    assert_int_equal(sem_timedwait(&done, &until), 0);
+    node_take_storage(n);
+    assert_int_equal(core_summary(s.core).gap_wanted, 100);
+    assert_int_equal(n->clients[2].reads, 0);
+    storage_stop(n->storage);
+    storage_free(n->storage);
+    kv_store_close(log);
+    free(n->clients);
+    free(n->effects);
+    free(n);
+    solo_close(&s);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_node_effects_diverged_advises_what_works)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_node_effects_diverged_advises_what_works),
+        cmocka_unit_test(test_node_effects_answer_that_misses_its_block_makes_the_core_want_it),
+    };
     return cmocka_run_group_tests_name("node_effects", tests, NULL, NULL);
 }

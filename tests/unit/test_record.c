@@ -278,6 +278,33 @@ static void test_recorder_full_disk_ends_the_recording_only(void **state)
     remove_all();
 }
 
+/* ---- one event ---- */
+
+static void test_record_missing_block_is_read_as_written(void **state)
+{
+    const struct core_config config = {.group = fixture_wire_group(fixture_group(4, 1))};
+    const struct core_event event = {.type = CORE_EVENT_MISSING_BLOCK, .missing = 0x0102030405060708u};
+    struct image out = {.reading = false};
+    struct record_event read;
+    struct buffer text = {0};
+    (void)state;
+    record_event_write(&config, &event, &out);
+    struct blob *flat = image_flat(&out);
+    struct image in = image_of(blob_bytes(flat));
+    memset(&read, 0, sizeof read);
+    record_event_read(&config, &in, &read);
+    assert_null(image_end(&in));
+    assert_int_equal(read.event.type, CORE_EVENT_MISSING_BLOCK);
+    assert_int_equal(read.event.missing, event.missing);
+    core_event_text(&read.event, NULL, &text);
+    assert_int_equal(text.len, strlen("MISSING block 72623859790382856"));
+    assert_memory_equal(text.data, "MISSING block 72623859790382856", text.len);
+    buffer_free(&text);
+    record_event_release(&read);
+    image_free(&out);
+    blob_release(flat);
+}
+
 /* ---- a CHECK that fails ---- */
 
 static void record_and_abort(void *context)
@@ -514,6 +541,7 @@ int main(void)
         cmocka_unit_test(test_recorder_next_start_keeps_the_file_before),
         cmocka_unit_test(test_recorder_leaves_other_files_alone),
         cmocka_unit_test(test_recorder_full_disk_ends_the_recording_only),
+        cmocka_unit_test(test_record_missing_block_is_read_as_written),
         cmocka_unit_test(test_recorder_failed_check_is_in_the_file_and_happens_again),
         cmocka_unit_test(test_replay_cut_anywhere_reads_what_is_whole),
         cmocka_unit_test(test_replay_any_byte_changed_is_damage),

@@ -558,6 +558,26 @@ static void test_storage_steps_read_answer_outside_the_ledger_is_nothing(void **
     }
 }
 
+/* What the gap record names is fetched; whatever else cannot be read is damage. */
+static void test_storage_steps_read_answer_from_the_gap_says_that_its_block_is_missing(void **state)
+{
+    struct room *r = *state;
+    struct kv_batch *b = kv_batch_new();
+    uint8_t damaged[8];
+    be64_put(damaged, 7);
+    give_block(r);
+    log_put_gap(b, 5, 9);
+    kv_batch_put(b, LOG_TABLE_BLOCKS, bytes_of(damaged, sizeof damaged), bytes_of_text("no block"));
+    assert_int_equal(kv_store_apply(r->log, b).code, ERR_NONE);
+    kv_batch_free(b);
+    for (uint64_t seq = 1; seq <= 10; seq++) {
+        struct storage_job *j = read_answer(r, seq, 0, 1);
+        assert_int_equal(j->out_count, seq == 1);
+        assert_int_equal(j->missing, seq >= 5 && seq <= 9 && seq != 7);
+        storage_job_free(j);
+    }
+}
+
 static void test_storage_steps_read_answer_is_the_reply_with_these_entries(void **state)
 {
     struct room *r = *state;
@@ -604,6 +624,7 @@ int main(void)
         STORAGE_TEST(test_storage_steps_read_block_is_a_data_message_that_proves_itself),
         STORAGE_TEST(test_storage_steps_block_without_its_batch_has_the_one_of_its_certificate),
         STORAGE_TEST(test_storage_steps_read_answer_outside_the_ledger_is_nothing),
+        STORAGE_TEST(test_storage_steps_read_answer_from_the_gap_says_that_its_block_is_missing),
         STORAGE_TEST(test_storage_steps_read_answer_is_the_reply_with_these_entries),
     };
     return cmocka_run_group_tests_name("storage_steps", tests, NULL, NULL);
