@@ -44,7 +44,8 @@ ARCHIVE := $(B)/libpbft-all.a
 
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 UNIT_PROGRAMS := $(UNIT_SOURCES:%.c=$(B)/%)
-SIM_SOURCES := $(filter-out tests/sim/pbft_sim.c,$(wildcard tests/sim/*.c))
+SIM_MAINS := $(addprefix tests/sim/,pbft_sim.c verb_replay.c run.c swarm.c shrink.c)
+SIM_SOURCES := $(filter-out $(SIM_MAINS),$(wildcard tests/sim/*.c))
 # misbehaviours, apart from the process that they can live in
 EVIL_SOURCES := tests/evil/evil.c tests/evil/primary.c tests/evil/backup.c
 TEST_HELPERS := $(wildcard tests/fixture/*.c) $(SIM_SOURCES) $(EVIL_SOURCES)
@@ -99,7 +100,7 @@ evil: $(B)/pbft-evil
 # what the scripts of tests/e2e need beside the programs
 e2e-tools: $(B)/pbft-evil $(B)/tests/tools/damage_state
 
-$(B)/pbft-sim: $(B)/tests/sim/pbft_sim.o $(TEST_KIT) $(ARCHIVE)
+$(B)/pbft-sim: $(SIM_MAINS:%.c=$(B)/%.o) $(TEST_KIT) $(ARCHIVE)
 	@echo "  ld $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS)
 

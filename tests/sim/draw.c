@@ -1,0 +1,245 @@
+/* draw.c - a scenario from a seed.
+ *
+ *   0 ......................... FAULTS_MS ................... 
+ *   load, crashes, stops, lost disks, cuts, clocks            calm, a last load, rest
+ *
+ * Members that misbehave do so to the end: at most f of them, together with those that have lost what they promised. Each kind
+ * of fault draws from a stream of its own, so that one more kind leaves the others as they are. */
+#include "tests/sim/draw.h"
+
+#include "base/check.h"
+#include "base/prng.h"
+#include "tests/evil/evil.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define FAULTS_MS 40000u
+#define STEP_MS 100u
+#define STOP_TAKES_MS 6500u  /* until a replica that is stopped is surely down */
+#define FORGETS_MS 20000u    /* a lost disk counts as a fault for so long */
+
+enum stream { STREAM_SHAPE, STREAM_EVIL, STREAM_PROCESS, STREAM_DISK, STREAM_LINKS, STREAM_CLOCK, STREAM_COUNT };
+
+struct replica_plan {
+    bool evil;
+    bool down;
+    bool kept;            /* there is a copy of its disk */
+    uint32_t free_ms;     /* it is not touched before */
+    uint32_t forgets_ms;  /* it may not know what it has signed until then */
+};
+
+struct drawing {
+    struct prng streams[STREAM_COUNT];
+    struct buffer *out;
+    uint32_t n;
+    uint32_t f;
+    struct replica_plan replicas[DRAW_REPLICAS_MAX];
+    uint32_t crash_permille; /* in a step, of some replica */
+    uint32_t stop_permille;
+    uint32_t blackout_permille;
+    uint32_t lose_permille; /* of those that are down */
+    uint32_t cut_permille;
+    uint32_t clock_permille;
+    bool is_cut;
+};
+
+static uint64_t draw(struct drawing *d, enum stream s, uint64_t below)
+{
+    return prng_below(&d->streams[s], below);
+}
+
+/* 1 to most, or 0; the former with a chance in percent. */
+static uint32_t maybe(struct drawing *d, enum stream s, uint32_t percent, uint32_t most)
+{
+    const uint32_t value = (uint32_t)draw(d, s, most) + 1;
+    return draw(d, s, 100) < percent ? value : 0;
+}
+
+static void option(struct drawing *d, const char *name, uint64_t value)
+{
+    buffer_printf(d->out, "%s %" PRIu64 "\n", name, value);
+}
+
+/* ---- the shape of the run ---- */
+
+static void draw_shape(struct drawing *d, uint64_t seed, uint32_t replicas)
+{
+    static const uint32_t sizes[] = {4, 4, 4, 4, 4, 7, 7, 5, 6, 10};
+    static const uint64_t transfer_after[] = {1, CHECKPOINT_INTERVAL, WINDOW_BATCHES, 1024};
+    d->n = sizes[draw(d, STREAM_SHAPE, sizeof sizes / sizeof sizes[0])];
+    if (replicas != 0) d->n = replicas;
+    d->f = (d->n - 1) / 3;
+    const uint64_t delay_us = 100 + draw(d, STREAM_SHAPE, 3000);
+    const uint64_t delay_most_us = delay_us + draw(d, STREAM_SHAPE, 8000);
+    const uint64_t sync_us = 100 + draw(d, STREAM_SHAPE, 4000);
+    const uint64_t sync_most_us = sync_us * (1 + draw(d, STREAM_SHAPE, 8));
+    option(d, "replicas", d->n);
+    option(d, "clients", 1 + draw(d, STREAM_SHAPE, 4));
+    option(d, "seed", seed);
+    option(d, "delay_us_min", delay_us);
+    option(d, "delay_us_max", delay_most_us);
+    option(d, "sync_us_min", sync_us);
+    option(d, "sync_us_max", sync_most_us);
+    option(d, "execute_us", 20 + draw(d, STREAM_SHAPE, 1000));
+    option(d, "pipeline_max", 1 + draw(d, STREAM_SHAPE, 32));
+    option(d, "batch_fill", 1 + draw(d, STREAM_SHAPE, 8));
+    option(d, "batch_requests_max", 1 + draw(d, STREAM_SHAPE, 8));
+    option(d, "batch_delay_us", draw(d, STREAM_SHAPE, 3000));
+    option(d, "in_flight_max", 1 + draw(d, STREAM_SHAPE, CLIENT_WINDOW));
+    option(d, "resend_us", 20000 + draw(d, STREAM_SHAPE, 100000));
+    option(d, "transfer_after", transfer_after[draw(d, STREAM_SHAPE, 4)]);
+    /* T > 5 delays + 2 syncs, with room for what is sent again */
+    option(d, "timeout_us", 5 * delay_most_us + 2 * sync_most_us + 100000 + draw(d, STREAM_SHAPE, 700000));
+    option(d, "loss_permille", maybe(d, STREAM_LINKS, 50, 300));
+    option(d, "duplicate_permille", maybe(d, STREAM_LINKS, 40, 500));
+    option(d, "straggle_permille", maybe(d, STREAM_LINKS, 40, 100));
+    buffer_printf(d->out, "at 0 load %" PRIu64 " %" PRIu64 " %u\n", 1 + draw(d, STREAM_SHAPE, 4), 100 + draw(d, STREAM_SHAPE, 400),
+                  FAULTS_MS);
+    d->crash_permille = maybe(d, STREAM_PROCESS, 50, 60);
+    d->stop_permille = maybe(d, STREAM_PROCESS, 40, 30);
+    d->blackout_permille = maybe(d, STREAM_PROCESS, 15, 15);
+    d->lose_permille = maybe(d, STREAM_DISK, 35, 200);
+    d->cut_permille = maybe(d, STREAM_LINKS, 40, 60);
+    d->clock_permille = maybe(d, STREAM_CLOCK, 20, 20);
+}
+
+/* ---- members that misbehave ---- */
+
+static const struct evil_behaviour *draw_behaviour(struct drawing *d)
+{
+    uint32_t count = 0;
+    while (evil_behaviour_at(count) != NULL)
+        count++;
+    return evil_behaviour_at((uint32_t)draw(d, STREAM_EVIL, count));
+}
+
+static void draw_evil(struct drawing *d)
+{
+    static const uint32_t how_many[] = {1, 1, 1, 1, 2, 2, 3}; /* behaviours of one */
+    uint32_t left = draw(d, STREAM_EVIL, 4) == 0 ? 0 : (uint32_t)draw(d, STREAM_EVIL, d->f + 1);
+    while (left > 0) {
+        const uint32_t id = (uint32_t)draw(d, STREAM_EVIL, d->n);
+        if (d->replicas[id].evil) continue;
+        d->replicas[id].evil = true;
+        left--;
+        buffer_printf(d->out, "at 0 evil %u", id);
+        for (uint32_t k = how_many[draw(d, STREAM_EVIL, sizeof how_many / sizeof how_many[0])]; k > 0; k--) {
+            buffer_printf(d->out, " %s", draw_behaviour(d)->name);
+            if (draw(d, STREAM_EVIL, 3) == 0) buffer_printf(d->out, "@time=%" PRIu64, draw(d, STREAM_EVIL, FAULTS_MS / 1000));
+        }
+        buffer_printf(d->out, "\n");
+    }
+}
+
+/* ---- processes and their disks ---- */
+
+static void event(struct drawing *d, uint32_t at_ms, const char *what, uint32_t id)
+{
+    buffer_printf(d->out, "at %u %s %u\n", at_ms, what, id);
+}
+
+/* Members that misbehave or may have forgotten what they signed. */
+static uint32_t faulty(const struct drawing *d, uint32_t at_ms)
+{
+    uint32_t count = 0;
+    for (uint32_t id = 0; id < d->n; id++)
+        if (d->replicas[id].evil || d->replicas[id].forgets_ms > at_ms) count++;
+    return count;
+}
+
+static void lose_disk(struct drawing *d, uint32_t at_ms, uint32_t id)
+{
+    struct replica_plan *r = &d->replicas[id];
+    const bool lost = draw(d, STREAM_DISK, 1000) < d->lose_permille;
+    const bool restore = draw(d, STREAM_DISK, 2) == 0;
+    if (d->lose_permille > 0 && draw(d, STREAM_DISK, 4) == 0 && !r->kept) {
+        event(d, at_ms, "keep", id);
+        r->kept = true;
+    }
+    if (!lost || (r->forgets_ms <= at_ms && faulty(d, at_ms) >= d->f)) return;
+    event(d, at_ms, restore && r->kept ? "restore" : "wipe", id);
+    r->forgets_ms = at_ms + FORGETS_MS;
+}
+
+static void end_process(struct drawing *d, uint32_t at_ms, uint32_t id, bool clean)
+{
+    struct replica_plan *r = &d->replicas[id];
+    if (r->evil || r->down || r->free_ms > at_ms) return;
+    event(d, at_ms, clean ? "stop" : "crash", id);
+    r->down = true;
+    r->free_ms = at_ms + (clean ? STOP_TAKES_MS : 0) + (uint32_t)draw(d, STREAM_PROCESS, 3000);
+}
+
+static void draw_processes(struct drawing *d, uint32_t at_ms)
+{
+    const bool blackout = draw(d, STREAM_PROCESS, 1000) < d->blackout_permille;
+    const uint32_t victim = (uint32_t)draw(d, STREAM_PROCESS, d->n);
+    for (uint32_t id = 0; id < d->n; id++)
+        if (blackout || (id == victim && draw(d, STREAM_PROCESS, 1000) < d->crash_permille)) end_process(d, at_ms, id, false);
+    if (draw(d, STREAM_PROCESS, 1000) < d->stop_permille)
+        end_process(d, at_ms, (uint32_t)draw(d, STREAM_PROCESS, d->n), true);
+    for (uint32_t id = 0; id < d->n; id++) {
+        struct replica_plan *r = &d->replicas[id];
+        if (!r->down || r->free_ms > at_ms) continue;
+        lose_disk(d, at_ms, id);
+        event(d, at_ms, "start", id);
+        r->down = false;
+    }
+}
+
+/* ---- links and clocks ---- */
+
+static void draw_links(struct drawing *d, uint32_t at_ms)
+{
+    if (d->is_cut && draw(d, STREAM_LINKS, 8) == 0) {
+        buffer_printf(d->out, "at %u partition", at_ms);
+        buffer_printf(d->out, " ");
+        for (uint32_t id = 0; id < d->n; id++)
+            buffer_printf(d->out, "%x", id);
+        buffer_printf(d->out, "\n");
+        d->is_cut = false;
+    }
+    if (d->cut_permille == 0 || draw(d, STREAM_LINKS, 1000) >= d->cut_permille) return;
+    d->is_cut = true;
+    if (draw(d, STREAM_LINKS, 2) == 0) { /* one way of one link */
+        const uint32_t from = (uint32_t)draw(d, STREAM_LINKS, d->n);
+        buffer_printf(d->out, "at %u cut %u %u\n", at_ms, from, (from + 1 + (uint32_t)draw(d, STREAM_LINKS, d->n - 1)) % d->n);
+        return;
+    }
+    const uint64_t side = draw(d, STREAM_LINKS, 1ull << d->n);
+    buffer_printf(d->out, "at %u partition", at_ms);
+    for (uint32_t half = 0; half < 2; half++) {
+        bool any = false;
+        for (uint32_t id = 0; id < d->n; id++)
+            if ((side >> id & 1u) == half) {
+                buffer_printf(d->out, any ? "%x" : " %x", id);
+                any = true;
+            }
+    }
+    buffer_printf(d->out, "\n");
+}
+
+static void draw_clocks(struct drawing *d, uint32_t at_ms)
+{
+    if (d->clock_permille == 0 || draw(d, STREAM_CLOCK, 1000) >= d->clock_permille) return;
+    const int64_t skew_ms = (int64_t)draw(d, STREAM_CLOCK, 600000) - 300000; /* clocks of two differ by less than the drift */
+    buffer_printf(d->out, "at %u skew %" PRIu64 " %" PRId64 "\n", at_ms, draw(d, STREAM_CLOCK, d->n), skew_ms);
+}
+
+void draw_scenario(uint64_t seed, uint32_t replicas, struct buffer *out)
+{
+    struct drawing d = {.out = out};
+    CHECK(replicas <= DRAW_REPLICAS_MAX);
+    for (uint32_t s = 0; s < STREAM_COUNT; s++)
+        d.streams[s] = prng_of(seed * STREAM_COUNT + s);
+    draw_shape(&d, seed, replicas);
+    draw_evil(&d);
+    for (uint32_t at_ms = STEP_MS; at_ms < FAULTS_MS; at_ms += STEP_MS) {
+        draw_processes(&d, at_ms);
+        if (d.n > 1) draw_links(&d, at_ms);
+        draw_clocks(&d, at_ms);
+    }
+    buffer_printf(out, "at %u calm\nat %u load 2 100 %u\nat %u rest\n", FAULTS_MS + STOP_TAKES_MS, FAULTS_MS + 2 * STOP_TAKES_MS + 4000,
+                  FAULTS_MS + 2 * STOP_TAKES_MS + 5000, FAULTS_MS + 2 * STOP_TAKES_MS + 6000);
+}
