@@ -328,7 +328,9 @@ static void answer_repeated(struct node *n, const struct execution_job *j)
 {
     for (uint32_t i = 0; i < j->block->request_count; i++) {
         const struct executed_request *r = &j->block->requests[i];
-        if (r->verdict == WINDOW_NEW || r->client == UINT32_MAX || !begin_answer(n, r->client)) continue;
+        if (r->verdict == WINDOW_NEW || r->client == UINT32_MAX) continue;
+        if (r->verdict == WINDOW_SAME && r->earlier.block == j->seq) continue; /* twice in this batch: its REPLY goes out with the block */
+        if (!begin_answer(n, r->client)) continue;
         const struct execution_job found = {
             .client = r->client, .seq = r->seq, .transaction = r->transaction, .verdict = r->verdict, .slot = r->earlier};
         find_done(n, &found);

@@ -29,7 +29,7 @@ check "it says what it can do" grep -q '^equivocate ' <("$evil_program" --list)
 check "it refuses what it cannot" exits_with 2 "$evil_program" --config none --behaviour dance
 check "a group of four comes up" group_up 1000
 : >"$home/all"
-for behaviour in silent equivocate scatter renumber omit starve; do
+for behaviour in silent equivocate scatter renumber omit starve duplicate-requests; do
     real_file $lines "$home/in" && sed -i "s/\$/ $behaviour/" "$home/in" && cat "$home/in" >>"$home/all"
     check "$behaviour: a replica that does so becomes primary" reign $behaviour
     check "$behaviour: every line comes in all the same" lines_in
@@ -43,6 +43,7 @@ for behaviour in silent equivocate scatter renumber omit starve; do
 done
 check "all four get there" eventually 60 all_equal
 check "four ledgers are equal" exports_become_equal
+check "nobody looked for an answer where it was not yet" [ "$(cat "$PBFT_HOME"/run/r*.log | grep -c event=storage.read-answer)" -eq 0 ]
 lines_out() { pbft log cat >"$home/out" && cmp "$home/all" "$home/out"; }
 check "what comes out is what went in" lines_out
 check "nothing was entered twice" [ "$(grep -c '^entry' "$home/export0")" -eq $((2 + $(wc -l <"$home/all"))) ] # and of two times up

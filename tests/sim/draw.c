@@ -17,7 +17,6 @@
 #define FAULTS_MS 40000u
 #define STEP_MS 100u
 #define STOP_TAKES_MS 6500u  /* until a replica that is stopped is surely down */
-#define FORGETS_MS 20000u    /* a lost disk counts as a fault for so long */
 
 enum stream { STREAM_SHAPE, STREAM_EVIL, STREAM_PROCESS, STREAM_DISK, STREAM_LINKS, STREAM_CLOCK, STREAM_COUNT };
 
@@ -26,7 +25,7 @@ struct replica_plan {
     bool down;
     bool kept;            /* there is a copy of its disk */
     uint32_t free_ms;     /* it is not touched before */
-    uint32_t forgets_ms;  /* it may not know what it has signed until then */
+    bool forgets;         /* it has lost its disk: how long its fence takes cannot be told here, so it counts to the end */
 };
 
 struct drawing {
@@ -140,11 +139,11 @@ static void event(struct drawing *d, uint32_t at_ms, const char *what, uint32_t 
 }
 
 /* Members that misbehave or may have forgotten what they signed. */
-static uint32_t faulty(const struct drawing *d, uint32_t at_ms)
+static uint32_t faulty(const struct drawing *d)
 {
     uint32_t count = 0;
     for (uint32_t id = 0; id < d->n; id++)
-        if (d->replicas[id].evil || d->replicas[id].forgets_ms > at_ms) count++;
+        if (d->replicas[id].evil || d->replicas[id].forgets) count++;
     return count;
 }
 
@@ -157,9 +156,9 @@ static void lose_disk(struct drawing *d, uint32_t at_ms, uint32_t id)
         event(d, at_ms, "keep", id);
         r->kept = true;
     }
-    if (!lost || (r->forgets_ms <= at_ms && faulty(d, at_ms) >= d->f)) return;
+    if (!lost || (!r->forgets && faulty(d) >= d->f)) return;
     event(d, at_ms, restore && r->kept ? "restore" : "wipe", id);
-    r->forgets_ms = at_ms + FORGETS_MS;
+    r->forgets = true;
 }
 
 static void end_process(struct drawing *d, uint32_t at_ms, uint32_t id, bool clean)

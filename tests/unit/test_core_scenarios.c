@@ -137,6 +137,7 @@ int main(void)
         SCENARIO(primary_crash),
         SCENARIO(primary_cut_off_for_ever),
         SCENARIO(primary_not_heard),
+        SCENARIO(request_twice_in_a_batch),
         SCENARIO(rolling_clean_restart),
         SCENARIO(six_primary_crashes),
         SCENARIO(slow_disks),
