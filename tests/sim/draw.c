@@ -64,7 +64,7 @@ static void option(struct drawing *d, const char *name, uint64_t value)
 
 static void draw_shape(struct drawing *d, uint64_t seed, uint32_t replicas)
 {
-    static const uint32_t sizes[] = {4, 4, 4, 4, 4, 7, 7, 5, 6, 10};
+    static const uint32_t sizes[] = {4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 7, 7, 7, 7, 5, 6};
     static const uint64_t transfer_after[] = {1, CHECKPOINT_INTERVAL, WINDOW_BATCHES, 1024};
     d->n = sizes[draw(d, STREAM_SHAPE, sizeof sizes / sizeof sizes[0])];
     if (replicas != 0) d->n = replicas;

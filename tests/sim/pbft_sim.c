@@ -14,6 +14,7 @@ static const char usage_text[] =
     "  run --seed S | --scenario FILE    one run of a group in virtual time, with faults and members that misbehave\n"
     "  swarm --seeds A..B                many of them\n"
     "  shrink FILE                       makes a failing scenario small\n"
+    "  crashes                           a replica crashes at each effect of a scenario\n"
     "  list                              what members can do wrong, and what must hold\n"
     "  replay FILE                       performs a recording of `pbftd --record` again\n"
     "\n"
@@ -36,7 +37,7 @@ int verb_end(int code)
 static const struct {
     const char *name;
     int (*perform)(int argc, char **argv);
-} verbs[] = {{"run", verb_run}, {"swarm", verb_swarm}, {"shrink", verb_shrink}, {"list", verb_list}, {"replay", verb_replay}};
+} verbs[] = {{"run", verb_run}, {"swarm", verb_swarm}, {"shrink", verb_shrink}, {"crashes", verb_crashes}, {"list", verb_list}, {"replay", verb_replay}};
 
 int main(int argc, char **argv)
 {

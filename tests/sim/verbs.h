@@ -6,6 +6,7 @@ int verb_replay(int argc, char **argv);
 int verb_run(int argc, char **argv);
 int verb_swarm(int argc, char **argv);
 int verb_shrink(int argc, char **argv);
+int verb_crashes(int argc, char **argv);
 int verb_list(int argc, char **argv);
 
 /* Prints what is wrong and how the words go; 2. */
