@@ -137,6 +137,7 @@ static void begin_stop(struct node *n)
 
 void node_start_again(struct node *n)
 {
+    if (n->draining) return; /* it has been told to stop */
     n->again = true;
     begin_stop(n);
 }
@@ -246,7 +247,7 @@ static struct err start_core(struct node *n)
         if (r.recovered.executed > 0) n->header_hash = header_hash(&header);
     }
     struct err e = storage_start(n->data.log, &n->signer, node_wake, n, &n->storage);
-    if (!err_is(&e)) e = execution_start(n->executor, n->data.state, &n->signer, node_wake, n, &n->execution);
+    if (!err_is(&e)) e = execution_start(n->executor, n->data.state, &n->signer, (uint32_t)n->config.transfer_load, node_wake, n, &n->execution);
     if (!err_is(&e)) {
         LOG(LOG_LEVEL_INFO, "replica.recovered", LOG_U("view", r.recovered.view),
             LOG_U("executed", r.recovered.executed), LOG_U("stable", r.recovered.stable.seq),
@@ -263,6 +264,15 @@ static struct err start_core(struct node *n)
     }
     recovery_free(&r);
     return e;
+}
+
+/* Between two lives of a node in one process no signal is lost, nor ends it: those that come meanwhile wait for the second. */
+static void hold_signals(int how)
+{
+    sigset_t set;
+    CHECK(sigemptyset(&set) == 0 && sigaddset(&set, SIGTERM) == 0 && sigaddset(&set, SIGINT) == 0 &&
+          sigaddset(&set, SIGHUP) == 0);
+    CHECK(pthread_sigmask(how, &set, NULL) == 0);
 }
 
 static void start_watchers(struct node *n)
@@ -287,6 +297,7 @@ static void start_watchers(struct node *n)
     ev_signal_start(n->loop, &n->on_term);
     ev_signal_start(n->loop, &n->on_int);
     ev_signal_start(n->loop, &n->on_hup);
+    hold_signals(SIG_UNBLOCK);
 }
 
 /* libev keeps its list of signal watchers beside its loops: what is not stopped stays in it when the loop has gone, and the node
@@ -397,6 +408,10 @@ struct err node_start(const struct config *config, const char *config_path, stru
 struct err node_run(struct node *n, bool *again)
 {
     (void)ev_run(n->loop, 0);
+    if (n->again) {
+        hold_signals(SIG_BLOCK);
+        (void)ev_run(n->loop, EVRUN_NOWAIT); /* one that has come before that stops it after all */
+    }
     *again = n->again;
     LOG(LOG_LEVEL_INFO, "replica.stopped", LOG_U("executed", core_summary(n->core).executed),
         LOG_S("votes", n->waiting_count == 0 && n->stopping ? "kept" : "not kept: the next start will abstain"));

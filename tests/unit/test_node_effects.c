@@ -102,11 +102,23 @@ static void test_node_effects_answer_that_misses_its_block_makes_the_core_want_i
     solo_close(&s);
 }
 
+/* A transfer that ends while the replica stops does not start it anew. */
+static void test_node_told_to_stop_does_not_start_again(void **state)
+{
+    struct node *n = mem_zero(1, sizeof *n);
+    (void)state;
+    n->draining = true;
+    node_start_again(n);
+    assert_false(n->again);
+    free(n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_node_effects_diverged_advises_what_works),
         cmocka_unit_test(test_node_effects_answer_that_misses_its_block_makes_the_core_want_it),
+        cmocka_unit_test(test_node_told_to_stop_does_not_start_again),
     };
     return cmocka_run_group_tests_name("node_effects", tests, NULL, NULL);
 }

@@ -38,7 +38,7 @@ static int test_setup(void **state)
         sessions[i] = (struct session){
             .node = node, .connection = (struct net_connection *)&accounts[i], .kind = SESSION_CLIENT, .account = &accounts[i]};
     }
-    const struct err e = execution_start(NULL, NULL, &node->signer, no_notify, NULL, &node->execution);
+    const struct err e = execution_start(NULL, NULL, &node->signer, 100, no_notify, NULL, &node->execution);
     return err_is(&e) ? -1 : 0;
 }
 
