@@ -20,7 +20,8 @@
 #define SHOWN_MAX 8u
 #define SHOWN_BYTES_MAX (4u * 1024u * 1024u)
 #define FILL_US 10000u                   /* between two empty batches */
-#define FILL_MAX (4u * WINDOW_BATCHES)   /* of them for one member that says it is fenced, till it says otherwise */
+#define FILL_MAX (4u * WINDOW_BATCHES)   /* of them for one member that says it is fenced, however often it says so, */
+#define FILL_AGAIN_US 60000000u          /* ... and one more each minute: a day gives an honest one all of them again */
 
 bool core_is_fenced(const struct core *c)
 {
@@ -266,12 +267,21 @@ void core_hear(struct core *c, const struct msg_verified *m, uint32_t from)
 
 /* ---- helping others over theirs ---- */
 
+/* Only time gives back what was used up for a member: what it says of itself, a liar says at will. */
+static void give_back(const struct core *c, struct core_peer *p)
+{
+    const uint64_t more = p->filled == 0 ? 0 : (c->now_us - p->filled_us) / FILL_AGAIN_US;
+    p->filled -= more < p->filled ? (uint32_t)more : p->filled;
+    p->filled_us = p->filled == 0 ? c->now_us : p->filled_us + more * FILL_AGAIN_US;
+}
+
 static bool someone_is_fenced(struct core *c)
 {
     for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++) {
         struct core_peer *p = &c->peers[id];
-        if (!p->fenced) p->filled = 0;
-        if (!p->fenced || p->filled >= FILL_MAX || c->now_us - p->heard_us > 3 * c->config.heartbeat_us) continue;
+        if (!p->fenced || c->now_us - p->heard_us > 3 * c->config.heartbeat_us) continue;
+        give_back(c, p);
+        if (p->filled >= FILL_MAX) continue;
         p->filled++;
         return true;
     }

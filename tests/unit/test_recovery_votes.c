@@ -1,4 +1,4 @@
-/* test_recovery_votes.c - a damaged record of this replica's own votes: the replica starts without it, and abstains as
+/* test_recovery_votes.c - what a view change in progress leaves, and a damaged record of this replica's own votes: the replica starts without it, and abstains as
  * after an unclean stop (design.md 7.5, 7.6). In memory and in LMDB's files.
  */
 #include "ledger/kv_store_private.h"
@@ -323,6 +323,44 @@ static void test_recovery_votes_vote_for_an_invalid_batch_drops_the_votes(void *
     blob_release(batch);
 }
 
+/* ---- a view change in progress ---- */
+
+/* Rule 13: it has promised to vote in no view below, in those very words. */
+static void test_recovery_votes_view_that_was_left_comes_back_with_its_view_change(void **state)
+{
+    struct recovery_room *r = *state;
+    struct bytes stored;
+    for (uint64_t view = 1; view < 4; view++) {
+        recovery_room_leave_for(r, view);
+        recovery_room_restart(r);
+        const struct core_recovered *c = recovery_room_recovered(r);
+        assert_int_equal(c->view, view);
+        assert_null(c->new_view);
+        assert_non_null(c->view_change);
+        assert_int_equal(log_get_view_left(r->dir.log, &stored).code, ERR_NONE);
+        assert_int_equal(c->view_change->len, stored.len);
+        assert_memory_equal(c->view_change->data, stored.data, stored.len);
+    }
+}
+
+/* The NEW-VIEW of the view before comes too: others may ask for it. Votes of the view left do not. */
+static void test_recovery_votes_view_left_after_one_that_was_entered(void **state)
+{
+    struct recovery_room *r = *state;
+    recovery_room_mark_clean(r);
+    recovery_room_enter_view(r, 4);
+    recovery_room_put_prepared(r, 4, 6);
+    recovery_room_put_vote(r, 4, 9, 9);
+    recovery_room_leave_for(r, 5);
+    recovery_room_restart(r);
+    const struct core_recovered *c = recovery_room_recovered(r);
+    assert_int_equal(c->view, 5);
+    assert_non_null(c->view_change);
+    assert_non_null(c->new_view);
+    assert_int_equal(c->slot_count, 1);
+    assert_int_equal(c->slots[0].seq, 6);
+}
+
 /* They are those of an older stop. */
 static void test_recovery_votes_after_an_unclean_stop_are_not_looked_at(void **state)
 {
@@ -355,6 +393,8 @@ int main(void)
         ROOM_TEST(test_recovery_votes_vote_under_another_key_drops_the_votes),
         ROOM_TEST(test_recovery_votes_vote_and_certificate_that_differ_drops_the_votes),
         ROOM_TEST(test_recovery_votes_vote_for_an_invalid_batch_drops_the_votes),
+        ROOM_TEST(test_recovery_votes_view_that_was_left_comes_back_with_its_view_change),
+        ROOM_TEST(test_recovery_votes_view_left_after_one_that_was_entered),
         ROOM_TEST(test_recovery_votes_after_an_unclean_stop_are_not_looked_at),
     };
     int failed = cmocka_run_group_tests_name("recovery_votes", tests, NULL, NULL);
