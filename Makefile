@@ -203,7 +203,7 @@ check: deps-check
 		$(foreach n,$(E2E_NAMES),'e2e_$(n)=E2E_LINES=10000 bash tests/e2e/$(n).sh') \
 		'crash=bash tests/crash/crash.sh' 'crash_power=bash tests/crash/power.sh' 'swarm=bash tests/sim/swarm.sh' \
 		$(foreach n,$(FUZZ_NAMES),'$(n)=bash tests/fuzz/run.sh $(n) 15') \
-		'includes=bash tests/style/check_includes.sh' 'style=bash tests/style/check_style.sh' \
+		'includes=bash tests/style/check_includes.sh' 'style=bash tests/style/check_style.sh' 'rules=bash tests/style/check_rules.sh' \
 		'trace=bash tests/tools/trace_compilers.sh' 'lint=bash tests/style/lint.sh'
 
 .PHONY: unit e2e asan tsan valgrind lint trace fuzz crash swarm coverage

@@ -297,9 +297,10 @@ static void test_status_resends_batches_within_one_share_with_those_fetched(void
     assert_null(solo_status(&s, 3, 0, NULL));
     assert_int_equal(solo_sent(&s, WIRE_TYPE_pre_prepare), 7);
     m.digest = solo_message(solo_send(&s, WIRE_TYPE_pre_prepare, 0)).pre_prepare.digest;
+    const struct digest second = solo_message(solo_send(&s, WIRE_TYPE_pre_prepare, 1)).pre_prepare.digest;
     assert_string_equal(solo_receive(&s, 3, &wire_record_fetch, &m), "a FETCH of more than is served in one interval");
     for (uint32_t id = 1; id < 3; id++)
-        assert_null(solo_vote(&s, WIRE_TYPE_prepare, id, 1, &m.digest));
+        assert_null(solo_vote(&s, WIRE_TYPE_prepare, id, 2, &second));
     (void)solo_all_persisted(&s);
     (void)solo_tick(&s, SOLO_RESEND_US);
     while (solo_receive(&s, 3, &wire_record_fetch, &m) == NULL) { /* until the share is used up */

@@ -1,5 +1,6 @@
-/* test_recovery_votes.c - what a view change in progress leaves, and a damaged record of this replica's own votes: the replica starts without it, and abstains as
- * after an unclean stop (design.md 7.5, 7.6). In memory and in LMDB's files.
+/* test_recovery_votes.c - what a view change in progress leaves (rule 13), and a damaged record of this replica's own
+ * votes: the replica starts without it, and abstains as after an unclean stop (design.md 7.5, 7.6). In memory and in
+ * LMDB's files.
  */
 #include "ledger/kv_store_private.h"
 #include "tests/fixture/recovery_room.h"
