@@ -21,6 +21,7 @@ struct checking {
     struct wire_group wire;
     struct cli_progress progress;
     uint64_t faults;
+    bool state_broken; /* its pages are damaged */
 };
 
 /* ---- while it runs ---- */
@@ -90,7 +91,9 @@ static void print_table(const struct checking *c, const struct ledger_check_resu
     else
         (void)printf("missing blocks  0\n");
     (void)printf("stable          %" PRIu64 "\n", r->stable);
-    if (r->damaged)
+    if (c->state_broken)
+        (void)printf("state           not checked: its pages are damaged\n");
+    else if (r->damaged)
         (void)printf("state           known to be damaged, so not checked: it is repaired from the others when the replica runs\n");
     else if (r->between)
         (void)printf("state           between two checkpoints\nkeys            %" PRIu64 "\n", r->keys);
@@ -169,10 +172,16 @@ static struct err check(struct checking *c, const struct cli_globals *globals, c
 {
     struct ledger_check_result r;
     const struct ledger_check in = check_of(c, d);
+    c->state_broken = err_is(&d->state_fault);
+    if (c->state_broken) {
+        const struct ledger_fault fault = {.kind = LEDGER_FAULT_STATE, .text = d->state_fault.text};
+        show_fault(c, &fault);
+    }
     const struct err e = ledger_check_run(&in, &r);
     cli_progress_end(&c->progress);
     print_more(c);
     if (err_is(&e)) return e;
+    if (c->state_broken) r.faults++;
     if (globals->json)
         print_json(c, &r, NULL);
     else
@@ -198,7 +207,9 @@ static struct err check(struct checking *c, const struct cli_globals *globals, c
 static void print_arranged(const struct checking *c, const struct ledger_repair *done)
 {
     const uint64_t id = c->identity.replica;
-    if (done->state)
+    if (c->state_broken)
+        (void)printf("arranged        the state, whose pages were damaged, is an empty one now, and is taken from the others\n");
+    else if (done->state)
         (void)printf("arranged        the state is compared with the others', and what differs taken from them\n");
     if (done->gap_low > 0)
         (void)printf("arranged        blocks %" PRIu64 " to %" PRIu64 " are fetched from the others, newest first\n",
@@ -225,6 +236,7 @@ static struct err repair(struct checking *c, const struct cli_globals *globals)
     struct ledger_repair done;
     if (c->group->member_count == 1)
         return err_make(ERR_CONFIG, "a group of one replica has nobody to repair from; restore %s from a copy", c->dir);
+    if (c->state_broken) ERR_TRY(data_dir_renew_state(c->dir, c->group));
     ERR_TRY(data_dir_open(c->dir, c->group, (uint32_t)c->identity.replica, &d));
     const struct ledger_check in = check_of(c, &d);
     const struct err e = ledger_repair(&in, &r, &done);
@@ -232,6 +244,10 @@ static struct err repair(struct checking *c, const struct cli_globals *globals)
     print_more(c);
     data_dir_close(&d);
     if (err_is(&e)) return e;
+    if (c->state_broken) {
+        done.state = true;
+        r.faults++;
+    }
     if (globals->json) {
         print_json(c, &r, &done);
         return err_none();
@@ -250,6 +266,10 @@ struct err cli_check_run(const struct cli_call *call)
     if (!err_is(&e)) e = open_reader(&c, globals->home, &d);
     if (!err_is(&e)) {
         if (call->values[0] == NULL) e = check(&c, globals, &d);
+        if (err_is(&d.state_fault)) {
+            c.state_broken = true;
+            if (call->values[0] != NULL) (void)fprintf(stderr, "%s\n", d.state_fault.text);
+        }
         data_dir_close(&d);
         if (call->values[0] != NULL) e = repair(&c, globals);
     }

@@ -2,6 +2,7 @@
 #include "ledger/data_dir.h"
 
 #include "base/file.h"
+#include "ledger/state_transfer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,7 +68,7 @@ static struct err init_log(const char *dir, const struct group *g, uint32_t repl
     return e;
 }
 
-static struct err init_state(const char *dir, const struct group *g)
+static struct err init_state(const char *dir, const struct group *g, bool damaged)
 {
     char path[PATH_BYTES_MAX];
     struct kv_store *state;
@@ -75,6 +76,7 @@ static struct err init_state(const char *dir, const struct group *g)
     ERR_TRY(kv_store_open_lmdb(path, KV_OPEN_CREATE, state_table_names, STATE_TABLE_COUNT, STATE_MAP_BYTES_FIRST,
                                &state));
     struct err e = executor_init(state, g);
+    if (!err_is(&e) && damaged) e = state_mark_damaged(state);
     kv_store_close(state);
     return e;
 }
@@ -120,7 +122,7 @@ static struct err init_locked(const char *dir, const struct group *g, uint32_t r
         return err_make(ERR_CONFIG, "%s holds a state but no log; init never touches an existing one", dir);
     }
     clear_unfinished(dir);
-    ERR_TRY(init_state(dir, g));
+    ERR_TRY(init_state(dir, g, false));
     ERR_TRY(init_log(dir, g, replica, new_group));
     ERR_TRY(rename_in(dir, STATE_MAKING, "state"));
     return rename_in(dir, LOG_MAKING, "log");
@@ -137,6 +139,65 @@ struct err data_dir_init(const char *dir, const struct group *g, uint32_t replic
     const int failure = file_directory_sync(dir);
     return failure == 0 ? e : err_system(failure, "cannot sync the directory that holds %s", dir);
 }
+
+/* ---- damaged pages ---- */
+
+static struct err advise_log(const char *dir, struct err e)
+{
+    return err_make(e.code,
+                    "%s; move %s away and make a new one with pbftd --config FILE --init: the replica takes everything from the "
+                    "others, and casts no vote until two windows more are stable",
+                    e.text, dir);
+}
+
+static struct err advise_state(const char *dir, struct err e)
+{
+    return err_make(e.code,
+                    "%s; pbft ledger check %s --repair, on the stopped replica, makes a new state, which it takes from the others when "
+                    "it starts",
+                    e.text, dir);
+}
+
+struct err data_dir_explain(const char *dir, const struct data_dir *d, struct err e)
+{
+    const struct err log = d->log != NULL ? kv_store_fault(d->log) : err_none();
+    const struct err state = d->state != NULL ? kv_store_fault(d->state) : err_none();
+    if (e.code != ERR_CORRUPT) return e;
+    if (log.code == ERR_CORRUPT) return advise_log(dir, e);
+    return state.code == ERR_CORRUPT ? advise_state(dir, e) : e;
+}
+
+static struct err renew_state_locked(const char *dir, const struct group *g)
+{
+    char path[PATH_BYTES_MAX];
+    char made[PATH_BYTES_MAX];
+    ERR_TRY(sub_path(path, dir, "state"));
+    ERR_TRY(sub_path(made, dir, STATE_MAKING));
+    clear_unfinished(dir);
+    const struct err e = init_state(dir, g, true);
+    if (err_is(&e)) {
+        clear_unfinished(dir);
+        return e;
+    }
+    if (!is_there(dir, "state")) return rename_in(dir, STATE_MAKING, "state");
+    if (renameat2(AT_FDCWD, made, AT_FDCWD, path, RENAME_EXCHANGE) != 0)
+        return err_system(errno, "cannot exchange %s and %s; remove %s, and run this again", made, path, path);
+    const int failure = file_directory_sync(path);
+    if (failure != 0) return err_system(failure, "cannot sync %s", dir);
+    clear_unfinished(dir);
+    return err_none();
+}
+
+struct err data_dir_renew_state(const char *dir, const struct group *g)
+{
+    int lock = -1;
+    ERR_TRY(lock_dir(dir, 0, &lock));
+    struct err e = renew_state_locked(dir, g);
+    (void)close(lock);
+    return e;
+}
+
+/* ---- opening ---- */
 
 static struct err check_identity(const char *dir, struct kv_store *log, const struct group *g, uint32_t replica)
 {
@@ -167,11 +228,14 @@ struct err data_dir_open(const char *dir, const struct group *g, uint32_t replic
     struct err e = sub_path(path, dir, "log");
     if (!err_is(&e))
         e = kv_store_open_lmdb(path, KV_OPEN_EXISTING, log_table_names, LOG_TABLE_COUNT, LOG_MAP_BYTES_FIRST, &d.log);
+    if (e.code == ERR_CORRUPT) e = advise_log(dir, e);
     if (!err_is(&e)) e = check_identity(dir, d.log, g, replica);
     if (!err_is(&e)) e = sub_path(path, dir, "state");
-    if (!err_is(&e))
+    if (!err_is(&e)) {
         e = kv_store_open_lmdb(path, KV_OPEN_EXISTING, state_table_names, STATE_TABLE_COUNT, STATE_MAP_BYTES_FIRST,
                                &d.state);
+        if (e.code == ERR_CORRUPT || e.code == ERR_NOT_FOUND) e = advise_state(dir, e);
+    }
     if (err_is(&e)) {
         data_dir_close(&d);
         if (e.code == ERR_NOT_FOUND) e.code = ERR_CORRUPT;
@@ -181,14 +245,15 @@ struct err data_dir_open(const char *dir, const struct group *g, uint32_t replic
     return err_none();
 }
 
-struct err data_dir_open_reader(const char *dir, struct data_dir *out, struct wire_store_identity *identity)
+static struct err open_log_reader(const char *dir, enum kv_open_mode mode, struct data_dir *out,
+                                  struct wire_store_identity *identity)
 {
     char path[PATH_BYTES_MAX];
     struct data_dir d = {.lock_fd = -1};
     ERR_TRY(sub_path(path, dir, "log"));
-    struct err e =
-        kv_store_open_lmdb(path, KV_OPEN_READ_ONLY, log_table_names, LOG_TABLE_COUNT, LOG_MAP_BYTES_FIRST, &d.log);
+    struct err e = kv_store_open_lmdb(path, mode, log_table_names, LOG_TABLE_COUNT, LOG_MAP_BYTES_FIRST, &d.log);
     if (e.code == ERR_NOT_FOUND) e = err_make(ERR_CONFIG, "%s is not a data directory of a replica", dir);
+    if (e.code == ERR_CORRUPT) e = advise_log(dir, e);
     if (!err_is(&e)) e = log_get_identity(d.log, identity);
     if (!err_is(&e) && identity->format != LOG_STORE_FORMAT)
         e = err_make(ERR_CONFIG, "data directory %s has format %llu, this program reads format %u", dir,
@@ -201,25 +266,34 @@ struct err data_dir_open_reader(const char *dir, struct data_dir *out, struct wi
     return err_none();
 }
 
+struct err data_dir_open_reader(const char *dir, struct data_dir *out, struct wire_store_identity *identity)
+{
+    return open_log_reader(dir, KV_OPEN_READ_ONLY, out, identity);
+}
+
 struct err data_dir_open_reader_whole(const char *dir, struct data_dir *out, struct wire_store_identity *identity)
 {
     char path[PATH_BYTES_MAX];
     struct data_dir d;
     struct kv_store *state;
-    struct bytes key;
-    struct bytes value;
+    struct err fault = err_none();
     ERR_TRY(sub_path(path, dir, "state"));
-    struct err e = kv_store_open_lmdb(path, KV_OPEN_READ_ONLY, state_table_names, STATE_TABLE_COUNT, STATE_MAP_BYTES_FIRST, &state);
+    /* what has been checked decides what all later reads see */
+    struct err e = kv_store_open_lmdb(path, KV_OPEN_CHECKED, state_table_names, STATE_TABLE_COUNT, STATE_MAP_BYTES_FIRST, &state);
     if (e.code == ERR_NOT_FOUND) e = err_make(ERR_CONFIG, "%s is not a data directory of a replica", dir);
+    if (e.code == ERR_CORRUPT) {
+        fault = e;
+        state = kv_store_new_memory(STATE_TABLE_COUNT);
+        e = state_mark_damaged(state);
+    }
     if (err_is(&e)) return e;
-    /* the first read decides what all later ones see */
-    if (kv_store_last(state, STATE_TABLE_META, &key, &value) == KV_FAILED) e = kv_store_fault(state);
-    if (!err_is(&e)) e = data_dir_open_reader(dir, &d, identity);
+    e = open_log_reader(dir, KV_OPEN_CHECKED, &d, identity);
     if (err_is(&e)) {
         kv_store_close(state);
         return e;
     }
     d.state = state;
+    d.state_fault = fault;
     *out = d;
     return err_none();
 }

@@ -15,6 +15,7 @@ struct data_dir {
     int lock_fd; /* -1 when opened for reading only */
     struct kv_store *log;
     struct kv_store *state;
+    struct err state_fault; /* data_dir_open_reader_whole: why `state` is an empty one in memory */
 };
 
 /* Makes the directory of a member, or finishes it after an interrupted init; it may be there when it is empty. new_group:
@@ -26,8 +27,15 @@ MUST_USE struct err data_dir_init(const char *dir, const struct group *g, uint32
 MUST_USE struct err data_dir_open(const char *dir, const struct group *g, uint32_t replica, struct data_dir *out);
 /* Opens the log environment alone, for reading, also beside a running replica. */
 MUST_USE struct err data_dir_open_reader(const char *dir, struct data_dir *out, struct wire_store_identity *identity);
-/* Opens both for reading, also beside a running replica: the state as it is when this is called, the log as it is then or later. */
+/* Opens both for reading, also beside a running replica: the state as it is when this is called, the log as it is then or
+ * later. All pages of both have been checked; when that finds the state's damaged, out->state_fault says where, and `state` is a
+ * store in memory that is marked as damaged. Errors as data_dir_open_reader, ERR_CORRUPT when the log's are. */
 MUST_USE struct err data_dir_open_reader_whole(const char *dir, struct data_dir *out, struct wire_store_identity *identity);
 void data_dir_close(struct data_dir *d);
+/* Puts an empty state, marked as damaged, in the place of one that cannot be read, and removes that: the replica takes it from the
+ * others when it starts. The replica must not run. Errors: ERR_CONFIG (it runs), ERR_IO, ERR_NO_SPACE: nothing has changed. */
+MUST_USE struct err data_dir_renew_state(const char *dir, const struct group *g);
+/* The same failure; where one of the stores has met damaged pages, with what to do about them at the end of its text. */
+MUST_USE struct err data_dir_explain(const char *dir, const struct data_dir *d, struct err e);
 
 #endif

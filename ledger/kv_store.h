@@ -25,14 +25,18 @@ enum kv_open_mode {
     KV_OPEN_EXISTING, /* fails when there is none */
     KV_OPEN_CREATE,   /* fails when there is one */
     KV_OPEN_READ_ONLY, /* for offline readers, also beside a running replica; no batch may be applied */
+    KV_OPEN_CHECKED,   /* as READ_ONLY; every page of what the reads will see has been checked */
 };
 
 /* Opens the LMDB environment in directory `dir` (created with mode 0700 in mode CREATE; its parent is synced).
  * table_names are table_count (at most KV_TABLES_MAX) strings; the index of a name is the table number everywhere else.
  * map_bytes_first is the map's size at first (rounded up to 1 MiB); an existing larger file is mapped whole.
+ * Of an existing one the pages at the top of each table are checked, all of a small one (KV_OPEN_CHECKED: all); damage
+ * that is met later is a KV_FAILED or an error, ERR_CORRUPT, or ends the process with a line that names the directory.
+ * An existing one with holes and no space for them is opened, and takes its first batch when there is space.
  * Errors: ERR_NOT_FOUND (no environment there), ERR_CONFIG (CREATE on an existing one), ERR_CORRUPT (not LMDB, truncated:
- * the file is shorter than its own last page says, which would otherwise be a SIGBUS later; a table missing), ERR_IO,
- * ERR_NO_SPACE. */
+ * the file is shorter than its own last page says, which would otherwise be a SIGBUS later; a table missing; a page
+ * damaged), ERR_IO, ERR_NO_SPACE. */
 MUST_USE struct err kv_store_open_lmdb(const char *dir, enum kv_open_mode mode, const char *const *table_names,
                                        uint32_t table_count, uint64_t map_bytes_first, struct kv_store **out);
 struct kv_store *kv_store_new_memory(uint32_t table_count);

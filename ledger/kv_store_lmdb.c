@@ -8,11 +8,17 @@
  * given the file that length. So a full disk shows itself before a transaction starts, not as a half-done commit; and a
  * file shorter than its last page was cut (lmdb_file.c), which LMDB alone does not promise.
  *
+ * LMDB trusts its pages. What an open looks at, and no more (lmdb_pages.c), is known to be whole; what a read gives is
+ * checked as far as the tree promises it, so that nothing above reads past the map or goes in circles; and where LMDB
+ * itself gives up, the last line of the process names the directory.
+ *
  * It does not guard against two writers, nor against opening one environment twice in a process (LMDB forbids that).
  */
 #include "base/check.h"
+#include "base/log.h"
 #include "ledger/kv_store_private.h"
 #include "ledger/lmdb_file.h"
+#include "ledger/lmdb_pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,12 +34,19 @@
 #define MAP_GROWTH_BYTES_MAX (256ull << 20) /* a map doubles until it grows by this much at a time */
 #define MAP_BYTES_MAX (1ull << 44)
 #define SLACK_PAGES 64u /* for the list of free pages and the roots */
+#define OPEN_PAGES_MAX 1024u /* that an open reads of each table: docs/architecture.md "Damaged pages" */
+#define SNAPSHOTS_MAX 100u   /* tried beside a running writer */
 
 struct lmdb_store {
     struct kv_store base;
     char dir[PATH_MAX];
     bool read_only;
     bool broken; /* a sync failed, or the map is gone: nothing works any more */
+    bool holes;  /* the file may have some, for which there was no space */
+    const char *first_table; /* its name, once the tables are open */
+    MDB_dbi table_of_tables;
+    const uint8_t *map; /* NULL: to be found */
+    uint64_t map_bytes; /* of it, that the file has */
     MDB_env *env;
     MDB_dbi tables[KV_TABLES_MAX];
     MDB_txn *reader; /* NULL before the first read */
@@ -51,10 +64,31 @@ static struct err lmdb_error(const struct lmdb_store *l, int rc, const char *wha
 {
     enum err_code code = ERR_IO;
     if (rc == MDB_MAP_FULL || rc == ENOSPC || rc == EDQUOT || rc == EFBIG) code = ERR_NO_SPACE;
-    if (rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH ||
-        rc == MDB_INCOMPATIBLE)
-        code = ERR_CORRUPT;
-    return err_make(code, "store %s: cannot %s: %s", l->dir, what, mdb_strerror(rc));
+    switch (rc) {
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+    case MDB_INCOMPATIBLE: /* these by their nature; the others because nothing that the callers do gives them */
+    case MDB_BAD_TXN:
+    case MDB_BAD_VALSIZE:
+    case MDB_BAD_DBI:
+    case MDB_CURSOR_FULL:
+    case MDB_PAGE_FULL:
+    case MDB_TXN_FULL: return err_make(ERR_CORRUPT, "store %s is damaged: cannot %s: %s", l->dir, what, mdb_strerror(rc));
+    default: return err_make(code, "store %s: cannot %s: %s", l->dir, what, mdb_strerror(rc));
+    }
+}
+
+/* LMDB has met what its own code rules out, and cannot go on. */
+static void lmdb_gave_up(MDB_env *env, const char *what)
+{
+    const char *dir = NULL;
+    (void)mdb_env_get_path(env, &dir);
+    LOG(LOG_LEVEL_ERROR, "store.damaged", LOG_S("store", dir != NULL ? dir : "?"), LOG_S("error", what),
+        LOG_S("action", "the process ends now: a page of this store is damaged; pbft ledger check on the data directory says "
+                        "which, and what to do"));
+    abort();
 }
 
 /* ---- reads ---- */
@@ -70,6 +104,7 @@ static void lmdb_reader_reset(struct lmdb_store *l)
 static int lmdb_remap(struct lmdb_store *l, uint64_t map_bytes)
 {
     CHECK(!l->reader_live);
+    l->map = NULL;
     const int rc = mdb_env_set_mapsize(l->env, map_bytes);
     if (rc != 0) l->broken = true; /* LMDB has let go of the old map */
     return rc;
@@ -79,6 +114,28 @@ static int lmdb_reader_begin(struct lmdb_store *l)
 {
     if (l->reader != NULL) return mdb_txn_renew(l->reader);
     return mdb_txn_begin(l->env, NULL, MDB_RDONLY, &l->reader);
+}
+
+/* LMDB does not tell where its map begins; but each page says how far into it it is. */
+static int lmdb_find_map(struct lmdb_store *l)
+{
+    MDB_val name = {.mv_size = strlen(l->first_table), .mv_data = (void *)(uintptr_t)l->first_table};
+    MDB_val record;
+    MDB_stat stat;
+    MDB_envinfo info;
+    struct stat st;
+    uint64_t number;
+    int fd;
+    CHECK(mdb_env_stat(l->env, &stat) == 0 && mdb_env_info(l->env, &info) == 0 && mdb_env_get_fd(l->env, &fd) == 0);
+    if (fstat(fd, &st) != 0) return errno;
+    const int rc = mdb_get(l->reader, l->table_of_tables, &name, &record);
+    if (rc != 0) return rc;
+    const uint8_t *page = (const uint8_t *)record.mv_data - (uintptr_t)record.mv_data % stat.ms_psize;
+    memcpy(&number, page, sizeof number);
+    if (number >= info.me_mapsize / stat.ms_psize) return MDB_CORRUPTED;
+    l->map = page - number * stat.ms_psize;
+    l->map_bytes = (uint64_t)st.st_size < info.me_mapsize ? (uint64_t)st.st_size : info.me_mapsize;
+    return 0;
 }
 
 /* Makes the reader live; false, with the fault set, when that cannot be. */
@@ -94,6 +151,10 @@ static bool lmdb_reader_ready(struct lmdb_store *l)
         rc = lmdb_remap(l, 0);
         if (rc == 0) rc = lmdb_reader_begin(l);
     }
+    if (rc == 0 && l->map == NULL && l->first_table != NULL) {
+        rc = lmdb_find_map(l);
+        if (rc != 0) mdb_txn_reset(l->reader);
+    }
     if (rc != 0) {
         l->base.fault = lmdb_error(l, rc, "start reading");
         return false;
@@ -106,8 +167,17 @@ static enum kv_found lmdb_found(struct lmdb_store *l, int rc)
 {
     if (rc == 0) return KV_FOUND;
     if (rc == MDB_NOTFOUND) return KV_ABSENT;
-    l->base.fault = lmdb_error(l, rc, "read");
+    /* after a failure the transaction gives MDB_BAD_TXN for everything: the first one says why */
+    if (rc != MDB_BAD_TXN || !err_is(&l->base.fault)) l->base.fault = lmdb_error(l, rc, "read");
     return KV_FAILED;
+}
+
+/* A range that LMDB has given lies in the map, as far as that can be seen: the map ends with the file. */
+static bool lmdb_in_map(const struct lmdb_store *l, struct bytes range)
+{
+    const uint8_t *map = l->map;
+    if (range.data < map || range.data > map + l->map_bytes) return false;
+    return range.len <= (size_t)(map + l->map_bytes - range.data);
 }
 
 static enum kv_found lmdb_get(struct kv_store *s, uint32_t table, struct bytes key, struct bytes *value)
@@ -117,14 +187,24 @@ static enum kv_found lmdb_get(struct kv_store *s, uint32_t table, struct bytes k
     MDB_val v;
     if (!lmdb_reader_ready(l)) return KV_FAILED;
     const enum kv_found found = lmdb_found(l, mdb_get(l->reader, l->tables[table], &k, &v));
-    if (found == KV_FOUND) *value = bytes_of(v.mv_data, v.mv_size);
+    if (found != KV_FOUND) return found;
+    if (!lmdb_in_map(l, bytes_of(v.mv_data, v.mv_size))) return lmdb_found(l, MDB_CORRUPTED);
+    *value = bytes_of(v.mv_data, v.mv_size);
     return found;
 }
 
-/* Moves the table's cursor; key->mv_size is 0 but for MDB_SET_RANGE. */
+/* What every item of a good table is. A key below the one that was asked for would send walkers round in circles. */
+static bool lmdb_item_good(const struct lmdb_store *l, struct bytes from, struct bytes key, struct bytes value)
+{
+    if (!lmdb_in_map(l, key) || !lmdb_in_map(l, value)) return false;
+    return key.len >= 1 && key.len <= KV_KEY_BYTES_MAX && bytes_compare(key, from) >= 0;
+}
+
+/* Moves the table's cursor; k.mv_size is 0 but for MDB_SET_RANGE. */
 static enum kv_found lmdb_move(struct lmdb_store *l, uint32_t table, MDB_cursor_op op, MDB_val k, struct bytes *key,
                                struct bytes *value)
 {
+    const struct bytes from = bytes_of(k.mv_data, k.mv_size);
     MDB_val v;
     int rc = 0;
     if (!lmdb_reader_ready(l)) return KV_FAILED;
@@ -137,10 +217,12 @@ static enum kv_found lmdb_move(struct lmdb_store *l, uint32_t table, MDB_cursor_
         rc = mdb_cursor_get(l->cursors[table], &k, &v, op);
     }
     const enum kv_found found = lmdb_found(l, rc);
-    if (found == KV_FOUND) {
-        *key = bytes_of(k.mv_data, k.mv_size);
-        *value = bytes_of(v.mv_data, v.mv_size);
-    }
+    if (found != KV_FOUND) return found;
+    const struct bytes got = bytes_of(k.mv_data, k.mv_size);
+    const struct bytes its = bytes_of(v.mv_data, v.mv_size);
+    if (!lmdb_item_good(l, from, got, its)) return lmdb_found(l, MDB_CORRUPTED);
+    *key = got;
+    *value = its;
     return found;
 }
 
@@ -186,6 +268,27 @@ static struct err lmdb_set_size(struct lmdb_store *l, uint64_t want)
     }
     const int rc = lmdb_remap(l, want);
     return rc == 0 ? err_none() : lmdb_error(l, rc, "enlarge the map");
+}
+
+/* A file that was restored with holes (cp --sparse, rsync -S) has them filled, so that LMDB's own writes find space:
+ * fallocate keeps what is there. Without space the store works as long as nothing has to be written. */
+static struct err lmdb_fill_holes(struct lmdb_store *l)
+{
+    int fd;
+    int rc;
+    struct stat st;
+    CHECK(mdb_env_get_fd(l->env, &fd) == 0);
+    if (fstat(fd, &st) != 0) return err_system(errno, "store %s: cannot stat the data file", l->dir);
+    do {
+        rc = fallocate(fd, 0, 0, st.st_size) == 0 ? 0 : errno;
+    } while (rc == EINTR);
+    const struct err e = rc == 0 ? err_none() : lmdb_error(l, rc, "fill the holes of the data file");
+    l->holes = e.code == ERR_NO_SPACE;
+    if (rc != EOPNOTSUPP && rc != ENOSYS) return e;
+    LOG(LOG_LEVEL_WARN, "store.space-not-reserved", LOG_S("store", l->dir), LOG_S("error", e.text),
+        LOG_S("action", "keep data directories on a file system with fallocate (ext4, xfs, btrfs, tmpfs): on this one a full disk may "
+                        "end the process"));
+    return err_none();
 }
 
 /* Makes the map at least `need` bytes large, more if there is space. */
@@ -280,6 +383,7 @@ static struct err lmdb_apply(struct kv_store *s, const struct kv_batch *b)
     MDB_envinfo info;
     CHECK(!l->read_only);
     if (l->broken) return err_make(ERR_IO, "store %s: broken by an earlier failure", l->dir);
+    if (l->holes) ERR_TRY(lmdb_fill_holes(l));
     CHECK(mdb_env_stat(l->env, &stat) == 0 && mdb_env_info(l->env, &info) == 0);
     const uint64_t used = ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
     const uint64_t estimate = lmdb_estimate(b, stat.ms_psize, lmdb_live_bytes(l, stat.ms_psize, used));
@@ -337,6 +441,7 @@ static int lmdb_try_open(struct lmdb_store *l, uint64_t map_bytes, unsigned flag
 {
     int rc = mdb_env_create(&l->env);
     if (rc == 0) rc = mdb_env_set_maxdbs(l->env, l->base.table_count);
+    if (rc == 0) rc = mdb_env_set_assert(l->env, lmdb_gave_up);
     if (rc == 0 && map_bytes > 0) rc = mdb_env_set_mapsize(l->env, map_bytes);
     if (rc == 0) rc = mdb_env_open(l->env, l->dir, flags | MDB_NOTLS, 0600);
     if (rc == 0) return 0;
@@ -345,7 +450,7 @@ static int lmdb_try_open(struct lmdb_store *l, uint64_t map_bytes, unsigned flag
     return rc;
 }
 
-/* Opens the environment itself. map_bytes 0 takes what the file says. */
+/* Opens the environment itself. */
 static struct err lmdb_open_env(struct lmdb_store *l, uint64_t map_bytes)
 {
     int rc = lmdb_try_open(l, map_bytes, l->read_only ? MDB_RDONLY : 0);
@@ -366,20 +471,49 @@ static struct err lmdb_open_tables(struct lmdb_store *l, const char *const *name
         if (rc == MDB_NOTFOUND) return err_make(ERR_CORRUPT, "store %s: table %s is missing", l->dir, names[i]);
         return lmdb_error(l, rc, "open a table");
     }
+    CHECK(mdb_dbi_open(txn, NULL, 0, &l->table_of_tables) == 0); /* it always is */
     rc = mdb_txn_commit(txn);
-    return rc == 0 ? err_none() : lmdb_error(l, rc, "commit the tables");
+    if (rc != 0) return lmdb_error(l, rc, "commit the tables");
+    l->first_table = names[0];
+    return err_none();
 }
 
-static struct err lmdb_open_existing(struct lmdb_store *l, const char *const *names)
+/* Checks the pages of the snapshot that the reader then sees: pages_max of each table, or all (0). */
+static struct err lmdb_check_pages(struct lmdb_store *l, const char *const *names, uint32_t page_bytes, uint32_t pages_max)
+{
+    struct lmdb_pages in = {.dir = l->dir,
+                            .page_bytes = page_bytes,
+                            .table_names = names,
+                            .table_count = l->base.table_count,
+                            .pages_max = pages_max};
+    bool stale = true;
+    CHECK(mdb_env_get_fd(l->env, &in.fd) == 0);
+    for (uint32_t i = 0; stale && i < SNAPSHOTS_MAX; i++) {
+        lmdb_reader_reset(l);
+        if (!lmdb_reader_ready(l)) return l->base.fault;
+        in.transaction = mdb_txn_id(l->reader);
+        ERR_TRY(lmdb_pages_check(&in, &stale));
+    }
+    return stale ? err_make(ERR_CORRUPT, "store %s: its meta pages contradict the lock file", l->dir) : err_none();
+}
+
+static struct err lmdb_open_existing(struct lmdb_store *l, const char *const *names, bool checked)
 {
     char path[PATH_MAX];
     uint64_t map_bytes;
+    uint32_t page_bytes;
     int dead;
     ERR_TRY(lmdb_path(l, LMDB_DATA_FILE, path));
-    ERR_TRY(lmdb_file_check(path, &map_bytes));
-    ERR_TRY(lmdb_open_env(l, l->read_only ? 0 : map_bytes));
+    ERR_TRY(lmdb_file_check(path, &map_bytes, &page_bytes));
+    ERR_TRY(lmdb_open_env(l, map_bytes));
     if (!l->read_only) (void)mdb_reader_check(l->env, &dead);
-    return lmdb_open_tables(l, names, false);
+    ERR_TRY(lmdb_check_pages(l, names, page_bytes, OPEN_PAGES_MAX));
+    lmdb_reader_reset(l);
+    ERR_TRY(lmdb_open_tables(l, names, false));
+    if (checked) return lmdb_check_pages(l, names, page_bytes, 0);
+    if (l->read_only) return err_none();
+    const struct err e = lmdb_fill_holes(l);
+    return e.code == ERR_NO_SPACE ? err_none() : e;
 }
 
 static struct err lmdb_create_files(struct lmdb_store *l, const char *const *names, uint64_t map_bytes)
@@ -429,7 +563,7 @@ struct err kv_store_open_lmdb(const char *dir, enum kv_open_mode mode, const cha
     struct lmdb_store *l = mem_zero(1, sizeof *l);
     l->base.methods = &methods;
     l->base.table_count = table_count;
-    l->read_only = mode == KV_OPEN_READ_ONLY;
+    l->read_only = mode == KV_OPEN_READ_ONLY || mode == KV_OPEN_CHECKED;
     struct err e = err_none();
     const int len = snprintf(l->dir, sizeof l->dir, "%s", dir);
     if (len <= 0 || (size_t)len >= sizeof l->dir)
@@ -437,7 +571,7 @@ struct err kv_store_open_lmdb(const char *dir, enum kv_open_mode mode, const cha
     else if (mode == KV_OPEN_CREATE)
         e = lmdb_create(l, table_names, steps * MAP_STEP_BYTES);
     else
-        e = lmdb_open_existing(l, table_names);
+        e = lmdb_open_existing(l, table_names, mode == KV_OPEN_CHECKED);
     if (err_is(&e)) {
         lmdb_close(&l->base);
         return e;

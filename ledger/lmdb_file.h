@@ -12,7 +12,8 @@
 #define LMDB_DATA_FILE "data.mdb"
 
 /* Checks both meta pages of the file at `path`, and that the file holds every page they speak of. *map_bytes becomes
- * the file's size rounded down to whole pages. Errors: ERR_NOT_FOUND (no such file), ERR_CORRUPT, ERR_IO. */
-MUST_USE struct err lmdb_file_check(const char *path, uint64_t *map_bytes);
+ * the file's size rounded down to whole pages, *page_bytes their size. Errors: ERR_NOT_FOUND (no such file),
+ * ERR_CORRUPT, ERR_IO. */
+MUST_USE struct err lmdb_file_check(const char *path, uint64_t *map_bytes, uint32_t *page_bytes);
 
 #endif

@@ -53,7 +53,9 @@ void execution_job_free(struct execution_job *j)
 static _Noreturn void end_process(const struct err *e)
 {
     LOG(LOG_LEVEL_ERROR, "execution.failed", LOG_S("error", e->text),
-        LOG_S("action", "the process ends now; check the disk, then start again"));
+        LOG_S("action", e->code == ERR_CORRUPT ? "the process ends now; pbft ledger check on its data directory says what is damaged, "
+                                                 "and what to do"
+                                               : "the process ends now; check the disk, then start again"));
     abort();
 }
 
@@ -155,7 +157,9 @@ static void run_query(struct execution *x, struct execution_job *j)
     j->unanswered = !has_state(x);
     if (j->unanswered) return;
     CHECK(wire_decode(blob_bytes(j->query), &m) == NULL); /* decoded before it was queued */
+    struct err e;
     executor_query(x->executor, &m.query.operation, &result);
+    if (executor_fault(x->executor, &e)) end_process(&e); /* what could not be read must not be answered as absent */
     j->outcome = result.outcome;
     j->value = result.value;
     if (j->value.len > RESULT_BYTES_MAX) {

@@ -193,7 +193,8 @@ static void sign_with_key(void *context, const struct digest *digest, struct sig
  * else that is wrong. */
 static bool may_repair(struct node *n, const struct err *e)
 {
-    if (e->code != ERR_CORRUPT || n->wire.quorum.replica_count == 1) return false;
+    const struct err pages = kv_store_fault(n->data.state); /* damaged ones must not be written to */
+    if (e->code != ERR_CORRUPT || n->wire.quorum.replica_count == 1 || err_is(&pages)) return false;
     const uint64_t transferred = state_walk_ended_at(n->data.state);
     return transferred == 0 || n->executor == NULL || transferred != executor_base(n->executor);
 }
@@ -398,6 +399,7 @@ struct err node_start(const struct config *config, const char *config_path, stru
     if (!err_is(&e)) e = start_core(n);
     if (!err_is(&e)) e = start_http(n);
     if (err_is(&e)) {
+        e = data_dir_explain(config->data_path, &n->data, e);
         node_free(n);
         return e;
     }

@@ -44,7 +44,10 @@ void storage_job_free(struct storage_job *j)
 static _Noreturn void end_process(const struct err *e)
 {
     LOG(LOG_LEVEL_ERROR, "storage.failed", LOG_S("error", e->text),
-        LOG_S("action", "the process ends now, before anything rests on unsynced data; check the disk, then start again"));
+        LOG_S("action", e->code == ERR_CORRUPT ? "the process ends now; pbft ledger check on its data directory says what is damaged, "
+                                                 "and what to do"
+                                               : "the process ends now, before anything rests on unsynced data; check the disk, then "
+                                                 "start again"));
     abort();
 }
 
@@ -118,6 +121,13 @@ static void add_past_block(struct storage *s, struct storage_job *j)
     storage_job_free(j);
 }
 
+/* A block that is damaged is one matter; pages that are, another: to write to them would make it worse. */
+static void end_if_broken(const struct storage *s)
+{
+    const struct err e = kv_store_fault(s->log);
+    if (err_is(&e)) end_process(&e);
+}
+
 /* A block as a DATA message; NULL when it is not here. */
 static struct blob *read_block(struct storage *s, uint64_t seq, bool past)
 {
@@ -171,6 +181,7 @@ static void serve_reads(struct storage *s)
             read_blocks(s, j);
         else
             read_answer(s, j);
+        end_if_broken(s);
         worker_done(s->worker, &j->job);
     }
 }

@@ -88,6 +88,37 @@ check "and takes part again" eventually 120 is 1 synced
 check "it has fetched and executed it again: four exports are equal" exports_become_equal
 check "all directories are good" eventually 60 all_good
 
+# pages: what is not a value, but what LMDB finds it by
+# page FILE: the newer meta page's root of the table of tables (in it, at 128)
+page() {
+    local meta=0
+    [ "$(od -An -t u8 -j 144 -N 8 "$1")" -gt "$(od -An -t u8 -j $((4096 + 144)) -N 8 "$1")" ] || meta=4096
+    od -An -t u8 -j $((meta + 128)) -N 8 "$1" | tr -d ' '
+}
+spoil() { head -c 24 /dev/urandom | dd of="$1" bs=1 seek=$(($(page "$1") * 4096)) conv=notrunc status=none; }
+# starts_not ID: pbftd ends with 5
+starts_not() { exits_with 5 "$bin/pbftd" --config "$PBFT_HOME/conf/r$1.conf" >"$home/out" 2>&1; }
+check "replica 3 is stopped again" pbft devnet stop 3
+check "a page of its state is garbage" spoil "$PBFT_HOME/r3/state/data.mdb"
+check "check names the page" faulty 3 "^store .*/r3/state: page $(page "$PBFT_HOME/r3/state/data.mdb") (.*) is damaged"
+check "the replica does not start, and says how it is repaired" eval 'starts_not 3 && grep -q "ledger check .*/r3 --repair" "$home/out"'
+check "--repair makes a new state" eval 'repair 3 | tee "$home/out" && grep -q "^arranged  *the state, whose pages were damaged" "$home/out"'
+check "it waits for its repair" missing 3
+note_log 3 transfer.done
+check "it is started" pbft devnet start 3
+check "it takes its state from the others" eventually 60 log_has 3 transfer.done
+check "four exports are equal" exports_become_equal
+check "its directory is good again" eventually 60 good 3
+check "it has the value again" eval '[ "$(pbft get the-key)" = "$state_value" ]'
+check "replica 2 is stopped again" pbft devnet stop 2
+check "a page of its log is garbage" spoil "$PBFT_HOME/r2/log/data.mdb"
+check "check says 5, and asks for a new directory" eval 'exits_with 5 pbft ledger check "$PBFT_HOME/r2" 2>"$home/err" && cat "$home/err" && grep -q "r2/log: page .* is damaged.*move .*/r2 away.*--init" "$home/err"'
+check "--repair says so too" eval 'exits_with 5 pbft ledger check "$PBFT_HOME/r2" --repair 2>"$home/err" && grep -q -- "--init" "$home/err"'
+check "the replica says so too" eval 'starts_not 2 && grep -q "move .*/r2 away.*--init" "$home/out"'
+check "with a new directory" eval 'mv "$PBFT_HOME/r2" "$home/away" && "$bin/pbftd" --config "$PBFT_HOME/conf/r2.conf" --init'
+check "it starts" pbft devnet start 2
+check "and has everything in the end" eventually 120 good 2
+
 # one replica alone
 export PBFT_HOME=$home/alone
 check "a group of one" eval '"$bin/pbft" devnet up --replicas 1 --base-port $((base + 50)) && "$bin/pbft" put a b && "$bin/pbft" devnet stop 0; [ -d "$PBFT_HOME/r0" ]'

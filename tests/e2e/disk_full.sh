@@ -47,6 +47,11 @@ empty() {
     shift
     for id; do mount -o remount,size=256m "$PBFT_HOME/r$id/$part" || return 1; done
 }
+# hollow PART ID: its data file as cp --sparse=always restores it
+hollow() {
+    local file=$PBFT_HOME/r$2/$1/data.mdb
+    fallocate --dig-holes "$file" && [ "$(du -k "$file" | cut -f1)" -lt "$(du -k --apparent-size "$file" | cut -f1)" ]
+}
 # condition ID: what it says of itself, and the note about it
 condition() { pbft -o json status | tr -d '",' | awk -v id="$1" '$1 == "id:" { on = $2 == id } on && ($1 == "condition:" || $1 == "note:") { $1 = ""; printf "%s", $0 } END { print "" }'; }
 full() { condition "$2" | grep -q "disk-full no room for $1/"; }
@@ -71,6 +76,7 @@ write_until() {
         pbft --timeout 3000 log append --restart --lines "$home/more" 2>&1 || true
     done
 }
+awk 'BEGIN { for (i = 0; i < 3000; i++) printf "holes %d %0700d\n", i, i }' >"$home/more2"
 for part in state log; do
     export PBFT_HOME=$home/$part
     check "$part: up" pbft devnet up
@@ -119,5 +125,15 @@ for part in state log; do
     check "$part: up beside an unfinished import" pbft devnet up
     check "$part: which goes on" pbft --timeout 60000 log append --lines "$home/more"
     check "$part: all are equal in the end" eventually 60 all_equal
+
+    check "$part: replica 1 is stopped" pbft devnet stop 1
+    check "$part of replica 1 comes back with holes" hollow $part 1
+    check "$part of replica 1 has no room for what they miss" fill $part 1
+    check "$part: it starts" pbft devnet start 1
+    check "$part: what all have to write" pbft --timeout 60000 log append --lines "$home/more2"
+    check "$part: it says that it is full" eventually 60 full $part 1
+    empty $part 1
+    check "$part: and goes on by itself when there is room" eventually 60 synced 1
+    check "$part: all are equal again" eventually 60 all_equal
     release
 done

@@ -1,7 +1,7 @@
 /* test_kv_store_files.c - what only files can do: damage, growth, a full disk, failing syncs.
  *
- * fdatasync, fsync and posix_fallocate are defined here, in front of the C library's, to count them and to make them
- * fail.
+ * fdatasync, fsync, fallocate and posix_fallocate are defined here, in front of the C library's, to count them and to make
+ * them fail.
  */
 #include "base/prng.h"
 #include "ledger/kv_store.h"
@@ -54,6 +54,15 @@ int posix_fallocate(int fd, off_t offset, off_t len)
     allocations_failing--;
     assert_int_equal(ftruncate(fd, offset + len / 2), 0);
     return ENOSPC;
+}
+
+static int fill_error; /* 0, or the errno that fallocate gives */
+
+int fallocate(int fd, int mode, off_t offset, off_t len)
+{
+    if (fill_error == 0) return (int)syscall(SYS_fallocate, fd, mode, offset, len);
+    errno = fill_error;
+    return -1;
 }
 
 static struct bytes text(const char *t)
@@ -394,6 +403,98 @@ static void test_kv_store_full_map_grows_and_the_batch_is_tried_again(void **sta
     kv_place_remove(&p);
 }
 
+/* ---- files with holes ---- */
+
+static uint64_t allocated(const char *path)
+{
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return (uint64_t)st.st_blocks * 512;
+}
+
+/* A store whose file has a hole behind its last page, as a sparse copy has. */
+static void make_hollow(const struct kv_place *p)
+{
+    const uint64_t used = (make_store(p) + 1) * PAGE;
+    const int fd = open(p->data, O_WRONLY);
+    assert_true(fd >= 0);
+    const off_t hole = (off_t)(size_of(p->data) - used);
+    assert_int_equal(syscall(SYS_fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)used, hole), 0);
+    assert_int_equal(close(fd), 0);
+    assert_true(allocated(p->data) < size_of(p->data));
+}
+
+static void test_kv_store_holes_are_filled_when_it_is_opened(void **state)
+{
+    (void)state;
+    const struct kv_place p = kv_place_new();
+    const uint32_t key = 7;
+    struct bytes value;
+    make_hollow(&p);
+    kv_store_close(kv_place_opened(&p, KV_OPEN_READ_ONLY));
+    assert_true(allocated(p.data) < size_of(p.data));
+    struct kv_store *s = kv_place_opened(&p, KV_OPEN_EXISTING);
+    assert_true(allocated(p.data) >= size_of(p.data));
+    assert_int_equal(kv_store_get(s, 0, bytes_of(&key, sizeof key), &value), KV_FOUND);
+    assert_int_equal(value.len, 3000);
+    kv_store_close(s);
+    kv_place_remove(&p);
+}
+
+static void test_kv_store_holes_without_space_refuse_batches_until_there_is_some(void **state)
+{
+    (void)state;
+    const struct kv_place p = kv_place_new();
+    const uint32_t key = 7;
+    struct bytes value;
+    make_hollow(&p);
+    fill_error = ENOSPC;
+    struct kv_store *s = kv_place_opened(&p, KV_OPEN_EXISTING);
+    struct kv_batch *b = kv_batch_new();
+    kv_batch_put(b, 0, text("k"), text("v"));
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct err e = kv_store_apply(s, b);
+        assert_int_equal(e.code, ERR_NO_SPACE);
+        assert_non_null(strstr(e.text, p.dir));
+        assert_int_equal(kv_store_get(s, 0, bytes_of(&key, sizeof key), &value), KV_FOUND);
+    }
+    fill_error = 0;
+    assert_int_equal(kv_store_apply(s, b).code, ERR_NONE);
+    assert_true(allocated(p.data) >= size_of(p.data));
+    fill_error = ENOSPC; /* they are filled once */
+    kv_batch_put(b, 0, text("k"), text("w"));
+    assert_int_equal(kv_store_apply(s, b).code, ERR_NONE);
+    fill_error = 0;
+    kv_batch_free(b);
+    kv_store_close(s);
+    kv_place_remove(&p);
+}
+
+static void test_kv_store_file_system_without_fallocate_is_said_and_used(void **state)
+{
+    (void)state;
+    char line[1000];
+    FILE *sink = tmpfile();
+    const struct kv_place p = kv_place_new();
+    assert_non_null(sink);
+    (void)make_store(&p);
+    const int kept = dup(STDERR_FILENO);
+    (void)dup2(fileno(sink), STDERR_FILENO);
+    fill_error = EOPNOTSUPP;
+    struct kv_store *s = kv_place_opened(&p, KV_OPEN_EXISTING);
+    put_one(s, "a", "1");
+    fill_error = 0;
+    (void)dup2(kept, STDERR_FILENO);
+    (void)close(kept);
+    rewind(sink);
+    line[fread(line, 1, sizeof line - 1, sink)] = '\0';
+    (void)fclose(sink);
+    const char *said = strstr(line, "event=store.space-not-reserved");
+    if (said == NULL || strstr(said + 1, "event=") != NULL || strstr(line, p.dir) == NULL) fail_msg("\"%s\"", line);
+    kv_store_close(s);
+    kv_place_remove(&p);
+}
+
 /* ---- syncs ---- */
 
 static void test_kv_store_each_batch_is_one_sync(void **state)
@@ -465,6 +566,9 @@ int main(void)
         cmocka_unit_test(test_kv_store_full_disk_found_by_the_commit_breaks_nothing),
         cmocka_unit_test(test_kv_store_failed_allocation_gives_the_space_back),
         cmocka_unit_test(test_kv_store_full_map_grows_and_the_batch_is_tried_again),
+        cmocka_unit_test(test_kv_store_holes_are_filled_when_it_is_opened),
+        cmocka_unit_test(test_kv_store_holes_without_space_refuse_batches_until_there_is_some),
+        cmocka_unit_test(test_kv_store_file_system_without_fallocate_is_said_and_used),
         cmocka_unit_test(test_kv_store_each_batch_is_one_sync),
         cmocka_unit_test(test_kv_store_failed_sync_is_never_tried_again),
         cmocka_unit_test(test_kv_store_create_is_private_and_synced),
