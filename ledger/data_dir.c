@@ -93,7 +93,7 @@ static struct err init_log(const char *dir, const struct group *g, uint32_t repl
     if (new_group)
         log_put_clean(b); /* it has cast no vote that could be forgotten */
     else
-        log_put_fence(b, 0); /* design.md 7.6 */
+        log_put_fence(b, 0, FENCE_REASON_NEW_DIRECTORY); /* design.md 7.6 */
     struct err e = kv_store_apply(log, b);
     kv_batch_free(b);
     kv_store_close(log);

@@ -40,7 +40,7 @@ struct core_summary core_summary(const struct core *c)
         .heard = replica_set_count(&c->heard),
         .fenced = core_is_fenced(c),
         .fence_until = c->mute_until,
-        .fence_reason = c->fence_reason,
+        .fence_reason = core_fence_text(c->fence_reason),
         .walking = c->walking,
         .walk_target = c->walk_target,
         .gap_low = c->gap_low,
@@ -190,6 +190,7 @@ void core_effect_trace(struct hasher *h, const struct core_effect *e)
         hasher_add_be64(h, e->persist.view);
         hasher_add_be64(h, e->persist.seq);
         hasher_add(h, e->persist.digest.bytes, sizeof e->persist.digest.bytes);
+        if (e->persist.kind == CORE_PERSIST_FENCE) hasher_add_be64(h, e->persist.reason);
         trace_blob(h, e->persist.record);
         trace_blob(h, e->persist.batch);
         return;

@@ -178,12 +178,12 @@ static void test_data_dir_of_a_group_that_runs_is_fenced(void **state)
     const struct room *r = *state;
     for (int new_group = 0; new_group < 2; new_group++) {
         char gone[128];
-        bool fenced = new_group == 1;
+        enum fence_reason reason = FENCE_REASON_VOTE_LOST;
         uint64_t until = 1;
         assert_int_equal(data_dir_init(r->place.dir, r->kit->group, REPLICA, new_group == 1).code, ERR_NONE);
         struct data_dir d = opened(r);
-        assert_int_equal(log_get_fence(d.log, &fenced, &until).code, ERR_NONE);
-        assert_int_equal(fenced, new_group == 0);
+        assert_int_equal(log_get_fence(d.log, &until, &reason).code, ERR_NONE);
+        assert_int_equal(reason, new_group == 0 ? FENCE_REASON_NEW_DIRECTORY : FENCE_REASON_NONE);
         assert_int_equal(until, 0);
         assert_int_equal(log_is_clean(d.log), new_group == 1);
         data_dir_close(&d);
