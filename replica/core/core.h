@@ -305,6 +305,8 @@ struct core_summary {
     uint64_t custody;
     uint64_t under_way; /* sequences accepted and not yet executed */
     uint32_t peers_heard; /* other members heard within the last three heartbeats */
+    struct replica_set voters;         /* those of them that do not say that they are fenced */
+    struct replica_set fenced_members; /* other members whose last word is that they are fenced */
     bool diverged;
     bool disk_full;      /* it casts no vote and takes no custody until there is room again */
     bool listening;      /* just started: it has not heard yet what Q-1 others hold of it, and casts no vote ... */

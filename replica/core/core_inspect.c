@@ -16,6 +16,18 @@ struct blob *core_stable(const struct core *c)
     return c->stable_record;
 }
 
+static void summarise_peers(const struct core *c, struct core_summary *out)
+{
+    for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++) {
+        const struct core_peer *p = &c->peers[id];
+        if (p->heard_us == 0) continue;
+        if (p->fenced) replica_set_add(&out->fenced_members, id);
+        if (c->now_us - p->heard_us > 3 * c->config.heartbeat_us) continue;
+        out->peers_heard++;
+        if (!p->fenced) replica_set_add(&out->voters, id);
+    }
+}
+
 struct core_summary core_summary(const struct core *c)
 {
     struct core_summary out = {
@@ -55,9 +67,7 @@ struct core_summary core_summary(const struct core *c)
         if (n > out.proposed) out.proposed = n;
         if (s->decision != CORE_EXECUTED) out.under_way++;
     }
-    for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++)
-        if (c->peers[id].heard_us != 0 && c->now_us - c->peers[id].heard_us <= 3 * c->config.heartbeat_us)
-            out.peers_heard++;
+    summarise_peers(c, &out);
     return out;
 }
 

@@ -505,6 +505,34 @@ static void test_fence_primary_stops_when_nobody_is_fenced(void **state)
     solo_close(&s);
 }
 
+/* Heard of or not: whom a quorum can be made of. */
+static void test_fence_of_others_is_known(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, SELF);
+    (void)solo_tick(&s, 3 * SOLO_HEARTBEAT_US + 1);
+    struct core_summary now = summary(&s);
+    assert_int_equal(replica_set_count(&now.voters), 0);
+    assert_null(say(&s, 0, 0));
+    assert_null(say(&s, 3, STATUS_FLAG_FENCED));
+    now = summary(&s);
+    assert_int_equal(now.peers_heard, 2);
+    assert_int_equal(replica_set_count(&now.voters), 1);
+    assert_true(replica_set_has(&now.voters, 0));
+    assert_int_equal(replica_set_count(&now.fenced_members), 1);
+    assert_true(replica_set_has(&now.fenced_members, 3));
+    (void)solo_tick(&s, 3 * SOLO_HEARTBEAT_US + 1);
+    now = summary(&s);
+    assert_int_equal(replica_set_count(&now.voters), 0);
+    assert_true(replica_set_has(&now.fenced_members, 3)); /* its last word */
+    assert_null(say(&s, 3, 0));
+    now = summary(&s);
+    assert_true(replica_set_has(&now.voters, 3));
+    assert_int_equal(replica_set_count(&now.fenced_members), 0);
+    solo_close(&s);
+}
+
 /* One liar brings about so many empty batches, and no more. */
 static void test_fence_claim_is_helped_so_far_only(void **state)
 {
@@ -589,6 +617,7 @@ int main(void)
         cmocka_unit_test(test_fence_answers_one_member_once_in_an_interval),
         cmocka_unit_test(test_fence_idle_primary_proposes_empty_batches),
         cmocka_unit_test(test_fence_primary_stops_when_nobody_is_fenced),
+        cmocka_unit_test(test_fence_of_others_is_known),
         cmocka_unit_test(test_fence_claim_is_helped_so_far_only),
         cmocka_unit_test(test_fence_backup_prepares_an_empty_batch),
         cmocka_unit_test(test_fence_backups_leave_the_view_of_a_fenced_primary),
