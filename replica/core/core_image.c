@@ -13,7 +13,7 @@
 #define KNOWS_EVERY_FIELD(type, size)                                                                                  \
     _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "core_image knows every field of this "       \
                                                                          "struct")
-KNOWS_EVERY_FIELD(core, 109984);
+KNOWS_EVERY_FIELD(core, 109976);
 KNOWS_EVERY_FIELD(core_slot, 352);
 KNOWS_EVERY_FIELD(core_batch, 48);
 KNOWS_EVERY_FIELD(core_vote, 97);
@@ -358,10 +358,9 @@ static void view_image(struct core *c, struct image *i)
     }
 }
 
-/* Why it is fenced is a sentence for people, and not worth more than that there was one. */
 static void fence_image(struct core *c, struct image *i)
 {
-    bool reason = c->fence_reason != NULL;
+    uint32_t reason = c->fence_reason;
     image_bool(i, &c->listening);
     for (size_t k = 0; k < sizeof c->heard.words / sizeof c->heard.words[0]; k++)
         image_u64(i, &c->heard.words[k]);
@@ -374,9 +373,9 @@ static void fence_image(struct core *c, struct image *i)
     image_bool(i, &c->record.clean);
     image_u64(i, &c->mute_until);
     image_bool(i, &c->fence_new);
-    image_bool(i, &reason);
+    image_count(i, &reason, FENCE_REASON_MAX);
     image_u64(i, &c->filled_us);
-    if (i->reading) c->fence_reason = reason ? "it was fenced when this state was written" : NULL;
+    c->fence_reason = (enum fence_reason)reason;
 }
 
 static void progress_image(struct core *c, struct image *i)

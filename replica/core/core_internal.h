@@ -241,7 +241,7 @@ struct core {
     } record; /* as it was at the start */
     uint64_t mute_until; /* ... nor, fenced, until h is there */
     bool fence_new;      /* something was shown, or found at the start, that fences */
-    const char *fence_reason;
+    enum fence_reason fence_reason;
     uint64_t filled_us; /* last empty batch proposed for a member that is fenced */
     uint64_t abstain_until; /* no PRE-PREPARE or PREPARE in this view up to here (design.md 7.5) */
     uint64_t highest_certificate; /* highest n with a prepared certificate of ours, given out or durable (rule 23) */
@@ -334,6 +334,7 @@ void core_begin(struct core *c);
 /* core_fence.c: what others hold of a replica that starts; the fence (design.md 7.6) */
 bool core_is_mute(const struct core *c);
 bool core_is_fenced(const struct core *c);
+const char *core_fence_text(enum fence_reason reason); /* NULL: of NONE */
 void core_listen(struct core *c, const struct core_recovered *r);
 void core_hear(struct core *c, const struct msg_verified *m, uint32_t from);
 struct blob *core_shown(const struct core *c, uint32_t of, struct wire_list *out);

@@ -54,6 +54,21 @@ static void look_at_disk(struct node *n)
     node_step(n, &event);
 }
 
+/* Says in the log when it reaches a quorum that can vote, and when it no longer does. */
+static void note_ready(struct node *n, const struct core_summary *s)
+{
+    const uint32_t reached = s->listening ? node_peers_connected(n) : replica_set_count(&s->voters);
+    const bool ready = s->started && node_peers_connected(n) + 1 >= n->wire.quorum.quorum && reached + 1 >= n->wire.quorum.quorum;
+    if (ready && !n->ready)
+        LOG(LOG_LEVEL_INFO, "replica.ready", LOG_U("view", s->view), LOG_U("executed", s->executed), LOG_U("stable", s->low),
+            LOG_U("peers", node_peers_connected(n)));
+    if (!ready && n->ready)
+        LOG(LOG_LEVEL_WARN, "replica.no-quorum", LOG_U("connected", node_peers_connected(n) + 1), LOG_U("heard", s->peers_heard + 1),
+            LOG_U("needed", n->wire.quorum.quorum),
+            LOG_S("action", "see that enough of the other replicas run, can be reached and are not fenced"));
+    n->ready = ready;
+}
+
 static void on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 {
     struct node *n = w->data;
@@ -64,15 +79,8 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
     const struct core_summary s = core_summary(n->core);
     w->repeat = s.under_way > 0 || s.custody > 0 ? TICK_BUSY_SECONDS : TICK_IDLE_SECONDS;
     ev_timer_again(loop, w);
-    const bool ready = s.started && node_peers_connected(n) + 1 >= n->wire.quorum.quorum;
-    if (ready && !n->ready)
-        LOG(LOG_LEVEL_INFO, "replica.ready", LOG_U("view", s.view), LOG_U("executed", s.executed),
-            LOG_U("stable", s.low), LOG_U("peers", node_peers_connected(n)));
-    if (!ready && n->ready)
-        LOG(LOG_LEVEL_WARN, "replica.no-quorum", LOG_U("connected", node_peers_connected(n) + 1),
-            LOG_U("needed", n->wire.quorum.quorum),
-            LOG_S("action", "see that enough of the other replicas run and can be reached"));
-    n->ready = ready;
+    reason_pace_note(&n->pace, &s, n->last_tick_us);
+    note_ready(n, &s);
 }
 
 /* Called from any thread. */

@@ -371,6 +371,89 @@ static void test_recovery_votes_after_an_unclean_stop_are_not_looked_at(void **s
     assert_false(r->recovery.recovered.damaged);
 }
 
+/* ---- what was promised about views ---- */
+
+static void spoil_meta(struct recovery_room *r, const char *key)
+{
+    recovery_room_spoil(r, LOG_TABLE_META, bytes_of_text(key), 0);
+    recovery_room_restart(r);
+}
+
+/* It stands at the view that it entered, and is fenced; and so it is at every start until that is decided, though the damaged
+ * record has gone. */
+static void check_view_lost(struct recovery_room *r, uint64_t entered)
+{
+    struct bytes raw;
+    for (int start = 0; start < 2; start++) {
+        const struct core_recovered *c = recovery_room_recovered(r);
+        assert_int_equal(c->view, entered);
+        assert_null(c->view_change);
+        assert_int_equal(c->new_view != NULL, entered > 0);
+        assert_true(c->fenced);
+        assert_int_equal(c->fence_until, 0);
+        assert_int_equal(c->fence_reason, FENCE_REASON_VIEW_DAMAGED);
+        assert_int_equal(c->damaged, start == 0);
+        assert_false(c->clean);
+        assert_int_equal(log_get_view_left(r->dir.log, &raw).code, ERR_NOT_FOUND);
+        recovery_room_restart(r);
+    }
+}
+
+static void test_recovery_votes_own_view_change_with_a_wrong_signature_fences(void **state)
+{
+    struct recovery_room *r = *state;
+    recovery_room_enter_view(r, 4);
+    recovery_room_leave_for(r, 5);
+    spoil_meta(r, "view-change");
+    check_view_lost(r, 4);
+}
+
+static void test_recovery_votes_own_view_change_that_does_not_decode_fences(void **state)
+{
+    struct recovery_room *r = *state;
+    recovery_room_mark_clean(r);
+    recovery_room_leave_for(r, 1);
+    recovery_room_put_raw(r, LOG_TABLE_META, bytes_of_text("view-change"), bytes_of_text("garbage"));
+    check_view_lost(r, 0);
+}
+
+/* A lost earlier fence is no reason to take this one for decided. */
+static void test_recovery_votes_own_view_change_of_another_view_fences(void **state)
+{
+    struct recovery_room *r = *state;
+    struct kv_batch *b = kv_batch_new();
+    recovery_room_enter_view(r, 4);
+    recovery_room_leave_for(r, 5);
+    recovery_room_set_view(r, 6);
+    log_put_fence(b, 5000, FENCE_REASON_COMMIT_LOST);
+    kit_apply(r->dir.log, b);
+    check_view_lost(r, 4);
+}
+
+static void test_recovery_votes_damaged_view_fences(void **state)
+{
+    struct recovery_room *r = *state;
+    recovery_room_enter_view(r, 4);
+    spoil_meta(r, "view");
+    check_view_lost(r, 4);
+    recovery_room_put_raw(r, LOG_TABLE_META, bytes_of_text("view"), bytes_of(NULL, 0)); /* gone */
+    check_view_lost(r, 4);
+}
+
+/* How long it was to last is not known: it is decided anew. */
+static void test_recovery_votes_damaged_fence_fences(void **state)
+{
+    struct recovery_room *r = *state;
+    struct kv_batch *b = kv_batch_new();
+    log_put_fence(b, 777, FENCE_REASON_NEW_DIRECTORY);
+    kit_apply(r->dir.log, b);
+    spoil_meta(r, "fence");
+    const struct core_recovered *c = recovery_room_recovered(r);
+    assert_true(c->fenced);
+    assert_int_equal(c->fence_until, 0);
+    assert_int_equal(c->fence_reason, FENCE_REASON_FENCE_DAMAGED);
+}
+
 #define ROOM_TEST(f) cmocka_unit_test_setup_teardown(f, recovery_room_setup, recovery_room_teardown)
 
 int main(void)
@@ -397,6 +480,11 @@ int main(void)
         ROOM_TEST(test_recovery_votes_view_that_was_left_comes_back_with_its_view_change),
         ROOM_TEST(test_recovery_votes_view_left_after_one_that_was_entered),
         ROOM_TEST(test_recovery_votes_after_an_unclean_stop_are_not_looked_at),
+        ROOM_TEST(test_recovery_votes_own_view_change_with_a_wrong_signature_fences),
+        ROOM_TEST(test_recovery_votes_own_view_change_that_does_not_decode_fences),
+        ROOM_TEST(test_recovery_votes_own_view_change_of_another_view_fences),
+        ROOM_TEST(test_recovery_votes_damaged_view_fences),
+        ROOM_TEST(test_recovery_votes_damaged_fence_fences),
     };
     int failed = cmocka_run_group_tests_name("recovery_votes", tests, NULL, NULL);
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
