@@ -356,7 +356,8 @@ bool core_may_serve(struct core *c, struct core_peer *peer, size_t bytes)
     return may_serve_up_to(c, peer, bytes, RESEND_BYTES_MAX);
 }
 
-/* The same for what brings it to our view: batches alone, the last of which may be the largest, never keep that from it. */
+/* The same for what brings it to our view: batches alone, the last of which may be the largest, never keep that from
+ * it. */
 bool core_may_lead_on(struct core *c, struct core_peer *peer, size_t bytes)
 {
     return may_serve_up_to(c, peer, bytes, RESEND_BYTES_MAX + BATCH_BYTES_MAX);

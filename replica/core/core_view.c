@@ -498,8 +498,9 @@ void core_view_repair(struct core *c, uint32_t to)
 {
     struct core_peer *p = &c->peers[to];
     if (p->view > c->view || (p->view == c->view && !p->changing)) return;
+    /* fenced or not, for a NEW-VIEW: it is another's word */
     if (c->changing ? c->left_token > c->durable_token || core_is_mute(c)
-                    : c->entry_token > c->durable_token || c->new_view == NULL) /* fenced or not: a NEW-VIEW is another's word */
+                    : c->entry_token > c->durable_token || c->new_view == NULL)
         return;
     struct blob *bytes = c->changing ? c->own_view_change : c->new_view;
     if (core_may_lead_on(c, p, bytes->len))

@@ -1,5 +1,6 @@
 /* test_node_queries.c - whose reads are given to the execution thread, and how many: a client that asks more than anybody else
- * waits for itself (design.md section 11), and every read for what this replica has committed to (rule 23). Around a worker that does nothing by itself; no socket.
+ * waits for itself (design.md section 11), and every read for what this replica has committed to (rule 23). Around a
+ * worker that does nothing by itself; no socket.
  */
 #include "tests/fixture/stand_in_worker.h"
 
@@ -141,7 +142,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_queries_of_one_client_leave_room_for_the_others, test_setup, test_teardown),
         cmocka_unit_test_setup_teardown(test_queries_running_are_bounded_in_all, test_setup, test_teardown),
-        cmocka_unit_test_setup_teardown(test_query_waits_for_what_this_replica_has_committed_to, test_setup, test_teardown),
+        cmocka_unit_test_setup_teardown(test_query_waits_for_what_this_replica_has_committed_to, test_setup,
+                                        test_teardown),
         cmocka_unit_test_setup_teardown(test_query_done_lets_the_next_of_its_client_run, test_setup, test_teardown),
     };
     return cmocka_run_group_tests_name("node_queries", tests, NULL, NULL);
