@@ -1,6 +1,6 @@
 /* test_node_effects.c - what the log says of an effect that is for the operator, without thread or socket; when an effect
- * is performed (rule 30); what the core is told of an answer that could not be read. What effects do to disk and network: test_storage.c, test_execution_steps.c,
- * test_net.c.
+ * is performed (rule 30); what the core is told of an answer that could not be read. What effects do to disk and network:
+ * test_storage.c, test_execution_steps.c, test_net.c.
  */
 #include "replica/run/node_internal.h"
 
