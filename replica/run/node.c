@@ -228,10 +228,18 @@ static struct err recover(struct node *n, struct recovery *r)
     return recovery_run(&n->data, NULL, &n->wire, node_checker(n), n->config.id, clients, r);
 }
 
+/* What is damaged so that neither fence nor transfer helps is put right by its operator. */
+static struct err with_action(const struct err *e)
+{
+    if (e->code != ERR_CORRUPT || strstr(e->text, "--init") != NULL) return *e;
+    return err_make(ERR_CORRUPT, "%.200s: %s", e->text, DATA_DIR_ANEW);
+}
+
 static struct err start_core(struct node *n)
 {
     struct recovery r;
-    ERR_TRY(recover(n, &r));
+    const struct err damaged = recover(n, &r);
+    if (err_is(&damaged)) return with_action(&damaged);
     struct core_config config = {.group = n->wire,
                                  .self = n->config.id,
                                  .client_count = n->identity.group->client_count,
