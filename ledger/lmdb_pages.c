@@ -97,6 +97,8 @@ struct walk {
     uint64_t last_page;
     uint8_t *seen;    /* a bit for each page */
     uint8_t *content; /* a page for each frame */
+    struct table table_of_tables;
+    struct table free_pages;
     struct table tables[KV_TABLES_MAX];
     /* of the table that is walked */
     const struct table *table;
@@ -412,14 +414,12 @@ static struct err walk_table(struct walk *w, const struct table *t, uint64_t pla
 static struct err walk_all(struct walk *w, const uint8_t *meta)
 {
     const uint64_t place = w->in->transaction % 2;
-    struct table tables;
-    struct table free_pages;
-    table_read(meta + META_TABLES, "the table of tables", TABLE_OF_TABLES, &tables);
-    table_read(meta + META_FREE, "the list of free pages", TABLE_OF_FREE_PAGES, &free_pages);
-    ERR_TRY(walk_table(w, &tables, place));
+    table_read(meta + META_TABLES, "the table of tables", TABLE_OF_TABLES, &w->table_of_tables);
+    table_read(meta + META_FREE, "the list of free pages", TABLE_OF_FREE_PAGES, &w->free_pages);
+    ERR_TRY(walk_table(w, &w->table_of_tables, place));
     for (uint32_t i = 0; i < w->in->table_count; i++)
-        if (w->tables[i].name != NULL) ERR_TRY(walk_table(w, &w->tables[i], tables.root));
-    return walk_table(w, &free_pages, place);
+        if (w->tables[i].name != NULL) ERR_TRY(walk_table(w, &w->tables[i], w->table_of_tables.root));
+    return walk_table(w, &w->free_pages, place);
 }
 
 struct err lmdb_pages_check(const struct lmdb_pages *in, bool *stale)

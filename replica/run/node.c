@@ -415,9 +415,9 @@ struct err node_start(const struct config *config, const char *config_path, stru
     if (!err_is(&e)) e = start_core(n);
     if (!err_is(&e)) e = start_http(n);
     if (err_is(&e)) {
-        e = data_dir_explain(config->data_path, &n->data, e);
+        const struct err told = data_dir_explain(config->data_path, &n->data, e);
         node_free(n);
-        return e;
+        return told;
     }
     *out = n;
     return err_none();
