@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#define DOMAIN_COUNT 12u
+#define DOMAIN_COUNT 13u
 
 /* SHA-256 of (length byte, domain text, "abc"), from Python's hashlib. */
 static const char *const domain_answers[DOMAIN_COUNT] = {
@@ -27,6 +27,7 @@ static const char *const domain_answers[DOMAIN_COUNT] = {
     [DIGEST_DOMAIN_SIGNATURE] = "7f8dd903e9a0add95b237203837a2484d952436d8c7c47ebc6d95c6ff62b9703",
     [DIGEST_DOMAIN_FILE] = "b1bad7e530c2876a365a56d8d52550dcb74d0124b2a946e58adf3420d15f5f46",
     [DIGEST_DOMAIN_TRACE] = "2f55dc534d335b9ca8e88a260cfabe21b93a6bd971b1cd226393e29d1362c4ad",
+    [DIGEST_DOMAIN_STORED] = "b4d27dc62e6c2d28e2608cf654acf0122903ecf98ef0729409e3ef307b993a3b",
 };
 
 static void assert_digest_is(const struct digest *d, const char *expected)
