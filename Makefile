@@ -141,6 +141,7 @@ help:
 	@echo "make trace        same events, same effects: gcc and clang, -O0 and -O2, ASan+UBSan"
 	@echo "make fuzz BUDGET=60   each libFuzzer target for so many seconds"
 	@echo "make crash BUDGET=60  power losses at points of a recorded run, for so many seconds (CRASH_IMAGES=0: at all points first)"
+	@echo "make swarm BUDGET=60  fresh seeds in the simulator, for so many seconds"
 	@echo "make coverage     line coverage of wire, crypto, ledger, replica/core"
 	@echo "make bench        pbft-bench load against the running group"
 	@echo "make evil         build/release/pbft-evil, a replica that misbehaves (docs/adversary.md)"
@@ -200,12 +201,12 @@ check: deps-check
 		$(call suite,asan,$(UNIT_NAMES),$(SAN_ENV)) \
 		$(call suite,tsan,$(TSAN_NAMES),TSAN_OPTIONS=halt_on_error=1) \
 		$(foreach n,$(E2E_NAMES),'e2e_$(n)=E2E_LINES=10000 bash tests/e2e/$(n).sh') \
-		'crash=bash tests/crash/crash.sh' 'crash_power=bash tests/crash/power.sh' \
+		'crash=bash tests/crash/crash.sh' 'crash_power=bash tests/crash/power.sh' 'swarm=bash tests/sim/swarm.sh' \
 		$(foreach n,$(FUZZ_NAMES),'$(n)=bash tests/fuzz/run.sh $(n) 15') \
-		'includes=bash tests/style/check_includes.sh' 'style=bash tests/style/check_style.sh' \
+		'includes=bash tests/style/check_includes.sh' 'style=bash tests/style/check_style.sh' 'rules=bash tests/style/check_rules.sh' \
 		'trace=bash tests/tools/trace_compilers.sh' 'lint=bash tests/style/lint.sh'
 
-.PHONY: unit e2e asan tsan valgrind lint trace fuzz crash coverage
+.PHONY: unit e2e asan tsan valgrind lint trace fuzz crash swarm coverage
 unit: deps-check
 	@$(SUB) programs unit-programs
 	@bash tests/run.sh $(call suite,release,$(UNIT_NAMES),)
@@ -235,6 +236,9 @@ crash: deps-check
 		'crash=bash tests/crash/crash.sh' 'crash_power=POWER_ROUNDS=16 bash tests/crash/power.sh'
 	@grep -h '^#' build/check/crash.log
 CRASH_IMAGES ?= 2000
+swarm: deps-check
+	@$(SUB) programs
+	@bin/pbft-sim swarm --budget $(BUDGET)
 coverage: deps-check
 	@$(SUB) VARIANT=cov build/cov/pbftd unit-programs
 	@bash tests/tools/coverage.sh $(UNIT_NAMES)

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "client/cli_common.h"
+#include "wire/constants.h"
 #include "wire/schema.h"
 
 #include <inttypes.h>
@@ -67,6 +68,7 @@ static json_t *replica_json(const struct pbft_replica_status *s, uint64_t view, 
                              "verified", (json_int_t)s->verified, "header_hash", hash, "messages", messages_json(s));
     CHECK(out != NULL && more != NULL && json_object_update(out, more) == 0);
     json_decref(more);
+    CHECK(json_object_set_new(out, "reason", json_string(s->reason)) == 0);
     if (pbft_condition_note(s->condition)[0] != '\0')
         CHECK(json_object_set_new(out, "note", json_string(pbft_condition_note(s->condition))) == 0);
     return out;
@@ -102,6 +104,20 @@ static void print_table(const struct pbft_replica_status *replicas, uint64_t vie
     }
 }
 
+/* What the table has no room for: why a replica is not synced, how far it is, and how long it takes yet. */
+static void print_reasons(const struct pbft_replica_status *replicas, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (replicas[i].answered && replicas[i].condition != CONDITION_SYNCED && replicas[i].reason[0] != '\0')
+            (void)printf("replica %u is %s\n", replicas[i].id, replicas[i].reason);
+}
+
+static void print_status(const struct pbft_replica_status *replicas, uint64_t view, uint32_t count)
+{
+    print_table(replicas, view, count);
+    print_reasons(replicas, count);
+}
+
 static struct err status_run(const struct cli_call *call)
 {
     struct pbft_client *c;
@@ -115,7 +131,7 @@ static struct err status_run(const struct cli_call *call)
     if (call->globals->json)
         print_json(replicas, view, count);
     else
-        print_table(replicas, view, count);
+        print_status(replicas, view, count);
     free(replicas);
     pbft_close(c);
     ERR_TRY(cli_error(&failed));
@@ -128,8 +144,8 @@ static const struct cli_command status_commands[] = {
      .words_min = 0,
      .words_max = 0,
      .summary = "Shows what each replica says of itself; exit code 3 when none answers.",
-     .details = "Role is by the view that f+1 of them report. JSON has more: message counters, first sends and "
-                "re-sends apart.",
+     .details = "Role is by the view that f+1 of them report. Below the table stands why a replica is not synced, and how far it is.\n"
+                "JSON has more: message counters, first sends and re-sends apart.",
      .run = status_run},
 };
 

@@ -309,8 +309,20 @@ static void put_front(const struct why_group *g, const struct pbft_replica_why *
         buffer_printf(out, "The next primary is replica %u.\n", quorum_primary(&g->quorum, best->view + 1));
 }
 
+/* A fence ends with a stable checkpoint, which takes a quorum that can vote. */
+static void put_fences(const struct why_group *g, struct buffer *out)
+{
+    struct replica_set fenced = {0};
+    for (uint32_t id = 0; id < g->quorum.replica_count; id++)
+        if (g->replicas[id].answered && g->replicas[id].condition == CONDITION_FENCED) replica_set_add(&fenced, id);
+    if (g->quorum.replica_count - replica_set_count(&fenced) >= g->quorum.quorum) return;
+    put_line(out, "To do: with replicas ", &fenced, " fenced ");
+    buffer_printf(out, "too few are left to vote, and no fence ends by itself: see \"A fence that cannot end\" in docs/operations.md.\n");
+}
+
 static void put_cure(const struct why_group *g, uint32_t voters, struct buffer *out)
 {
+    put_fences(g, out);
     const struct replica_set there = answering(g);
     const struct replica_set gone = others(g, &there);
     const char *one = replica_set_count(&gone) == 1 ? "To do: start replica " : "To do: start replicas ";

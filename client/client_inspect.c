@@ -8,6 +8,15 @@
 
 /* ---- answers ---- */
 
+/* A liar's words go to a terminal: printable ASCII only. */
+static void take_text(char *out, size_t size, struct bytes text)
+{
+    size_t i;
+    for (i = 0; i < text.len && i + 1 < size; i++)
+        out[i] = text.data[i] >= 0x20 && text.data[i] < 0x7f ? (char)text.data[i] : '?';
+    out[i] = '\0';
+}
+
 static bool take_status(struct pbft_replica_status *out, uint32_t id, struct bytes value)
 {
     struct wire_replica_status s;
@@ -31,6 +40,7 @@ static bool take_status(struct pbft_replica_status *out, uint32_t id, struct byt
     out->syncs = s.syncs;
     out->verified = s.verified;
     memcpy(out->header_hash, s.header_hash.bytes, sizeof out->header_hash);
+    take_text(out->reason, sizeof out->reason, s.reason);
     struct wire_iterator i = wire_list_start(s.messages);
     while (out->message_count < 32 && wire_list_next(&i, &wire_record_message_count, &count))
         out->messages[out->message_count++] = (struct pbft_message_count){
@@ -78,15 +88,6 @@ static void take_members(struct pbft_replica_why *out, struct wire_list members)
                                                       .executed = m.executed,
                                                       .view = m.view,
                                                       .view_change = m.view_change};
-}
-
-/* A liar's words go to a terminal: printable ASCII only. */
-static void take_text(char *out, size_t size, struct bytes text)
-{
-    size_t i;
-    for (i = 0; i < text.len && i + 1 < size; i++)
-        out[i] = text.data[i] >= 0x20 && text.data[i] < 0x7f ? (char)text.data[i] : '?';
-    out[i] = '\0';
 }
 
 static bool take_why(struct pbft_replica_why *out, uint32_t id, struct bytes value)

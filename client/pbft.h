@@ -196,7 +196,7 @@ struct pbft_replica_status {
     uint8_t header_hash[32];
     uint32_t message_count;
     struct pbft_message_count messages[32];
-    char reason[128]; /* why it did not answer */
+    char reason[512]; /* its condition in a sentence; or why it did not answer */
 };
 
 /* What the lowest sequence not executed waits for, as one replica sees it. Believed by nobody: for operators. */

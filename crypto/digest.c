@@ -35,6 +35,7 @@ static const char *domain_text(enum digest_domain domain)
     case DIGEST_DOMAIN_SIGNATURE: return "pbft/1/signature";
     case DIGEST_DOMAIN_FILE: return "pbft/1/file";
     case DIGEST_DOMAIN_TRACE: return "pbft/1/trace";
+    case DIGEST_DOMAIN_STORED: return "pbft/1/stored";
     }
     check_failed(__FILE__, __LINE__, "domain outside the enumeration");
 }

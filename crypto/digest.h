@@ -32,6 +32,7 @@ enum digest_domain {
     DIGEST_DOMAIN_SIGNATURE,     /* a remembered (signer, digest, signature) */
     DIGEST_DOMAIN_FILE,          /* a file appended line by line */
     DIGEST_DOMAIN_TRACE,         /* the effects of a core */
+    DIGEST_DOMAIN_STORED,        /* the check of a stored number */
 };
 
 /* A hash in progress. Plain data; holds no secret. */

@@ -26,12 +26,45 @@ static struct err sub_path(char out[PATH_BYTES_MAX], const char *dir, const char
     return err_none();
 }
 
+static bool is_there(const char *dir, const char *name)
+{
+    char path[PATH_BYTES_MAX];
+    const struct err e = sub_path(path, dir, name);
+    return !err_is(&e) && access(path, F_OK) == 0;
+}
+
+/* Has another process the log open? LMDB keeps a lock of each in this file. */
+static bool log_in_use(const char *dir)
+{
+    char path[PATH_BYTES_MAX];
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    const struct err e = sub_path(path, dir, "log/lock.mdb");
+    const int fd = err_is(&e) ? -1 : open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) return false;
+    const bool in_use = fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    (void)close(fd);
+    return in_use;
+}
+
+/* The LOCK alone was deleted: it holds nothing, and is made again. Not while a process runs that holds the deleted one. */
+static struct err lock_anew(const char *dir, const char *path, int *out)
+{
+    if (log_in_use(dir))
+        return err_make(ERR_CONFIG, "%s is missing, and another process has the data directory open; stop it first", path);
+    const int fd = open(path, O_RDWR | O_CLOEXEC | O_CREAT, 0600);
+    if (fd < 0) return err_system(errno, "cannot make %s", path);
+    *out = fd;
+    return err_none();
+}
+
 static struct err lock_dir(const char *dir, int flags, int *out)
 {
     char path[PATH_BYTES_MAX];
     ERR_TRY(sub_path(path, dir, "LOCK"));
-    const int fd = open(path, O_RDWR | O_CLOEXEC | flags, 0600);
-    if (fd < 0 && errno == ENOENT)
+    int fd = open(path, O_RDWR | O_CLOEXEC | flags, 0600);
+    if (fd < 0 && errno == ENOENT && is_there(dir, "log") && is_there(dir, "state"))
+        ERR_TRY(lock_anew(dir, path, &fd));
+    else if (fd < 0 && errno == ENOENT)
         return err_make(ERR_CONFIG,
                         "%s is not a data directory; make one with pbftd --init-new-group if the group has never run, with pbftd "
                         "--init where a directory was lost (the replica then starts fenced)",
@@ -61,7 +94,7 @@ static struct err init_log(const char *dir, const struct group *g, uint32_t repl
     if (new_group)
         log_put_clean(b); /* it has cast no vote that could be forgotten */
     else
-        log_put_fence(b, 0); /* design.md 7.6 */
+        log_put_fence(b, 0, FENCE_REASON_NEW_DIRECTORY); /* design.md 7.6 */
     struct err e = kv_store_apply(log, b);
     kv_batch_free(b);
     kv_store_close(log);
@@ -79,13 +112,6 @@ static struct err init_state(const char *dir, const struct group *g, bool damage
     if (!err_is(&e) && damaged) e = state_mark_damaged(state);
     kv_store_close(state);
     return e;
-}
-
-static bool is_there(const char *dir, const char *name)
-{
-    char path[PATH_BYTES_MAX];
-    const struct err e = sub_path(path, dir, name);
-    return !err_is(&e) && access(path, F_OK) == 0;
 }
 
 /* Removes the unfinished stores of an init that was interrupted. */
@@ -119,7 +145,7 @@ static struct err init_locked(const char *dir, const struct group *g, uint32_t r
         return err_make(ERR_CONFIG, "%s is a data directory already; init never touches an existing one", dir);
     if (is_there(dir, "state")) {
         if (is_there(dir, LOG_MAKING)) return rename_in(dir, LOG_MAKING, "log");
-        return err_make(ERR_CONFIG, "%s holds a state but no log; init never touches an existing one", dir);
+        return err_make(ERR_CONFIG, "%s holds a state but no log; init never touches an existing one: move it away", dir);
     }
     clear_unfinished(dir);
     ERR_TRY(init_state(dir, g, false));
@@ -206,7 +232,8 @@ static struct err check_identity(const char *dir, struct kv_store *log, const st
     char wants[2 * DIGEST_BYTES + 1];
     ERR_TRY(log_get_identity(log, &identity));
     if (identity.format != LOG_STORE_FORMAT)
-        return err_make(ERR_CONFIG, "data directory %s has format %llu, this program reads format %u", dir,
+        return err_make(ERR_CONFIG, "data directory %s has format %llu, this program reads format %u: run it with the pbftd that "
+                        "made it, or " DATA_DIR_ANEW, dir,
                         (unsigned long long)identity.format, LOG_STORE_FORMAT);
     if (!digest_equal(&identity.group, &g->id)) {
         hex_encode(has, identity.group.bytes, 8);
@@ -218,6 +245,16 @@ static struct err check_identity(const char *dir, struct kv_store *log, const st
         return err_make(ERR_CONFIG, "data directory %s belongs to replica %llu, the configuration says %u", dir,
                         (unsigned long long)identity.replica, replica);
     return err_none();
+}
+
+/* A store that is not there, cut, or damaged where it begins. */
+static struct err store_fault(const char *dir, const struct err *e)
+{
+    if (e->code != ERR_NOT_FOUND && e->code != ERR_CORRUPT) return *e;
+    if (!is_there(dir, "log") && !is_there(dir, "state"))
+        return err_make(ERR_CORRUPT, "%s holds neither log nor state; make them with pbftd --config FILE --init (the replica then "
+                        "starts fenced)", dir);
+    return err_make(ERR_CORRUPT, "%s: %s", e->text, DATA_DIR_ANEW);
 }
 
 struct err data_dir_open(const char *dir, const struct group *g, uint32_t replica, struct data_dir *out)
@@ -238,8 +275,7 @@ struct err data_dir_open(const char *dir, const struct group *g, uint32_t replic
     }
     if (err_is(&e)) {
         data_dir_close(&d);
-        if (e.code == ERR_NOT_FOUND) e.code = ERR_CORRUPT;
-        return e;
+        return store_fault(dir, &e);
     }
     *out = d;
     return err_none();

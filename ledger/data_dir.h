@@ -18,11 +18,16 @@ struct data_dir {
     struct err state_fault; /* data_dir_open_reader_whole: why `state` is an empty one in memory */
 };
 
+/* What to do where it is damaged beyond what can be left out: design.md 7.6. */
+#define DATA_DIR_ANEW                                                                                                         \
+    "move the data directory away and make a new one with pbftd --config FILE --init: it takes everything from the others, " \
+    "and is fenced until two windows of batches more are stable"
+
 /* Makes the directory of a member, or finishes it after an interrupted init; it may be there when it is empty. new_group:
  * no member of the group has ever run. Otherwise the replica starts fenced (design.md 7.6): it may have voted with a
  * directory that is lost. Errors: ERR_CONFIG when there is one already, or another process is at it; ERR_IO, ERR_NO_SPACE. */
 MUST_USE struct err data_dir_init(const char *dir, const struct group *g, uint32_t replica, bool new_group);
-/* Opens and locks it. Errors, each naming the directory and the cure: ERR_CONFIG (absent; another process holds it; of
+/* Opens and locks it; a LOCK that somebody has deleted is made again. Errors, each naming the directory and the cure: ERR_CONFIG (absent; another process holds it; of
  * another group, replica or format), ERR_CORRUPT, ERR_IO. */
 MUST_USE struct err data_dir_open(const char *dir, const struct group *g, uint32_t replica, struct data_dir *out);
 /* Opens the log environment alone, for reading, also beside a running replica. */

@@ -7,6 +7,8 @@
 
 #define BATCH_KEY_BYTES 40u
 #define KEY_BYTES_MAX 511u /* of any key in a store */
+#define CHECK_BYTES 8u
+#define NUMBERS_MAX 2u /* of a meta record with a check */
 
 const char *const log_table_names[LOG_TABLE_COUNT] = {"meta",  "blocks",      "batches",     "certificates",
                                                       "votes", "checkpoints", "view_changes"};
@@ -36,6 +38,50 @@ static void put_record(struct kv_batch *b, uint32_t table, struct bytes key, con
     blob_release(bytes);
 }
 
+/* ---- numbers with a check ---- */
+
+/* space: count numbers; the check is put behind them. */
+static struct bytes add_check(const char *key, uint8_t *space, uint32_t count)
+{
+    struct hasher h;
+    struct digest check;
+    hasher_start(&h, DIGEST_DOMAIN_STORED);
+    hasher_add_be64(&h, strlen(key));
+    hasher_add(&h, key, strlen(key));
+    hasher_add(&h, space, count * 8u);
+    hasher_finish(&h, &check);
+    memcpy(space + count * 8u, check.bytes, CHECK_BYTES);
+    return bytes_of(space, count * 8u + CHECK_BYTES);
+}
+
+static void put_numbers(struct kv_batch *b, const char *key, const uint64_t *numbers, uint32_t count)
+{
+    uint8_t space[NUMBERS_MAX * 8u + CHECK_BYTES];
+    for (uint32_t i = 0; i < count; i++)
+        be64_put(space + i * 8u, numbers[i]);
+    kv_batch_put(b, LOG_TABLE_META, bytes_of_text(key), add_check(key, space, count));
+}
+
+/* ERR_NOT_FOUND, ERR_CORRUPT. */
+static struct err get_numbers(struct kv_store *s, const char *key, uint64_t *numbers, uint32_t count)
+{
+    uint8_t space[NUMBERS_MAX * 8u + CHECK_BYTES];
+    struct bytes value;
+    switch (kv_store_get(s, LOG_TABLE_META, bytes_of_text(key), &value)) {
+    case KV_FAILED: return kv_store_fault(s);
+    case KV_ABSENT: return err_make(ERR_NOT_FOUND, "no %s is in this data directory", key);
+    case KV_FOUND: break;
+    }
+    if (value.len != count * 8u + CHECK_BYTES)
+        return err_make(ERR_CORRUPT, "the stored %s is damaged: it has another length", key);
+    memcpy(space, value.data, count * 8u);
+    if (bytes_compare(add_check(key, space, count), value) != 0)
+        return err_make(ERR_CORRUPT, "the stored %s is damaged: it fails its check", key);
+    for (uint32_t i = 0; i < count; i++)
+        numbers[i] = be64_get(value.data + i * 8u);
+    return err_none();
+}
+
 /* ---- writing ---- */
 
 void log_put_identity(struct kv_batch *b, const struct wire_store_identity *identity)
@@ -45,9 +91,7 @@ void log_put_identity(struct kv_batch *b, const struct wire_store_identity *iden
 
 void log_put_view(struct kv_batch *b, uint64_t view)
 {
-    uint8_t raw[8];
-    be64_put(raw, view);
-    kv_batch_put(b, LOG_TABLE_META, bytes_of_text("view"), bytes_of(raw, sizeof raw));
+    put_numbers(b, "view", &view, 1);
 }
 
 void log_put_view_left(struct kv_batch *b, uint64_t view, struct bytes record)
@@ -74,10 +118,18 @@ void log_put_clean(struct kv_batch *b)
     kv_batch_put(b, LOG_TABLE_META, bytes_of_text("clean"), bytes_of_text("yes"));
 }
 
-void log_put_fence(struct kv_batch *b, uint64_t until)
+void log_put_fence(struct kv_batch *b, uint64_t until, enum fence_reason reason)
 {
-    struct seq_key space;
-    kv_batch_put(b, LOG_TABLE_META, bytes_of_text("fence"), seq_key(&space, until));
+    const uint64_t numbers[] = {until, reason};
+    put_numbers(b, "fence", numbers, 2);
+}
+
+void log_put_view_lost(struct kv_batch *b, uint64_t view)
+{
+    log_put_view(b, view);
+    kv_batch_delete(b, LOG_TABLE_META, bytes_of_text("view-change"));
+    log_put_fence(b, 0, FENCE_REASON_VIEW_DAMAGED);
+    log_delete_clean(b);
 }
 
 void log_delete_clean(struct kv_batch *b)
@@ -269,12 +321,12 @@ struct err log_get_identity(struct kv_store *s, struct wire_store_identity *out)
 
 struct err log_get_view(struct kv_store *s, uint64_t *out)
 {
-    struct bytes value;
-    const enum kv_found found = kv_store_get(s, LOG_TABLE_META, bytes_of_text("view"), &value);
-    if (found == KV_FAILED) return kv_store_fault(s);
-    if (found == KV_ABSENT || value.len != 8 || be64_get(value.data) > VIEW_MAX)
-        return err_make(ERR_CORRUPT, "the stored view is missing or malformed");
-    *out = be64_get(value.data);
+    uint64_t view = 0;
+    const struct err e = get_numbers(s, "view", &view, 1);
+    if (e.code == ERR_NOT_FOUND) return err_make(ERR_CORRUPT, "the stored view is missing");
+    if (err_is(&e)) return e;
+    if (view > VIEW_MAX) return err_make(ERR_CORRUPT, "the stored view is damaged: there is no such view");
+    *out = view;
     return err_none();
 }
 
@@ -310,14 +362,15 @@ bool log_is_clean(struct kv_store *s)
     return kv_store_get(s, LOG_TABLE_META, bytes_of_text("clean"), &value) == KV_FOUND;
 }
 
-struct err log_get_fence(struct kv_store *s, bool *fenced, uint64_t *until)
+struct err log_get_fence(struct kv_store *s, uint64_t *until, enum fence_reason *reason)
 {
-    struct bytes value;
-    *fenced = kv_store_get(s, LOG_TABLE_META, bytes_of_text("fence"), &value) == KV_FOUND;
-    *until = 0;
-    if (!*fenced) return err_none();
-    if (value.len != 8) return err_make(ERR_CORRUPT, "the stored fence is damaged");
-    *until = be64_get(value.data);
+    uint64_t numbers[2] = {0, FENCE_REASON_NONE};
+    const struct err e = get_numbers(s, "fence", numbers, 2);
+    if (err_is(&e) && e.code != ERR_NOT_FOUND) return e;
+    if (!err_is(&e) && (numbers[1] == FENCE_REASON_NONE || numbers[1] > FENCE_REASON_MAX))
+        return err_make(ERR_CORRUPT, "the stored fence is damaged: there is no such reason");
+    *until = numbers[0];
+    *reason = (enum fence_reason)numbers[1];
     return err_none();
 }
 

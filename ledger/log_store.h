@@ -2,11 +2,12 @@
  *
  *   table         key                     value
  *   meta          "identity"              store_identity
- *                 "view"                  view entered or left for, 8 bytes
+ *                 "view"                  view entered or left for, 8 bytes, and a check
  *                 "view-change"           own VIEW-CHANGE for that view, until the view is entered
  *                 "new-view"              NEW-VIEW of the last view entered; absent in view 0
  *                 "clean"                 present after a clean stop
- *                 "fence"                 fenced until this sequence is stable, 8 bytes; 0: until when is not known yet
+ *                 "fence"                 fenced until this sequence is stable, 8 bytes; 0: until when is not known yet.
+ *                                         Why, enum fence_reason, 8 bytes; and a check
  *                 "stable"                checkpoint_certificate: the low watermark
  *                 "gap"                   lowest and highest block (8 bytes each) that are not here, because the state was
  *                                         transferred, or not to be trusted; absent when there is none.
@@ -18,6 +19,8 @@
  *   checkpoints   seq (8)                 checkpoint_certificate of every stable checkpoint seen
  *   view_changes  member (8)              the VIEW-CHANGE that "new-view" names of it
  *
+ * A check is the first 8 bytes of a SHA-256 over key and value: LMDB has none, and these are promises that nobody else keeps.
+ *
  * Functions that write put operations into a kv_batch; the caller applies it, grouping what waits into one sync.
  */
 #ifndef PBFT_LEDGER_LOG_STORE_H
@@ -27,7 +30,7 @@
 #include "ledger/kv_store.h"
 #include "wire/codec.h"
 
-#define LOG_STORE_FORMAT 2u
+#define LOG_STORE_FORMAT 3u
 
 enum log_table {
     LOG_TABLE_META,
@@ -47,7 +50,10 @@ void log_put_identity(struct kv_batch *b, const struct wire_store_identity *iden
 void log_put_view(struct kv_batch *b, uint64_t view);
 void log_put_clean(struct kv_batch *b);
 void log_delete_clean(struct kv_batch *b);
-void log_put_fence(struct kv_batch *b, uint64_t until);
+void log_put_fence(struct kv_batch *b, uint64_t until, enum fence_reason reason);
+/* What was promised about views is lost: `view` is what the rest of the record says, the own VIEW-CHANGE goes, and the fence
+ * that follows from that comes. */
+void log_put_view_lost(struct kv_batch *b, uint64_t view);
 /* The view was left for `view`; record: the own VIEW-CHANGE, as signed. */
 void log_put_view_left(struct kv_batch *b, uint64_t view, struct bytes record);
 /* A VIEW-CHANGE that the NEW-VIEW to be put names. */
@@ -83,7 +89,7 @@ void log_put_stable_again(struct kv_batch *b, uint64_t seq, struct bytes record)
 
 /* ---- reading: borrowed until the next apply ---- */
 
-/* ERR_CORRUPT when absent or undecodable. */
+/* ERR_CORRUPT when absent, or when it fails its check. */
 MUST_USE struct err log_get_identity(struct kv_store *s, struct wire_store_identity *out);
 MUST_USE struct err log_get_view(struct kv_store *s, uint64_t *out);
 /* The messages as signed, not decoded. ERR_NOT_FOUND when there is none. */
@@ -91,8 +97,8 @@ MUST_USE struct err log_get_view_left(struct kv_store *s, struct bytes *out);
 MUST_USE struct err log_get_new_view(struct kv_store *s, struct bytes *out);
 MUST_USE struct err log_get_view_change(struct kv_store *s, uint64_t member, struct bytes *out);
 bool log_is_clean(struct kv_store *s);
-/* *fenced is false when no fence was ever put. ERR_CORRUPT. */
-MUST_USE struct err log_get_fence(struct kv_store *s, bool *fenced, uint64_t *until);
+/* *reason is FENCE_REASON_NONE when no fence was ever put. ERR_CORRUPT when it fails its check. */
+MUST_USE struct err log_get_fence(struct kv_store *s, uint64_t *until, enum fence_reason *reason);
 /* A certificate of seq 0, of no epoch, when there is none yet. */
 MUST_USE struct err log_get_stable(struct kv_store *s, struct wire_checkpoint_certificate *out);
 /* Highest block; 0 when there is none. */

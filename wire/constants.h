@@ -82,6 +82,22 @@ enum replica_condition {
 };
 #define CONDITION_MAX 8u
 
+/* Why a replica is fenced (design.md 7.6), as its data directory keeps it. */
+enum fence_reason {
+    FENCE_REASON_NONE = 0,
+    FENCE_REASON_NEW_DIRECTORY = 1,
+    FENCE_REASON_VOTE_DAMAGED = 2,
+    FENCE_REASON_VIEW_DAMAGED = 3,    /* of its view, or its own VIEW-CHANGE */
+    FENCE_REASON_FENCE_DAMAGED = 4,   /* of an earlier fence */
+    FENCE_REASON_VIEW_ABOVE = 5,      /* the others hold its signature: for a view above its record, */
+    FENCE_REASON_WINDOW_ABOVE = 6,    /* above the window of its record, */
+    FENCE_REASON_COMMIT_LOST = 7,     /* on a COMMIT without its certificate, */
+    FENCE_REASON_VIEW_LEFT = 8,       /* on a VIEW-CHANGE out of its view, */
+    FENCE_REASON_VOTE_LOST = 9,       /* on a vote that the record of a clean stop lacks, */
+    FENCE_REASON_CHECKPOINT_LOST = 10 /* on a CHECKPOINT above its blocks */
+};
+#define FENCE_REASON_MAX 10u
+
 /* replica_why: how far its sequence is, in the view that the replica is in. */
 enum why_phase {
     WHY_PHASE_EMPTY = 0,     /* no PRE-PREPARE is here */

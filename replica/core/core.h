@@ -91,6 +91,7 @@ struct core_recovered {
     struct blob *const *kept; /* VIEW-CHANGEs that it names, by member, as far as they are here; NULL: none */
     bool fenced;  /* made for a member of a group that may know it: what was promised is unknown */
     uint64_t fence_until; /* what an earlier start was fenced until; 0: it was not */
+    enum fence_reason fence_reason; /* of either */
     bool damaged; /* a vote or certificate is missing: what was promised is unknown */
     bool walking; /* the state is between two checkpoints: a transfer was cut short, or it is damaged. `windows` mean nothing */
     bool clean; /* the clean-stop mark was there: the slots hold every vote of this view (design.md 7.5) */
@@ -201,6 +202,7 @@ struct core_effect {
             enum core_persist_kind kind;
             uint64_t view;
             uint64_t seq;
+            enum fence_reason reason; /* FENCE */
             struct digest digest;
             struct blob *record; /* encoded certificate, vote or message, as the kind says; or NULL */
             struct blob *batch;  /* or NULL */
@@ -303,6 +305,8 @@ struct core_summary {
     uint64_t custody;
     uint64_t under_way; /* sequences accepted and not yet executed */
     uint32_t peers_heard; /* other members heard within the last three heartbeats */
+    struct replica_set voters;         /* those of them that do not say that they are fenced */
+    struct replica_set fenced_members; /* other members whose last word is that they are fenced */
     bool diverged;
     bool disk_full;      /* it casts no vote and takes no custody until there is room again */
     bool listening;      /* just started: it has not heard yet what Q-1 others hold of it, and casts no vote ... */

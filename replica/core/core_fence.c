@@ -20,7 +20,8 @@
 #define SHOWN_MAX 8u
 #define SHOWN_BYTES_MAX (4u * 1024u * 1024u)
 #define FILL_US 10000u                   /* between two empty batches */
-#define FILL_MAX (4u * WINDOW_BATCHES)   /* of them for one member that says it is fenced, till it says otherwise */
+#define FILL_MAX (4u * WINDOW_BATCHES)   /* of them for one member that says it is fenced, however often it says so, */
+#define FILL_AGAIN_US 60000000u          /* ... and one more each minute: a day gives an honest one all of them again */
 
 bool core_is_fenced(const struct core *c)
 {
@@ -136,53 +137,69 @@ struct blob *core_shown(const struct core *c, uint32_t of, struct wire_list *out
 
 /* ---- listening ---- */
 
-static void suspect(struct core *c, const char *reason)
+const char *core_fence_text(enum fence_reason reason)
+{
+    switch (reason) {
+    case FENCE_REASON_NONE: return NULL;
+    case FENCE_REASON_NEW_DIRECTORY: return "its data directory is new, in a group that may know it";
+    case FENCE_REASON_VOTE_DAMAGED: return "a vote in its record is damaged";
+    case FENCE_REASON_VIEW_DAMAGED: return "the record of its view is damaged";
+    case FENCE_REASON_FENCE_DAMAGED: return "the record of an earlier fence is damaged";
+    case FENCE_REASON_VIEW_ABOVE: return "it has voted in a view above its record";
+    case FENCE_REASON_WINDOW_ABOVE: return "it has voted above the window of its record";
+    case FENCE_REASON_COMMIT_LOST: return "it has sent a COMMIT whose certificate is not in its record";
+    case FENCE_REASON_VIEW_LEFT: return "it has left a view that its record is in";
+    case FENCE_REASON_VOTE_LOST: return "it has voted in this view, and its record, of a clean stop, does not hold the vote";
+    case FENCE_REASON_CHECKPOINT_LOST: return "it has signed a CHECKPOINT above its own blocks";
+    }
+    return NULL;
+}
+
+static void suspect(struct core *c, enum fence_reason reason)
 {
     if (!c->fence_new) c->fence_reason = reason; /* the first one found */
     c->fence_new = true;
 }
 
 /* An own vote that the record does not hold. */
-static const char *judge_vote(const struct core *c, const struct wire_message *m, uint64_t view, uint64_t seq,
+static enum fence_reason judge_vote(const struct core *c, const struct wire_message *m, uint64_t view, uint64_t seq,
                               const struct digest *digest)
 {
-    if (view > c->record.view) return "it has voted in a view above its record";
-    if (seq > c->record.low + WINDOW_BATCHES) return "it has voted above the window of its record";
+    if (view > c->record.view) return FENCE_REASON_VIEW_ABOVE;
+    if (seq > c->record.low + WINDOW_BATCHES) return FENCE_REASON_WINDOW_ABOVE;
     const struct core_slot *s = core_slot_const(c, seq);
-    if (seq <= c->low) return NULL;
+    if (seq <= c->low) return FENCE_REASON_NONE;
     if (m->type == WIRE_TYPE_commit) {
         struct wire_vote_certificate kept;
-        if (s == NULL || s->kept == NULL) return "it has sent a COMMIT whose certificate is not in its record";
+        if (s == NULL || s->kept == NULL) return FENCE_REASON_COMMIT_LOST;
         CHECK(wire_decode_record(&wire_record_vote_certificate, blob_bytes(s->kept), &kept) == NULL);
-        return kept.view < view ? "it has sent a COMMIT whose certificate is not in its record" : NULL;
+        return kept.view < view ? FENCE_REASON_COMMIT_LOST : FENCE_REASON_NONE;
     }
-    if (!c->record.clean || view != c->record.view || c->view != view || c->changing) return NULL;
-    if (s == NULL || !s->prepare_sent || !digest_equal(&s->batch.digest, digest))
-        return "it has voted in this view, and its record, of a clean stop, does not hold the vote";
-    return NULL;
+    if (!c->record.clean || view != c->record.view || c->view != view || c->changing) return FENCE_REASON_NONE;
+    if (s == NULL || !s->prepare_sent || !digest_equal(&s->batch.digest, digest)) return FENCE_REASON_VOTE_LOST;
+    return FENCE_REASON_NONE;
 }
 
-static const char *judge(const struct core *c, const struct wire_message *m)
+static enum fence_reason judge(const struct core *c, const struct wire_message *m)
 {
     const uint32_t self = c->config.self;
-    static const char gone_past[] = "it has left a view that its record is in";
     switch (m->type) {
     case WIRE_TYPE_view_change:
-        return m->view_change.sender == self && m->view_change.view > c->record.view ? gone_past : NULL;
+        return m->view_change.sender == self && m->view_change.view > c->record.view ? FENCE_REASON_VIEW_LEFT : FENCE_REASON_NONE;
     case WIRE_TYPE_pre_prepare:
         return m->pre_prepare.sender != self
-                   ? NULL
+                   ? FENCE_REASON_NONE
                    : judge_vote(c, m, m->pre_prepare.view, m->pre_prepare.seq, &m->pre_prepare.digest);
     case WIRE_TYPE_prepare:
-        return m->prepare.sender != self ? NULL
+        return m->prepare.sender != self ? FENCE_REASON_NONE
                                          : judge_vote(c, m, m->prepare.view, m->prepare.seq, &m->prepare.digest);
     case WIRE_TYPE_commit:
-        return m->commit.sender != self ? NULL : judge_vote(c, m, m->commit.view, m->commit.seq, &m->commit.digest);
+        return m->commit.sender != self ? FENCE_REASON_NONE
+                                        : judge_vote(c, m, m->commit.view, m->commit.seq, &m->commit.digest);
     case WIRE_TYPE_checkpoint:
-        if (m->checkpoint.sender == self && m->checkpoint.seq > c->record.executed)
-            return "it has signed a CHECKPOINT above its own blocks";
-        return NULL;
-    default: return NULL;
+        if (m->checkpoint.sender == self && m->checkpoint.seq > c->record.executed) return FENCE_REASON_CHECKPOINT_LOST;
+        return FENCE_REASON_NONE;
+    default: return FENCE_REASON_NONE;
     }
 }
 
@@ -203,6 +220,7 @@ static void end_listening(struct core *c)
         const uint64_t from = c->heard_stable > c->low ? c->heard_stable : c->low;
         c->mute_until = from + 2 * WINDOW_BATCHES;
         (void)core_persist(c, CORE_PERSIST_FENCE, c->mute_until, NULL, NULL, NULL);
+        c->effects->items[c->effects->count - 1].persist.reason = c->fence_reason;
         if (c->heard_view > c->view) core_view_retake(c, c->heard_own, c->heard_view);
     }
     blob_release(c->heard_own);
@@ -234,11 +252,11 @@ void core_listen(struct core *c, const struct core_recovered *r)
     c->record.clean = r->clean;
     if (r->fence_until > c->low) {
         c->mute_until = r->fence_until; /* decided at an earlier start */
-        c->fence_reason = "it was fenced before it was started again, and that has not ended";
+        c->fence_reason = r->fence_reason;
     } else if (r->fenced) {
-        suspect(c, "its data directory is new, in a group that may know it");
+        suspect(c, r->fence_reason);
     } else if (r->damaged) {
-        suspect(c, "a vote in its record is damaged");
+        suspect(c, FENCE_REASON_VOTE_DAMAGED);
     }
     listen_on(c); /* a group of one has nobody to hear */
 }
@@ -254,11 +272,11 @@ void core_hear(struct core *c, const struct msg_verified *m, uint32_t from)
         struct wire_message shown;
         if ((m->shown_good >> k & 1u) == 0 || wire_decode(raw, &shown) != NULL) continue;
         keep_own(c, &shown, raw);
-        const char *reason = judge(c, &shown);
-        if (reason != NULL && !core_is_fenced(c)) suspect(c, reason);
+        const enum fence_reason reason = judge(c, &shown);
+        if (reason != FENCE_REASON_NONE && !core_is_fenced(c)) suspect(c, reason);
     }
     if (status->stable.seq > c->record.executed && names_self(c, &status->stable) && !core_is_fenced(c))
-        suspect(c, "it has signed a CHECKPOINT above its own blocks");
+        suspect(c, FENCE_REASON_CHECKPOINT_LOST);
     if (status->stable.seq > c->heard_stable) c->heard_stable = status->stable.seq;
     replica_set_add(&c->heard, from);
     listen_on(c);
@@ -266,12 +284,21 @@ void core_hear(struct core *c, const struct msg_verified *m, uint32_t from)
 
 /* ---- helping others over theirs ---- */
 
+/* Only time gives back what was used up for a member: what it says of itself, a liar says at will. */
+static void give_back(const struct core *c, struct core_peer *p)
+{
+    const uint64_t more = p->filled == 0 ? 0 : (c->now_us - p->filled_us) / FILL_AGAIN_US;
+    p->filled -= more < p->filled ? (uint32_t)more : p->filled;
+    p->filled_us = p->filled == 0 ? c->now_us : p->filled_us + more * FILL_AGAIN_US;
+}
+
 static bool someone_is_fenced(struct core *c)
 {
     for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++) {
         struct core_peer *p = &c->peers[id];
-        if (!p->fenced) p->filled = 0;
-        if (!p->fenced || p->filled >= FILL_MAX || c->now_us - p->heard_us > 3 * c->config.heartbeat_us) continue;
+        if (!p->fenced || c->now_us - p->heard_us > 3 * c->config.heartbeat_us) continue;
+        give_back(c, p);
+        if (p->filled >= FILL_MAX) continue;
         p->filled++;
         return true;
     }

@@ -13,7 +13,7 @@
 #define KNOWS_EVERY_FIELD(type, size)                                                                                  \
     _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "core_image knows every field of this "       \
                                                                          "struct")
-KNOWS_EVERY_FIELD(core, 109216);
+KNOWS_EVERY_FIELD(core, 109976);
 KNOWS_EVERY_FIELD(core_slot, 352);
 KNOWS_EVERY_FIELD(core_batch, 48);
 KNOWS_EVERY_FIELD(core_vote, 97);
@@ -23,7 +23,8 @@ KNOWS_EVERY_FIELD(core_client, 15400);
 KNOWS_EVERY_FIELD(core_request, 120);
 KNOWS_EVERY_FIELD(core_early, 24);
 KNOWS_EVERY_FIELD(core_early_vote, 112);
-KNOWS_EVERY_FIELD(core_peer, 304);
+KNOWS_EVERY_FIELD(core_peer, 312);
+KNOWS_EVERY_FIELD(core_wanted, 48);
 KNOWS_EVERY_FIELD(core_question, 40);
 KNOWS_EVERY_FIELD(core_detour, 56);
 KNOWS_EVERY_FIELD(core_asked, 24);
@@ -300,6 +301,7 @@ static void peer_image(struct core_peer *p, struct image *i)
     image_bool(i, &p->changing);
     image_bool(i, &p->fenced);
     image_u32(i, &p->filled);
+    image_u64(i, &p->filled_us);
     image_u64(i, &p->answered_us);
     image_u64(i, &p->view);
     image_u64(i, &p->executed);
@@ -340,19 +342,25 @@ static void view_image(struct core *c, struct image *i)
     image_u64(i, &c->candidate_seen);
     image_u64(i, &c->candidate_us);
     image_u32(i, &c->candidate_tries);
+    image_u32(i, &c->candidate_round);
+    image_u32(i, &c->candidate_lacking);
     image_u64(i, &c->carried_until);
     image_count(i, &c->missing_count, WINDOW_BATCHES);
     for (uint32_t k = 0; k < c->missing_count; k++) {
         image_u64(i, &c->missing[k].seq);
         digest_image(&c->missing[k].digest, i);
     }
-    image_u64(i, &c->missing_us);
+    image_count(i, &c->wanted_count, CORE_WANTED_MAX);
+    for (uint32_t k = 0; k < c->wanted_count; k++) {
+        image_u64(i, &c->wanted[k].what.seq);
+        digest_image(&c->wanted[k].what.digest, i);
+        image_u64(i, &c->wanted[k].asked_us);
+    }
 }
 
-/* Why it is fenced is a sentence for people, and not worth more than that there was one. */
 static void fence_image(struct core *c, struct image *i)
 {
-    bool reason = c->fence_reason != NULL;
+    uint32_t reason = c->fence_reason;
     image_bool(i, &c->listening);
     for (size_t k = 0; k < sizeof c->heard.words / sizeof c->heard.words[0]; k++)
         image_u64(i, &c->heard.words[k]);
@@ -365,9 +373,9 @@ static void fence_image(struct core *c, struct image *i)
     image_bool(i, &c->record.clean);
     image_u64(i, &c->mute_until);
     image_bool(i, &c->fence_new);
-    image_bool(i, &reason);
+    image_count(i, &reason, FENCE_REASON_MAX);
     image_u64(i, &c->filled_us);
-    if (i->reading) c->fence_reason = reason ? "it was fenced when this state was written" : NULL;
+    c->fence_reason = (enum fence_reason)reason;
 }
 
 static void progress_image(struct core *c, struct image *i)

@@ -16,6 +16,18 @@ struct blob *core_stable(const struct core *c)
     return c->stable_record;
 }
 
+static void summarise_peers(const struct core *c, struct core_summary *out)
+{
+    for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++) {
+        const struct core_peer *p = &c->peers[id];
+        if (p->heard_us == 0) continue;
+        if (p->fenced) replica_set_add(&out->fenced_members, id);
+        if (c->now_us - p->heard_us > 3 * c->config.heartbeat_us) continue;
+        out->peers_heard++;
+        if (!p->fenced) replica_set_add(&out->voters, id);
+    }
+}
+
 struct core_summary core_summary(const struct core *c)
 {
     struct core_summary out = {
@@ -40,7 +52,7 @@ struct core_summary core_summary(const struct core *c)
         .heard = replica_set_count(&c->heard),
         .fenced = core_is_fenced(c),
         .fence_until = c->mute_until,
-        .fence_reason = c->fence_reason,
+        .fence_reason = core_fence_text(c->fence_reason),
         .walking = c->walking,
         .walk_target = c->walk_target,
         .gap_low = c->gap_low,
@@ -55,9 +67,7 @@ struct core_summary core_summary(const struct core *c)
         if (n > out.proposed) out.proposed = n;
         if (s->decision != CORE_EXECUTED) out.under_way++;
     }
-    for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++)
-        if (c->peers[id].heard_us != 0 && c->now_us - c->peers[id].heard_us <= 3 * c->config.heartbeat_us)
-            out.peers_heard++;
+    summarise_peers(c, &out);
     return out;
 }
 
@@ -190,6 +200,7 @@ void core_effect_trace(struct hasher *h, const struct core_effect *e)
         hasher_add_be64(h, e->persist.view);
         hasher_add_be64(h, e->persist.seq);
         hasher_add(h, e->persist.digest.bytes, sizeof e->persist.digest.bytes);
+        if (e->persist.kind == CORE_PERSIST_FENCE) hasher_add_be64(h, e->persist.reason);
         trace_blob(h, e->persist.record);
         trace_blob(h, e->persist.batch);
         return;

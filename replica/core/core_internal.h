@@ -137,11 +137,19 @@ struct core_asked {
     struct blob *ask;
 };
 
+/* A batch without which no NEW-VIEW can be built, and when the others were asked for it. */
+#define CORE_WANTED_MAX 16u
+struct core_wanted {
+    struct viewchange_missing what;
+    uint64_t asked_us;
+};
+
 struct core_peer {
     bool heard;
     bool changing; /* it waits for the NEW-VIEW of its view */
     bool fenced;
-    uint32_t filled; /* empty batches proposed since it says so */
+    uint32_t filled;    /* empty batches proposed for it, less those that time has given back, */
+    uint64_t filled_us; /* ... up to then */
     uint64_t answered_us; /* its question at its start */
     uint64_t view;
     uint64_t executed; /* claimed */
@@ -149,7 +157,7 @@ struct core_peer {
     uint64_t heard_us;
     uint64_t said;         /* how many marks stood in the maps of its last STATUS */
     uint64_t repaired_us;  /* last repair after its STATUS */
-    uint64_t served_us;    /* batches sent to it: since when, and bytes */
+    uint64_t served_us;    /* batches and messages of view changes sent to it again: since when, and bytes */
     uint64_t served_bytes;
     /* the state, served to it: its questions wait here, and are answered at a steady rate */
     uint64_t state_served_us;
@@ -203,11 +211,14 @@ struct core {
     uint64_t quorum_us;    /* changing: when Q VIEW-CHANGEs for `view` were here; 0: not yet (rule 17) */
     uint64_t candidate_seen; /* viewchange_candidate_number of the candidate that VIEW-CHANGEs were fetched for ... */
     uint64_t candidate_us; /* ... when last ... */
-    uint32_t candidate_tries; /* ... and how often */
+    uint32_t candidate_tries; /* ... and how often since the last one came */
+    uint32_t candidate_round; /* ... and in all: whom to ask next */
+    uint32_t candidate_lacking; /* ... and how many were lacking then */
     uint64_t carried_until; /* highest sequence of O: new proposals wait until it has executed */
     struct viewchange_missing missing[WINDOW_BATCHES]; /* batches without which no NEW-VIEW can be built */
     uint32_t missing_count;
-    uint64_t missing_us;
+    uint32_t wanted_count;
+    struct core_wanted wanted[CORE_WANTED_MAX]; /* of them, asked for lately */
     uint64_t now_us;
     uint64_t wall_ms;
     uint64_t low;       /* h */
@@ -230,7 +241,7 @@ struct core {
     } record; /* as it was at the start */
     uint64_t mute_until; /* ... nor, fenced, until h is there */
     bool fence_new;      /* something was shown, or found at the start, that fences */
-    const char *fence_reason;
+    enum fence_reason fence_reason;
     uint64_t filled_us; /* last empty batch proposed for a member that is fenced */
     uint64_t abstain_until; /* no PRE-PREPARE or PREPARE in this view up to here (design.md 7.5) */
     uint64_t highest_certificate; /* highest n with a prepared certificate of ours, given out or durable (rule 23) */
@@ -323,6 +334,7 @@ void core_begin(struct core *c);
 /* core_fence.c: what others hold of a replica that starts; the fence (design.md 7.6) */
 bool core_is_mute(const struct core *c);
 bool core_is_fenced(const struct core *c);
+const char *core_fence_text(enum fence_reason reason); /* NULL: of NONE */
 void core_listen(struct core *c, const struct core_recovered *r);
 void core_hear(struct core *c, const struct msg_verified *m, uint32_t from);
 struct blob *core_shown(const struct core *c, uint32_t of, struct wire_list *out);
@@ -386,6 +398,7 @@ void core_sync_tick(struct core *c);
 bool core_brings_on(const struct core_event *event);
 void core_fetch_blocks(struct core *c);
 bool core_may_serve(struct core *c, struct core_peer *peer, size_t bytes);
+bool core_may_lead_on(struct core *c, struct core_peer *peer, size_t bytes);
 uint64_t core_peers_executed(const struct core *c);
 
 /* core_transfer.c: the state of a checkpoint, from others and for others (design.md section 9) */

@@ -148,40 +148,38 @@ uint64_t core_peers_executed(const struct core *c)
     return best;
 }
 
-/* Sends again what this replica has said at one sequence and the peer lacks. Returns the bytes sent. */
-static size_t repair_slot(struct core *c, const struct core_slot *s, const struct wire_status *m, uint32_t to)
+/* Sends again what this replica has said at one sequence and the peer lacks: a proposal with its batch as far as its
+ * share goes, votes in any case. True: something was sent. */
+static bool repair_slot(struct core *c, const struct core_slot *s, const struct wire_status *m, uint32_t to)
 {
     const uint64_t bit = s->seq - m->executed - 1;
-    size_t bytes = 0;
-    if (!c->active || s->phase == CORE_PHASE_EMPTY) return 0;
-    if (s->decided.bytes != NULL && !digest_equal(&s->decided.digest, &s->batch.digest)) return 0; /* Q have decided otherwise */
-    if (!map_has(m->pre_prepared, bit) && core_is_primary(c) && s->prepare_sent && s->batch.bytes != NULL) {
+    bool sent = false;
+    if (!c->active || s->phase == CORE_PHASE_EMPTY) return false;
+    if (s->decided.bytes != NULL && !digest_equal(&s->decided.digest, &s->batch.digest)) return false; /* Q have decided otherwise */
+    if (!map_has(m->pre_prepared, bit) && core_is_primary(c) && s->prepare_sent && s->batch.bytes != NULL &&
+        core_may_serve(c, &c->peers[to], s->batch.bytes->len)) {
         core_send_vote(c, s, WIRE_TYPE_pre_prepare, to, 0, true);
-        bytes += s->batch.bytes->len;
+        sent = true;
     }
     if (!map_has(m->prepared, bit) && !core_is_primary(c) && s->prepare_sent && s->prepares[c->config.self].present) {
         core_send_vote(c, s, WIRE_TYPE_prepare, to, 0, true);
-        bytes += 256;
+        sent = true;
     }
     if (!map_has(m->committed, bit) && s->certificate_durable && s->commits[c->config.self].present) {
         core_send_vote(c, s, WIRE_TYPE_commit, to, 0, true);
-        bytes += 256;
+        sent = true;
     }
-    return bytes;
+    return sent;
 }
 
 static void repair(struct core *c, const struct wire_status *m, uint32_t to)
 {
     uint32_t slots = 0;
-    size_t bytes = 0;
     const uint64_t from = m->executed > c->low ? m->executed : c->low;
     for (uint64_t n = from + 1; n <= c->low + WINDOW_BATCHES && slots < RESEND_SLOTS_MAX; n++) {
         const struct core_slot *s = core_slot_const(c, n);
         if (s == NULL || s->phase == CORE_PHASE_EMPTY || c->now_us - s->changed_us < c->config.resend_us) continue;
-        const size_t sent = repair_slot(c, s, m, to);
-        bytes += sent;
-        if (sent > 0) slots++;
-        if (bytes > RESEND_BYTES_MAX) return;
+        if (repair_slot(c, s, m, to)) slots++;
     }
 }
 
@@ -341,16 +339,28 @@ void core_fetch_blocks(struct core *c)
     ask_for_blocks(c, best, next, last - next + 1);
 }
 
-/* One member is served so much in an interval. */
-bool core_may_serve(struct core *c, struct core_peer *peer, size_t bytes)
+static bool may_serve_up_to(struct core *c, struct core_peer *peer, size_t bytes, uint64_t most)
 {
     if (c->now_us - peer->served_us >= c->config.resend_us) {
         peer->served_us = c->now_us;
         peer->served_bytes = 0;
     }
-    if (peer->served_bytes > RESEND_BYTES_MAX) return false;
+    if (peer->served_bytes > most) return false;
     peer->served_bytes += bytes;
     return true;
+}
+
+/* One member is served so much in an interval, whatever it asks for. */
+bool core_may_serve(struct core *c, struct core_peer *peer, size_t bytes)
+{
+    return may_serve_up_to(c, peer, bytes, RESEND_BYTES_MAX);
+}
+
+/* The same for what brings it to our view: batches alone, the last of which may be the largest, never keep that from
+ * it. */
+bool core_may_lead_on(struct core *c, struct core_peer *peer, size_t bytes)
+{
+    return may_serve_up_to(c, peer, bytes, RESEND_BYTES_MAX + BATCH_BYTES_MAX);
 }
 
 const char *core_on_fetch(struct core *c, const struct wire_fetch *m, uint32_t from)

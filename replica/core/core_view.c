@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#define CANDIDATE_PATIENCE 4u /* resend intervals before another NEW-VIEW is looked at */
-#define MISSING_FETCH_MAX 16u /* batches asked for in one interval */
+#define CANDIDATE_PATIENCE 4u /* resend intervals without a VIEW-CHANGE more before another NEW-VIEW is looked at */
+#define CANDIDATE_SOURCES 4u  /* members that are asked for one VIEW-CHANGE in one interval */
 
 /* ---- leaving ---- */
 
@@ -53,6 +53,7 @@ static void stop_voting(struct core *c, uint64_t to)
     c->view_changes++;
     c->quorum_us = 0;
     c->missing_count = 0;
+    c->wanted_count = 0;
     c->abstain_until = 0; /* it bound this replica in the view left */
 }
 
@@ -188,6 +189,7 @@ static void enter(struct core *c, const struct viewchange_plan *plan, struct blo
     c->view_since_us = c->now_us;
     c->abstain_until = 0;
     c->missing_count = 0;
+    c->wanted_count = 0;
     c->unproven = true;
     c->carried_until = plan->high;
     if (c->highest_certificate > plan->high) /* what V does not carry over was committed nowhere (rule 23) */
@@ -260,11 +262,42 @@ static struct blob *make_new_view(struct core *c, const struct viewchange_plan *
     return out;
 }
 
+static bool same_batch(const struct viewchange_missing *a, const struct viewchange_missing *b)
+{
+    return a->seq == b->seq && digest_equal(&a->digest, &b->digest);
+}
+
+static bool is_missing(const struct core *c, const struct viewchange_missing *what)
+{
+    for (uint32_t i = 0; i < c->missing_count; i++)
+        if (same_batch(&c->missing[i], what)) return true;
+    return false;
+}
+
+/* Asked for, and the answer may still come. */
+static bool is_wanted(const struct core *c, const struct viewchange_missing *what)
+{
+    for (uint32_t i = 0; i < c->wanted_count; i++)
+        if (same_batch(&c->wanted[i].what, what)) return true;
+    return false;
+}
+
+/* Forgets the questions that are answered or have waited for long. */
+static void drop_wanted(struct core *c)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < c->wanted_count; i++)
+        if (c->now_us - c->wanted[i].asked_us < c->config.resend_us && is_missing(c, &c->wanted[i].what))
+            c->wanted[kept++] = c->wanted[i];
+    c->wanted_count = kept;
+}
+
+/* So many are under way at a time, and none is asked for again while it is: the others serve a member only so much. */
 static void fetch_missing(struct core *c)
 {
-    if (c->missing_us != 0 && c->now_us - c->missing_us < c->config.resend_us) return;
-    c->missing_us = c->now_us;
-    for (uint32_t i = 0; i < c->missing_count && i < MISSING_FETCH_MAX; i++) {
+    drop_wanted(c);
+    for (uint32_t i = 0; i < c->missing_count && c->wanted_count < CORE_WANTED_MAX; i++) {
+        if (is_wanted(c, &c->missing[i])) continue;
         struct wire_fetch m = {.epoch = c->config.group.epoch,
                                .sender = c->config.self,
                                .kind = DATA_KIND_BATCH,
@@ -272,6 +305,7 @@ static void fetch_missing(struct core *c)
                                .seq = c->missing[i].seq,
                                .count = 1,
                                .digest = c->missing[i].digest};
+        c->wanted[c->wanted_count++] = (struct core_wanted){.what = c->missing[i], .asked_us = c->now_us};
         core_send(c, CORE_TO_ALL, &wire_record_fetch, &m, 0, false);
     }
 }
@@ -303,8 +337,7 @@ bool core_take_missing(struct core *c, const struct msg_verified *m)
         struct blob *bytes = blob_copy(d->payload);
         core_batch_set(&s->extra, bytes, &d->digest, m->batch.batch.time_ms);
         blob_release(bytes);
-        c->missing_us = 0; /* it goes on: ask for the next ones at once */
-        try_build(c);
+        try_build(c); /* or the next ones are asked for at once */
         return true;
     }
     return false;
@@ -312,31 +345,70 @@ bool core_take_missing(struct core *c, const struct msg_verified *m)
 
 /* ---- what has come is looked at ---- */
 
+/* One VIEW-CHANGE of V. In a large group V is more than one member serves in many intervals: each is asked of a few, its
+ * signer first, and of others in the next interval. */
+static void fetch_view_change(struct core *c, uint64_t view, uint32_t member, const struct digest *id)
+{
+    const uint32_t count = c->config.group.quorum.replica_count;
+    struct wire_fetch m = {.epoch = c->config.group.epoch,
+                           .sender = c->config.self,
+                           .kind = DATA_KIND_VIEW_CHANGE,
+                           .view = view,
+                           .seq = member,
+                           .count = 1,
+                           .digest = *id};
+    if (count <= CANDIDATE_SOURCES + 1) {
+        core_send(c, CORE_TO_ALL, &wire_record_fetch, &m, 0, false);
+        return;
+    }
+    for (uint32_t k = 0; k < CANDIDATE_SOURCES; k++) {
+        const uint32_t to = (member + c->candidate_round * CANDIDATE_SOURCES + k) % count;
+        if (to != c->config.self) core_send(c, to, &wire_record_fetch, &m, 0, false);
+    }
+}
+
+static uint32_t count_lacking(const struct core *c)
+{
+    uint32_t count = 0;
+    struct digest id;
+    for (uint32_t member = 0; member < c->config.group.quorum.replica_count; member++)
+        if (viewchange_lacking(c->collected, member, &id)) count++;
+    return count;
+}
+
+/* Has everybody been asked, and for a while nothing more of V has come? */
+static bool candidate_stuck(struct core *c)
+{
+    const uint32_t rounds = c->config.group.quorum.replica_count / CANDIDATE_SOURCES + 1;
+    const uint32_t lacking = count_lacking(c);
+    if (lacking < c->candidate_lacking) c->candidate_tries = 0;
+    c->candidate_lacking = lacking;
+    return ++c->candidate_tries > (rounds > CANDIDATE_PATIENCE ? rounds : CANDIDATE_PATIENCE);
+}
+
+/* Asks for what is lacking of V, for as long as something is: a liar's candidate may never be complete, and gives way to
+ * another when there is one (rule 14). */
 static void fetch_view_changes(struct core *c, const struct wire_new_view *candidate)
 {
     struct digest id;
-    if (c->candidate_seen != viewchange_candidate_number(c->collected)) {
-        c->candidate_seen = viewchange_candidate_number(c->collected);
+    const uint64_t number = viewchange_candidate_number(c->collected);
+    if (c->candidate_seen != number) {
+        c->candidate_seen = number;
         c->candidate_tries = 0;
+        c->candidate_round = 0;
+        c->candidate_lacking = 0;
     } else if (c->now_us - c->candidate_us < c->config.resend_us) {
         return;
     }
     c->candidate_us = c->now_us;
-    if (++c->candidate_tries > CANDIDATE_PATIENCE) { /* a liar's may never be complete */
+    if (candidate_stuck(c)) {
+        c->candidate_tries = 0;
         viewchange_rotate(c->collected);
-        return;
+        if (viewchange_candidate_number(c->collected) != number) return; /* it is looked at next */
     }
-    for (uint32_t member = 0; member < c->config.group.quorum.replica_count; member++) {
-        if (!viewchange_lacking(c->collected, member, &id)) continue;
-        struct wire_fetch m = {.epoch = c->config.group.epoch,
-                               .sender = c->config.self,
-                               .kind = DATA_KIND_VIEW_CHANGE,
-                               .view = candidate->view,
-                               .seq = member,
-                               .count = 1,
-                               .digest = id};
-        core_send(c, CORE_TO_ALL, &wire_record_fetch, &m, 0, false);
-    }
+    for (uint32_t member = 0; member < c->config.group.quorum.replica_count; member++)
+        if (viewchange_lacking(c->collected, member, &id)) fetch_view_change(c, candidate->view, member, &id);
+    c->candidate_round++;
 }
 
 /* False: nothing more follows from what is here. */
@@ -412,12 +484,11 @@ const char *core_on_new_view(struct core *c, const struct msg_verified *m)
 
 const char *core_on_fetch_view_change(struct core *c, const struct wire_fetch *m, uint32_t from)
 {
-    struct core_peer *peer = &c->peers[from];
     if (m->seq >= c->config.group.quorum.replica_count) return "a FETCH of the VIEW-CHANGE of no member";
     struct blob *b = viewchange_find(c->collected, (uint32_t)m->seq, &m->digest);
     if (b == NULL) return "a FETCH of a VIEW-CHANGE not held";
     if (m->seq == c->config.self && c->left_token > c->durable_token) return "a FETCH of a VIEW-CHANGE not durable yet";
-    if (!core_may_serve(c, peer, b->len)) return "a FETCH of more than is served in one interval";
+    if (!core_may_serve(c, &c->peers[from], b->len)) return "a FETCH of more than is served in one interval";
     core_send_blob(c, from, WIRE_TYPE_view_change, blob_retain(b), 0, true);
     return NULL;
 }
@@ -425,12 +496,15 @@ const char *core_on_fetch_view_change(struct core *c, const struct wire_fetch *m
 /* After a STATUS: what brings that member to our view. */
 void core_view_repair(struct core *c, uint32_t to)
 {
-    const struct core_peer *p = &c->peers[to];
+    struct core_peer *p = &c->peers[to];
     if (p->view > c->view || (p->view == c->view && !p->changing)) return;
-    if (c->changing && c->left_token <= c->durable_token && !core_is_mute(c))
-        core_send_blob(c, to, WIRE_TYPE_view_change, blob_retain(c->own_view_change), 0, true);
-    else if (!c->changing && c->entry_token <= c->durable_token && c->new_view != NULL) /* fenced or not: it is another's word */
-        core_send_blob(c, to, WIRE_TYPE_new_view, blob_retain(c->new_view), 0, true);
+    /* fenced or not, for a NEW-VIEW: it is another's word */
+    if (c->changing ? c->left_token > c->durable_token || core_is_mute(c)
+                    : c->entry_token > c->durable_token || c->new_view == NULL)
+        return;
+    struct blob *bytes = c->changing ? c->own_view_change : c->new_view;
+    if (core_may_lead_on(c, p, bytes->len))
+        core_send_blob(c, to, c->changing ? WIRE_TYPE_view_change : WIRE_TYPE_new_view, blob_retain(bytes), 0, true);
 }
 
 /* ---- time ---- */

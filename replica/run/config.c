@@ -45,6 +45,7 @@ static const struct config_key config_keys[] = {
     {"log", "format", CONFIG_FORMAT, offsetof(struct config, log_format), 0, 0, false},
     {"tuning", "timeout_ms", CONFIG_UINT, offsetof(struct config, timeout_ms), 50, 600000, false},
     {"tuning", "transfer_after", CONFIG_UINT, offsetof(struct config, transfer_after), WINDOW_BATCHES, 1000000000, false},
+    {"tuning", "transfer_load", CONFIG_UINT, offsetof(struct config, transfer_load), 1, 100, false},
     {"tuning", "timeout_cap_ms", CONFIG_UINT, offsetof(struct config, timeout_cap_ms), 50, 9600000, false},
     {"tuning", "resend_ms", CONFIG_UINT, offsetof(struct config, resend_ms), 10, 60000, false},
     {"tuning", "heartbeat_ms", CONFIG_UINT, offsetof(struct config, heartbeat_ms), 50, 60000, false},
@@ -174,6 +175,7 @@ struct err config_parse(const char *name, struct bytes text, struct config *out)
                        .resend_ms = 250,
                        .heartbeat_ms = 1000,
                        .transfer_after = CONFIG_TRANSFER_AFTER,
+                       .transfer_load = CONFIG_TRANSFER_LOAD,
                        .pipeline = 8,
                        .batch_fill = 64,
                        .batch_delay_us = 20000};

@@ -15,7 +15,7 @@
  *   level = info                           debug, info, warn, error
  *   format = logfmt                        or json
  *   [tuning]
- *   timeout_ms, timeout_cap_ms, transfer_after, resend_ms, heartbeat_ms, pipeline, batch_fill, batch_delay_us,
+ *   timeout_ms, timeout_cap_ms, transfer_after, transfer_load, resend_ms, heartbeat_ms, pipeline, batch_fill, batch_delay_us,
  *   verify_threads
  */
 #ifndef PBFT_REPLICA_RUN_CONFIG_H
@@ -29,6 +29,7 @@
 
 #define CONFIG_PATH_BYTES_MAX 1024u
 
+#define CONFIG_TRANSFER_LOAD 50u /* percent: beside a replica that takes the state its disk and machine have others to serve */
 #define CONFIG_TRANSFER_AFTER 2048u /* batches behind a proven checkpoint before the state is transferred */
 #define CONFIG_TIMEOUT_CAP_FACTOR 16u /* timeout_cap_ms, when it is not given, in timeout_ms */
 
@@ -46,6 +47,7 @@ struct config {
     uint64_t timeout_ms;
     uint64_t timeout_cap_ms; /* never below timeout_ms */
     uint64_t transfer_after; /* batches */
+    uint64_t transfer_load;  /* percent of its time that taking the state from others may use */
     uint64_t resend_ms;
     uint64_t heartbeat_ms;
     uint64_t pipeline;

@@ -2,11 +2,15 @@
 #include "replica/run/execution.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#define WALK_REST_MOST_US 200000u
 
 /* REPLYs of one block to one client: what its queue takes at once beside what waits there already. Past that the client
  * would be taken for one that does not read; it asks again for the rest. */
@@ -24,6 +28,7 @@ struct execution {
     uint64_t fold_wanted;    /* highest stable checkpoint not folded yet, for a full disk to be tried again */
     struct worker_job *held; /* BATCH jobs, oldest first; more than one for a moment only, or while the disk is full */
     struct worker_job **held_end;
+    uint32_t walk_load; /* percent */
     atomic_bool disk_full;
 };
 
@@ -180,8 +185,18 @@ static void run_serve(struct execution *x, struct execution_job *j)
     if (err_is(&e)) end_process(&e);
 }
 
+/* While it walks the thread has nothing else to do, but the machine and its disk may. */
+static void rest(const struct execution *x, uint64_t worked_us)
+{
+    uint64_t pause_us = worked_us * (100u - x->walk_load) / x->walk_load;
+    if (pause_us > WALK_REST_MOST_US) pause_us = WALK_REST_MOST_US;
+    const struct timespec pause = {.tv_sec = (time_t)(pause_us / 1000000u), .tv_nsec = (long)(pause_us % 1000000u) * 1000};
+    if (pause_us > 0) (void)nanosleep(&pause, NULL);
+}
+
 static void run_walk(struct execution *x, struct execution_job *j)
 {
+    const uint64_t began_us = clock_monotonic_us();
     const struct err e = j->kind == EXECUTION_WALK_BEGIN ? transfer_begin(x->state, j->seq, &x->transfer, &j->walk)
                                                          : transfer_piece(x->transfer, j->number, j->answer, &j->walk);
     if (err_is(&e)) end_process(&e);
@@ -189,6 +204,7 @@ static void run_walk(struct execution *x, struct execution_job *j)
     if (j->walk.disk_full)
         LOG_LIMITED(LOG_LEVEL_ERROR, "execution.disk-full", 0, LOG_U("target", j->walk.progress.target),
                     LOG_S("action", "free some space; the state transfer goes on by itself"));
+    rest(x, clock_monotonic_us() - began_us);
 }
 
 static void fold(struct execution *x)
@@ -241,12 +257,13 @@ static void execution_run(void *context, struct worker_job *chain, uint32_t *wai
 }
 
 struct err execution_start(struct executor *executor, struct kv_store *state, const struct reply_signer *signer,
-                           void (*notify)(void *context), void *context, struct execution **out)
+                           uint32_t walk_load, void (*notify)(void *context), void *context, struct execution **out)
 {
     struct execution *x = mem_zero(1, sizeof *x);
     x->executor = executor;
     x->state = state;
     x->signer = signer;
+    x->walk_load = walk_load;
     x->held_end = &x->held;
     struct err e = worker_start("execution", execution_run, x, notify, context, &x->worker);
     if (err_is(&e)) {

@@ -66,9 +66,10 @@ void execution_job_free(struct execution_job *j);
 struct execution;
 
 /* executor and signer are borrowed; from here on only the thread touches the executor and its store. executor is NULL when
- * the state is to be transferred first: there is a walk then before anything else. */
+ * the state is to be transferred first: there is a walk then before anything else. walk_load: the percentage of its time, 1 to 100,
+ * that the thread gives a walk; it rests in between. */
 MUST_USE struct err execution_start(struct executor *e, struct kv_store *state, const struct reply_signer *signer,
-                                    void (*notify)(void *context), void *context, struct execution **out);
+                                    uint32_t walk_load, void (*notify)(void *context), void *context, struct execution **out);
 void execution_submit(struct execution *x, struct execution_job *job);
 struct execution_job *execution_take_done(struct execution *x);
 /* The state could not be written for want of room; it is tried again each second. */

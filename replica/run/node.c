@@ -54,6 +54,21 @@ static void look_at_disk(struct node *n)
     node_step(n, &event);
 }
 
+/* Says in the log when it reaches a quorum that can vote, and when it no longer does. */
+static void note_ready(struct node *n, const struct core_summary *s)
+{
+    const uint32_t reached = s->listening ? node_peers_connected(n) : replica_set_count(&s->voters);
+    const bool ready = s->started && node_peers_connected(n) + 1 >= n->wire.quorum.quorum && reached + 1 >= n->wire.quorum.quorum;
+    if (ready && !n->ready)
+        LOG(LOG_LEVEL_INFO, "replica.ready", LOG_U("view", s->view), LOG_U("executed", s->executed), LOG_U("stable", s->low),
+            LOG_U("peers", node_peers_connected(n)));
+    if (!ready && n->ready)
+        LOG(LOG_LEVEL_WARN, "replica.no-quorum", LOG_U("connected", node_peers_connected(n) + 1), LOG_U("heard", s->peers_heard + 1),
+            LOG_U("needed", n->wire.quorum.quorum),
+            LOG_S("action", "see that enough of the other replicas run, can be reached and are not fenced"));
+    n->ready = ready;
+}
+
 static void on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 {
     struct node *n = w->data;
@@ -64,15 +79,8 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
     const struct core_summary s = core_summary(n->core);
     w->repeat = s.under_way > 0 || s.custody > 0 ? TICK_BUSY_SECONDS : TICK_IDLE_SECONDS;
     ev_timer_again(loop, w);
-    const bool ready = s.started && node_peers_connected(n) + 1 >= n->wire.quorum.quorum;
-    if (ready && !n->ready)
-        LOG(LOG_LEVEL_INFO, "replica.ready", LOG_U("view", s.view), LOG_U("executed", s.executed),
-            LOG_U("stable", s.low), LOG_U("peers", node_peers_connected(n)));
-    if (!ready && n->ready)
-        LOG(LOG_LEVEL_WARN, "replica.no-quorum", LOG_U("connected", node_peers_connected(n) + 1),
-            LOG_U("needed", n->wire.quorum.quorum),
-            LOG_S("action", "see that enough of the other replicas run and can be reached"));
-    n->ready = ready;
+    reason_pace_note(&n->pace, &s, n->last_tick_us);
+    note_ready(n, &s);
 }
 
 /* Called from any thread. */
@@ -137,6 +145,7 @@ static void begin_stop(struct node *n)
 
 void node_start_again(struct node *n)
 {
+    if (n->draining) return; /* it has been told to stop */
     n->again = true;
     begin_stop(n);
 }
@@ -219,10 +228,18 @@ static struct err recover(struct node *n, struct recovery *r)
     return recovery_run(&n->data, NULL, &n->wire, node_checker(n), n->config.id, clients, r);
 }
 
+/* What is damaged so that neither fence nor transfer helps is put right by its operator. */
+static struct err with_action(const struct err *e)
+{
+    if (e->code != ERR_CORRUPT || strstr(e->text, "--init") != NULL) return *e;
+    return err_make(ERR_CORRUPT, "%.200s: %s", e->text, DATA_DIR_ANEW);
+}
+
 static struct err start_core(struct node *n)
 {
     struct recovery r;
-    ERR_TRY(recover(n, &r));
+    const struct err damaged = recover(n, &r);
+    if (err_is(&damaged)) return with_action(&damaged);
     struct core_config config = {.group = n->wire,
                                  .self = n->config.id,
                                  .client_count = n->identity.group->client_count,
@@ -247,7 +264,7 @@ static struct err start_core(struct node *n)
         if (r.recovered.executed > 0) n->header_hash = header_hash(&header);
     }
     struct err e = storage_start(n->data.log, &n->signer, node_wake, n, &n->storage);
-    if (!err_is(&e)) e = execution_start(n->executor, n->data.state, &n->signer, node_wake, n, &n->execution);
+    if (!err_is(&e)) e = execution_start(n->executor, n->data.state, &n->signer, (uint32_t)n->config.transfer_load, node_wake, n, &n->execution);
     if (!err_is(&e)) {
         LOG(LOG_LEVEL_INFO, "replica.recovered", LOG_U("view", r.recovered.view),
             LOG_U("executed", r.recovered.executed), LOG_U("stable", r.recovered.stable.seq),
@@ -264,6 +281,15 @@ static struct err start_core(struct node *n)
     }
     recovery_free(&r);
     return e;
+}
+
+/* Between two lives of a node in one process no signal is lost, nor ends it: those that come meanwhile wait for the second. */
+static void hold_signals(int how)
+{
+    sigset_t set;
+    CHECK(sigemptyset(&set) == 0 && sigaddset(&set, SIGTERM) == 0 && sigaddset(&set, SIGINT) == 0 &&
+          sigaddset(&set, SIGHUP) == 0);
+    CHECK(pthread_sigmask(how, &set, NULL) == 0);
 }
 
 static void start_watchers(struct node *n)
@@ -288,6 +314,7 @@ static void start_watchers(struct node *n)
     ev_signal_start(n->loop, &n->on_term);
     ev_signal_start(n->loop, &n->on_int);
     ev_signal_start(n->loop, &n->on_hup);
+    hold_signals(SIG_UNBLOCK);
 }
 
 /* libev keeps its list of signal watchers beside its loops: what is not stopped stays in it when the loop has gone, and the node
@@ -399,6 +426,10 @@ struct err node_start(const struct config *config, const char *config_path, stru
 struct err node_run(struct node *n, bool *again)
 {
     (void)ev_run(n->loop, 0);
+    if (n->again) {
+        hold_signals(SIG_BLOCK);
+        (void)ev_run(n->loop, EVRUN_NOWAIT); /* one that has come before that stops it after all */
+    }
     *again = n->again;
     LOG(LOG_LEVEL_INFO, "replica.stopped", LOG_U("executed", core_summary(n->core).executed),
         LOG_S("votes", n->waiting_count == 0 && n->stopping ? "kept" : "not kept: the next start will abstain"));

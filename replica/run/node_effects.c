@@ -33,6 +33,7 @@ static void submit_persist(struct node *n, struct core_effect *e)
     j->persist = e->persist.kind;
     j->view = e->persist.view;
     j->seq = e->persist.seq;
+    j->reason = e->persist.reason;
     j->digest = e->persist.digest;
     j->record = e->persist.record;
     j->batch = e->persist.batch;

@@ -21,11 +21,12 @@ static uint32_t render_livez(void *context, struct buffer *body)
 static uint32_t render_readyz(void *context, struct buffer *body)
 {
     const struct node *n = context;
-    char reason[NODE_REASON_BYTES];
-    const struct core_summary s = core_summary(n->core);
-    node_reason(n, &s, reason);
-    buffer_printf(body, "%s\n", reason);
-    return node_condition(n, &s) == CONDITION_SYNCED ? 200 : 503;
+    struct node_judgement *judged = mem_zero(1, sizeof *judged);
+    node_judge(n, judged);
+    buffer_printf(body, "%s\n", judged->reason);
+    const bool synced = judged->condition == CONDITION_SYNCED;
+    free(judged);
+    return synced ? 200 : 503;
 }
 
 static void set(json_t *object, const char *name, json_t *value)
@@ -52,25 +53,23 @@ static json_t *messages_json(const struct node *n)
     return out;
 }
 
-static json_t *peers_json(const struct node *n)
+static json_t *peers_json(const struct node *n, const struct node_judgement *judged)
 {
     json_t *out = json_array();
-    struct core_why *why = mem_zero(1, sizeof *why);
-    core_why(n->core, why);
     for (uint32_t id = 0; id < n->wire.quorum.replica_count; id++) {
-        const struct core_why_member *m = &why->members[id];
+        const struct core_why_member *m = &judged->why.members[id];
         const struct session *s = n->peers[id].session;
         if (id == n->config.id) continue;
         json_t *item = json_object();
         set_number(item, "id", id);
         set(item, "connected", json_boolean(s != NULL));
         set(item, "heard_ms_ago", m->heard ? json_integer((json_int_t)(m->heard_us / 1000)) : json_null());
+        set(item, "fenced", json_boolean(replica_set_has(&judged->core.fenced_members, id)));
         set_number(item, "view", m->view);
         set_number(item, "sequence", m->executed);
         set_number(item, "send_queue_bytes", s != NULL && s->connection != NULL ? net_queued_bytes(s->connection) : 0);
         CHECK(json_array_append_new(out, item) == 0);
     }
-    free(why);
     return out;
 }
 
@@ -78,18 +77,18 @@ static json_t *peers_json(const struct node *n)
 static json_t *status_json(struct node *n)
 {
     char hash[2 * DIGEST_BYTES + 1];
-    char reason[NODE_REASON_BYTES];
     struct wire_replica_status m;
-    const struct core_summary s = core_summary(n->core);
+    struct node_judgement *judged = mem_zero(1, sizeof *judged);
     json_t *out = json_object();
     json_t *window = json_object();
-    node_status_make(n, &m);
-    node_reason(n, &s, reason);
+    node_judge(n, judged);
+    node_status_make(n, judged, &m);
+    const struct core_summary s = judged->core;
     hex_encode(hash, m.header_hash.bytes, DIGEST_BYTES);
     set_number(out, "id", m.id);
     set(out, "role", json_string(s.primary == n->config.id ? "primary" : "backup"));
     set(out, "condition", json_string(wire_condition_name(m.condition)));
-    set(out, "reason", json_string(reason));
+    set(out, "reason", json_string(judged->reason));
     set_number(out, "view", m.view);
     set(out, "view_changing", json_boolean(s.changing));
     set_number(out, "view_changes", s.view_changes);
@@ -111,8 +110,9 @@ static json_t *status_json(struct node *n)
     set_number(out, "syncs", m.syncs);
     set_number(out, "verified", m.verified);
     set(out, "header_hash", json_string(hash));
-    set(out, "peers", peers_json(n));
+    set(out, "peers", peers_json(n, judged));
     set(out, "messages", messages_json(n));
+    free(judged);
     return out;
 }
 

@@ -9,6 +9,7 @@
 #include "replica/run/http.h"
 #include "replica/run/metrics.h"
 #include "replica/run/node.h"
+#include "replica/run/reason.h"
 #include "replica/run/recorder.h"
 #include "replica/run/storage.h"
 
@@ -165,6 +166,7 @@ struct node {
     bool again; /* start anew after the stop: a state transfer has ended */
     struct state_walk_progress transfer; /* of the transfer under way ... */
     uint64_t transfer_since_us;          /* ... which began then; 0: none has */
+    struct reason_pace pace;
     double drain_since;
     struct prng random; /* jitter only */
 };
@@ -215,11 +217,16 @@ void node_query_done(struct node *n, struct execution_job *j);
 /* node_status.c */
 struct blob *node_status(struct node *n);
 struct blob *node_why(const struct node *n);
-enum replica_condition node_condition(const struct node *n, const struct core_summary *s);
-#define NODE_REASON_BYTES 400u
-/* The condition and why, in a sentence. */
-void node_reason(const struct node *n, const struct core_summary *s, char out[NODE_REASON_BYTES]);
-void node_status_make(struct node *n, struct wire_replica_status *out); /* without the list of messages */
+/* What it says of itself at one moment. */
+struct node_judgement {
+    struct core_summary core;
+    struct core_why why;
+    enum replica_condition condition;
+    char reason[REASON_BYTES];
+};
+void node_judge(const struct node *n, struct node_judgement *out);
+/* Without the list of messages. *out borrows the reason. */
+void node_status_make(struct node *n, const struct node_judgement *judged, struct wire_replica_status *out);
 uint64_t node_traffic_sum(const struct node *n, enum traffic_way way, uint32_t type);
 /* node_http.c, node_metrics.c */
 extern const struct http_page node_pages[];

@@ -51,6 +51,8 @@ static void traffic(const struct node *n, struct buffer *out)
 static void progress(const struct core_summary *s, const struct core_why *why, const struct wire_replica_status *m,
                      struct buffer *out)
 {
+    metrics_one(out, "pbft_peers_voting", METRICS_GAUGE, "Other members heard of lately that do not say they are fenced.",
+                replica_set_count(&s->voters));
     metrics_one(out, "pbft_view", METRICS_GAUGE, "View that this replica is in, or has left for.", s->view);
     metrics_one(out, "pbft_view_changing", METRICS_GAUGE, "1 while the NEW-VIEW of that view is waited for.", s->changing);
     metrics_one(out, "pbft_view_changes_total", METRICS_COUNTER, "Views left since the start.", s->view_changes);
@@ -148,16 +150,15 @@ uint32_t node_render_metrics(void *context, struct buffer *body)
 {
     struct node *n = context;
     struct wire_replica_status m;
-    struct core_why *why = mem_zero(1, sizeof *why);
-    const struct core_summary s = core_summary(n->core);
-    core_why(n->core, why);
-    node_status_make(n, &m);
+    struct node_judgement *judged = mem_zero(1, sizeof *judged);
+    node_judge(n, judged);
+    node_status_make(n, judged, &m);
     conditions(&m, body);
-    progress(&s, why, &m, body);
-    transfer(n, &s, body);
+    progress(&judged->core, &judged->why, &m, body);
+    transfer(n, &judged->core, body);
     peers(n, &m, body);
     work(n, &m, body);
     traffic(n, body);
-    free(why);
+    free(judged);
     return 200;
 }

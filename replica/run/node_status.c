@@ -2,95 +2,29 @@
 #include "replica/run/node_internal.h"
 
 #include "base/clock.h"
-#include "wire/print.h"
-
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
-enum replica_condition node_condition(const struct node *n, const struct core_summary *s)
+void node_judge(const struct node *n, struct node_judgement *out)
 {
-    if (s->diverged) return CONDITION_DIVERGED;
-    if (s->fenced) return CONDITION_FENCED;
-    if (storage_disk_full(n->storage)) return CONDITION_LOG_DISK_FULL;
-    if (execution_disk_full(n->execution)) return CONDITION_STATE_DISK_FULL;
-    if (!s->started) return CONDITION_STARTING;
-    if (node_peers_connected(n) + 1 < n->wire.quorum.quorum) return CONDITION_NO_QUORUM;
-    if (s->listening) return CONDITION_STARTING;
-    if (s->walking || s->highest_peer_executed > s->executed + 8) return CONDITION_CATCHING_UP;
-    if (s->changing_us > n->config.timeout_ms * 1000) return CONDITION_STALLED; /* no NEW-VIEW in the time for one */
-    return CONDITION_SYNCED;
-}
-
-/* How far the transfer is. Covered is the present pass over the tree: the checkpoint moves on meanwhile, and a pass over what
- * changed follows. */
-static void transfer_reason(const struct node *n, const struct core_summary *s, char *why, size_t size)
-{
-    const struct state_walk_progress *p = &n->transfer;
-    const uint64_t ms = n->transfer_since_us == 0 ? 0 : (clock_monotonic_us() - n->transfer_since_us) / 1000;
-    if (s->walk_target == 0 || ms == 0) {
-        (void)snprintf(why, size, "its state is to be transferred, and no other replica has proven a checkpoint to it yet");
-        return;
-    }
-    const uint64_t eta_s = p->covered_ppm == 0 ? 0 : ms * (1000000u - p->covered_ppm) / p->covered_ppm / 1000;
-    (void)snprintf(why, size,
-                   "its state is being transferred to checkpoint %" PRIu64 ": %u %% of the tree looked at, %" PRIu64
-                   " keys and %" PRIu64 " bytes in %" PRIu64 " s (%" PRIu64 " bytes a second), about %" PRIu64 " s left",
-                   s->walk_target, p->covered_ppm / 10000, p->leaves, p->bytes, ms / 1000, p->bytes * 1000 / ms, eta_s);
-}
-
-void node_reason(const struct node *n, const struct core_summary *s, char out[NODE_REASON_BYTES])
-{
-    const struct quorum *q = &n->wire.quorum;
-    const enum replica_condition condition = node_condition(n, s);
-    char why[NODE_REASON_BYTES - 40] = "";
-    switch (condition) {
-    case CONDITION_STARTING:
-        if (s->listening)
-            (void)snprintf(why, sizeof why, "before its first vote %u others have to say what they hold of it; %u have",
-                           q->quorum - 1, s->heard);
-        else
-            (void)snprintf(why, sizeof why, "its record is being read");
-        break;
-    case CONDITION_NO_QUORUM:
-        (void)snprintf(why, sizeof why, "it is connected to %u of the %u other replicas; a quorum is %u of %u, itself included",
-                       node_peers_connected(n), q->replica_count - 1, q->quorum, q->replica_count);
-        break;
-    case CONDITION_CATCHING_UP:
-        if (s->walking) {
-            transfer_reason(n, s, why, sizeof why);
-            break;
-        }
-        (void)snprintf(why, sizeof why, "it has executed sequence %" PRIu64 ", others %" PRIu64, s->executed,
-                       s->highest_peer_executed);
-        break;
-    case CONDITION_SYNCED: (void)snprintf(out, NODE_REASON_BYTES, "ready"); return;
-    case CONDITION_STALLED:
-        (void)snprintf(why, sizeof why,
-                       "it left for view %" PRIu64 " %" PRIu64 " ms ago, and the NEW-VIEW of replica %u has not come",
-                       s->view, s->changing_us / 1000, s->primary);
-        break;
-    case CONDITION_DIVERGED:
-        (void)snprintf(why, sizeof why, "a quorum proved another state than this replica's; it votes no more");
-        break;
-    case CONDITION_FENCED:
-        (void)snprintf(why, sizeof why, "%s; it votes again once sequence %" PRIu64 " is stable, and now %" PRIu64 " is",
-                       s->fence_reason != NULL ? s->fence_reason : "it may have forgotten votes", s->fence_until, s->low);
-        if (s->walking) {
-            const size_t len = strlen(why);
-            (void)snprintf(why + len, sizeof why - len, "; ");
-            transfer_reason(n, s, why + strlen(why), sizeof why - strlen(why));
-        }
-        break;
-    case CONDITION_LOG_DISK_FULL:
-    case CONDITION_STATE_DISK_FULL:
-        (void)snprintf(why, sizeof why, "there is no room in %.200s/%s; it casts no vote until there is",
-                       n->config.data_path, condition == CONDITION_LOG_DISK_FULL ? "log" : "state");
-        break;
-    }
-    (void)snprintf(out, NODE_REASON_BYTES, "%s: %s", wire_condition_name(condition), why);
+    out->core = core_summary(n->core);
+    core_why(n->core, &out->why);
+    const struct reason_facts facts = {.quorum = n->wire.quorum,
+                                       .self = n->config.id,
+                                       .core = &out->core,
+                                       .why = &out->why,
+                                       .connected = node_peers_connected(n),
+                                       .timeout_us = n->config.timeout_ms * 1000,
+                                       .data_path = n->config.data_path,
+                                       .log_full = storage_disk_full(n->storage),
+                                       .state_full = execution_disk_full(n->execution),
+                                       .pace = n->pace,
+                                       .now_us = clock_monotonic_us(),
+                                       .walk = n->transfer,
+                                       .walk_since_us = n->transfer_since_us};
+    out->condition = reason_condition(&facts);
+    reason_text(&facts, out->reason);
 }
 
 uint64_t node_traffic_sum(const struct node *n, enum traffic_way way, uint32_t type)
@@ -101,14 +35,14 @@ uint64_t node_traffic_sum(const struct node *n, enum traffic_way way, uint32_t t
     return sum;
 }
 
-void node_status_make(struct node *n, struct wire_replica_status *out)
+void node_status_make(struct node *n, const struct node_judgement *judged, struct wire_replica_status *out)
 {
     struct rusage usage;
-    const struct core_summary s = core_summary(n->core);
+    const struct core_summary s = judged->core;
     const struct verify_counts verified = verify_cache_counts(n->cache);
     *out = (struct wire_replica_status){
         .id = n->config.id,
-        .condition = node_condition(n, &s),
+        .condition = judged->condition,
         .view = s.view,
         .executed = s.executed,
         .committed = s.committed,
@@ -124,6 +58,7 @@ void node_status_make(struct node *n, struct wire_replica_status *out)
         .syncs = storage_syncs(n->storage),
         .verified = verified.verified,
         .header_hash = n->header_hash,
+        .reason = bytes_of_text(judged->reason),
     };
     for (const struct session *c = n->sessions; c != NULL; c = c->next)
         if (c->kind == SESSION_CLIENT && c->greeted && c->connection != NULL) out->clients_connected++;
@@ -137,7 +72,9 @@ struct blob *node_status(struct node *n)
     uint8_t space[(WIRE_TYPE_MAX + 1) * 40u];
     struct writer counts = writer_of(space, sizeof space);
     struct wire_replica_status m;
-    node_status_make(n, &m);
+    struct node_judgement *judged = mem_zero(1, sizeof *judged);
+    node_judge(n, judged);
+    node_status_make(n, judged, &m);
     for (uint32_t type = 1; type <= WIRE_TYPE_MAX; type++) {
         const struct wire_message_count count = {.type = type,
                                                  .sent = node_traffic_sum(n, TRAFFIC_SENT, type),
@@ -145,7 +82,9 @@ struct blob *node_status(struct node *n)
                                                  .received = node_traffic_sum(n, TRAFFIC_RECEIVED, type)};
         wire_list_add(&m.messages, &counts, &wire_record_message_count, &count);
     }
-    return wire_encode_blob(&wire_record_replica_status, &m);
+    struct blob *out = wire_encode_blob(&wire_record_replica_status, &m);
+    free(judged);
+    return out;
 }
 
 /* ---- why ---- */
@@ -176,15 +115,14 @@ struct blob *node_why(const struct node *n)
 {
     uint8_t timers_space[64];
     uint8_t members_space[REPLICAS_MAX * 48u];
-    char reason[NODE_REASON_BYTES];
     struct writer timers = writer_of(timers_space, sizeof timers_space);
     struct writer members = writer_of(members_space, sizeof members_space);
-    struct core_why *why = mem_zero(1, sizeof *why);
-    const struct core_summary s = core_summary(n->core);
-    core_why(n->core, why);
-    node_reason(n, &s, reason);
+    struct node_judgement *judged = mem_zero(1, sizeof *judged);
+    node_judge(n, judged);
+    const struct core_summary s = judged->core;
+    const struct core_why *why = &judged->why;
     struct wire_replica_why m = {.id = n->config.id,
-                                 .condition = node_condition(n, &s),
+                                 .condition = judged->condition,
                                  .flags = why->flags,
                                  .view = s.view,
                                  .seq = why->seq,
@@ -201,12 +139,13 @@ struct blob *node_why(const struct node *n)
                                  .custody_ms = why->custody_oldest_us / 1000,
                                  .timeout_ms = why->timeout_us / 1000,
                                  .peers_connected = node_peers_connected(n),
-                                 .reason = bytes_of_text(reason)};
+                                 .reason = bytes_of_text(judged->reason)};
     if (m.condition == CONDITION_LOG_DISK_FULL || m.condition == CONDITION_STATE_DISK_FULL) m.flags |= WHY_FLAG_DISK_FULL;
     add_timer(&m, &timers, WHY_TIMER_REQUEST, why->request_timer_us);
     add_timer(&m, &timers, WHY_TIMER_NEW_VIEW, why->new_view_timer_us);
     for (uint32_t id = 0; id < n->wire.quorum.replica_count; id++)
         add_member(n, &m, &members, id, &why->members[id]);
-    free(why);
-    return wire_encode_blob(&wire_record_replica_why, &m);
+    struct blob *out = wire_encode_blob(&wire_record_replica_why, &m);
+    free(judged);
+    return out;
 }

@@ -220,6 +220,9 @@ static void recovered_image(const struct core_config *config, struct record_even
     kept_image(owner, r, config->group.quorum.replica_count, i);
     image_bool(i, &r->fenced);
     image_u64(i, &r->fence_until);
+    uint32_t reason = r->fence_reason;
+    image_count(i, &reason, FENCE_REASON_MAX);
+    r->fence_reason = (enum fence_reason)reason;
     image_bool(i, &r->damaged);
     image_bool(i, &r->walking);
     image_u64(i, &r->gap_low);

@@ -25,7 +25,7 @@
 
 #include "replica/core/core.h"
 
-#define RECORD_FORMAT 1u
+#define RECORD_FORMAT 2u
 #define RECORD_FRAME_HEAD 9u
 #define RECORD_CHECK_BYTES 8u
 #define RECORD_BODY_BYTES_MAX (1024u * 1024u * 1024u)

@@ -301,29 +301,80 @@ static void recover_kept(const struct source *in, const struct wire_new_view *ne
     }
 }
 
-/* Where this replica stood between views (rule 13). */
-static struct err recover_view(const struct source *in, struct recovery *r)
+/* The view, and the own VIEW-CHANGE while that view is left for: what was promised about views (rule 13). */
+static struct err recover_own_view(const struct source *in, struct recovery *r)
 {
     struct bytes raw;
     struct msg_verified m;
-    const uint64_t view = r->recovered.view;
-    struct err e = log_get_view_left(in->dir->log, &raw);
-    if (err_is(&e) && e.code != ERR_NOT_FOUND) return e;
-    if (!err_is(&e)) {
-        ERR_TRY(recover_message(in, raw, "own VIEW-CHANGE", &m, &r->view_change));
-        if (m.msg.type != WIRE_TYPE_view_change || m.msg.view_change.sender != in->self ||
-            m.msg.view_change.view != view)
-            return err_make(ERR_CORRUPT, "the stored own VIEW-CHANGE is another's or for another view than %" PRIu64,
-                            view);
-    }
-    e = log_get_new_view(in->dir->log, &raw);
-    if (e.code == ERR_NOT_FOUND && (view == 0 || r->view_change != NULL)) return err_none();
+    ERR_TRY(log_get_view(in->dir->log, &r->recovered.view));
+    const struct err none = log_get_view_left(in->dir->log, &raw);
+    if (none.code == ERR_NOT_FOUND) return err_none();
+    if (err_is(&none)) return none;
+    ERR_TRY(recover_message(in, raw, "own VIEW-CHANGE", &m, &r->view_change));
+    if (m.msg.type != WIRE_TYPE_view_change || m.msg.view_change.sender != in->self ||
+        m.msg.view_change.view != r->recovered.view)
+        return err_make(ERR_CORRUPT, "the stored own VIEW-CHANGE is another's or for another view than %" PRIu64,
+                        r->recovered.view);
+    return err_none();
+}
+
+/* lost: the view that it entered is what is left to stand on. */
+static struct err recover_new_view(const struct source *in, bool lost, struct recovery *r)
+{
+    struct bytes raw;
+    struct msg_verified m;
+    uint64_t *view = &r->recovered.view;
+    const struct err e = log_get_new_view(in->dir->log, &raw);
+    if (lost) *view = 0;
+    if (e.code == ERR_NOT_FOUND && (*view == 0 || r->view_change != NULL)) return err_none();
     if (err_is(&e)) return e;
     ERR_TRY(recover_message(in, raw, "NEW-VIEW", &m, &r->new_view));
-    if (m.msg.type != WIRE_TYPE_new_view || (r->view_change == NULL && m.msg.new_view.view != view) ||
-        m.msg.new_view.view > view)
-        return err_make(ERR_CORRUPT, "the stored NEW-VIEW is for another view than %" PRIu64, view);
+    if (m.msg.type != WIRE_TYPE_new_view) return err_make(ERR_CORRUPT, "the stored NEW-VIEW is another message");
+    if (lost) *view = m.msg.new_view.view;
+    if ((r->view_change == NULL && m.msg.new_view.view != *view) || m.msg.new_view.view > *view)
+        return err_make(ERR_CORRUPT, "the stored NEW-VIEW is for another view than %" PRIu64, *view);
     recover_kept(in, &m.msg.new_view, r);
+    return err_none();
+}
+
+/* design.md 7.6: what it promised about views is lost. In one transaction the damaged record goes and the fence comes: the next
+ * start would find neither the one nor a reason for the other. */
+static struct err fence_view(const struct source *in, struct recovery *r)
+{
+    struct kv_batch *b = kv_batch_new();
+    log_put_view_lost(b, r->recovered.view);
+    const struct err e = kv_store_apply(in->dir->log, b);
+    kv_batch_free(b);
+    r->recovered.fenced = true;
+    r->recovered.fence_until = 0;
+    r->recovered.fence_reason = FENCE_REASON_VIEW_DAMAGED;
+    return e;
+}
+
+/* Where this replica stood between views. A fence makes it listen for its own VIEW-CHANGE: the others show it the one that they
+ * hold, and it holds to that (core_fence.c). */
+static struct err recover_view(const struct source *in, struct recovery *r)
+{
+    const struct err e = recover_own_view(in, r);
+    const bool lost = e.code == ERR_CORRUPT && drop_damaged(in, r, "view", 0, &e);
+    if (err_is(&e) && !lost) return e;
+    if (lost) {
+        blob_release(r->view_change);
+        r->view_change = NULL;
+    }
+    ERR_TRY(recover_new_view(in, lost, r));
+    return lost ? fence_view(in, r) : err_none();
+}
+
+/* A fence that cannot be read counts as one that has just been found. */
+static struct err recover_fence(const struct source *in, struct recovery *r)
+{
+    const struct err e = log_get_fence(in->dir->log, &r->recovered.fence_until, &r->recovered.fence_reason);
+    if (err_is(&e)) {
+        if (e.code != ERR_CORRUPT || !drop_damaged(in, r, "fence", 0, &e)) return e;
+        r->recovered.fence_reason = FENCE_REASON_FENCE_DAMAGED;
+    }
+    r->recovered.fenced = r->recovered.fence_reason != FENCE_REASON_NONE && r->recovered.fence_until == 0;
     return err_none();
 }
 
@@ -453,10 +504,8 @@ struct err recovery_run(struct data_dir *d, struct executor *e, const struct wir
     out->kept = mem_zero(REPLICAS_MAX, sizeof(struct blob *));
     out->certificates = mem_zero(WINDOW_BATCHES, sizeof(struct blob *));
     struct core_recovered *r = &out->recovered;
-    struct err error = log_get_view(d->log, &r->view);
+    struct err error = recover_fence(&in, out);
     r->clean = log_is_clean(d->log);
-    if (!err_is(&error)) error = log_get_fence(d->log, &r->fenced, &r->fence_until);
-    r->fenced = r->fenced && r->fence_until == 0;
     if (!err_is(&error)) error = recover_stable(&in, out);
     if (!err_is(&error))
         error = e != NULL ? recover_state(&in, e, out) : recover_without_state(&in, client_count, out);

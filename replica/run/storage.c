@@ -94,7 +94,7 @@ static void add_persist(struct storage *s, struct storage_job *j)
         log_put_vote(s->batch, j->seq, &j->digest, blob_bytes(j->record), blob_bytes(j->batch));
         break;
     case CORE_PERSIST_CLEAN: log_put_clean(s->batch); break;
-    case CORE_PERSIST_FENCE: log_put_fence(s->batch, j->seq); break;
+    case CORE_PERSIST_FENCE: log_put_fence(s->batch, j->seq, j->reason); break;
     case CORE_PERSIST_VIEW_LEFT: log_put_view_left(s->batch, j->view, blob_bytes(j->record)); break;
     case CORE_PERSIST_VIEW_CHANGE: log_put_view_change(s->batch, j->seq, blob_bytes(j->record)); break;
     case CORE_PERSIST_NEW_VIEW: log_put_new_view(s->batch, j->view, blob_bytes(j->record)); break;

@@ -27,6 +27,7 @@ struct storage_job {
     uint64_t token;
     enum core_persist_kind persist;
     uint64_t view;
+    enum fence_reason reason; /* FENCE */
     struct digest digest;
     struct blob *record;
     struct blob *batch; /* BLOCK too, unless it was persisted before */

@@ -37,3 +37,13 @@ for id in 2 3; do "$bin/pbft" devnet start $id >"$home/start$id" 2>&1; done
 check "both are fenced" eval 'eventually 20 is 2 fenced && eventually 20 is 3 fenced'
 check "the group refuses to decide anything" exits_with 3 pbft --timeout 3000 put no quorum
 check "and still answers what it holds" grep -qx loss <(pbft get before)
+why_fenced() { pbft -o json status | grep -qF "\"reason\": \"fenced: its data directory is new, in a group that may know it; it cannot vote again by itself"; }
+check "they say that no fence ends so" eventually 20 why_fenced
+others() { is 0 no-quorum && is 1 no-quorum && pbft -o json status | grep -qE 'no-quorum: it hears of 1 of the 3 .*; replicas 2 and 3 are fenced, a fence that cannot end'; }
+check "the others are not synced: no quorum can vote" eventually 20 others
+explained() { pbft why >"$home/why" 2>&1; grep -q '^To do: with replicas 2 and 3 fenced too few are left to vote' "$home/why"; }
+check "why names what to do" explained
+check "replica 2 is killed and starts again" eval 'pbft devnet kill 2 && { pbft devnet start 2 >"$home/start2" 2>&1; true; }'
+check "and knows why it is fenced" eventually 20 is 2 fenced
+again() { pbft -o json status | tr -d '\n' | grep -qE '"id": 2,[^}]*"condition": "fenced".*"reason": "fenced: its data directory is new' && why_fenced; }
+check "its first reason" eventually 20 again

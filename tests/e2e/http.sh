@@ -42,6 +42,17 @@ check "every sample has HELP and TYPE, a number, and stands there once" well_for
 fine() { pbft why >"$home/why" && grep -q '^Nothing stalls: 4 of 4 replicas answer, 3 are needed (f is 1).$' "$home/why"; }
 check "why: nothing stalls" fine
 
+# two are paused: their connections stay open, and nothing comes from them
+check "replicas 2 and 3 are paused" eval 'pbft devnet pause 2 && pbft devnet pause 3'
+hears() { code 0 /readyz 503 && says '^no-quorum: it hears of [01] of the 3 other replicas that can vote; a quorum is 3 of 4, itself included; replicas? .*2 and 3 are silent'; }
+check "replica 0 is no longer ready, though it is connected to them" eventually 15 hears
+check "it counts who can vote" eval '[ "$(metric 0 pbft_peers_voting)" -le 1 ] && [ "$(metric 0 pbft_peers_connected)" -eq 3 ]'
+table() { pbft status >"$home/status" 2>&1; grep -qE '^0 .* no-quorum ' "$home/status" && grep -qE '^replica 0 is no-quorum: it hears of ' "$home/status"; }
+check "pbft status says so too, and why" table
+check "in JSON too" eval 'pbft -o json status | grep -q "\"reason\": \"no-quorum: it hears of "'
+check "they go on" eval 'pbft devnet resume 2 && pbft devnet resume 3'
+check "replica 0 is ready again" eventually 30 code 0 /readyz 200
+
 # nonsense and greed
 check "another page" code 0 /nothing 404
 check "another method" answered '^HTTP/1.1 405' 'POST /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi'

@@ -48,7 +48,10 @@ check "the newest one too" replays_equal "$newest"
 check "it ends with the replica" grep -q "the replica stopped there" "$home/replay"
 check "the trace shows the view change" grep -qE 'SEND VIEW-CHANGE' <(for f in "$recording"*; do sim replay "$f"; done)
 check "JSON: a line for each event, and the result" [ "$(sim replay "$newest" -o json | tail -n 1 | grep -c '"equal":true')" -eq 1 ]
-check "a stop at a sequence prints the state" grep -q '^replica 2 view' <(sim replay "$newest" --quiet --until-seq 1)
+last=$(sim replay "$newest" --quiet -o json | sed 's/.*"executed":\([0-9]*\).*/\1/')
+check "a stop at a sequence prints the state" grep -q '^replica 2 view' <(sim replay "$newest" --quiet --until-seq "$last")
+never() { sim replay "$newest" --quiet --until-seq $((last + 1)) 2>"$home/never"; [ $? -eq 2 ] && grep -q "sequence $((last + 1)) is not reached in this recording" "$home/never"; }
+check "a sequence that is never reached: exit 2, and says so" never
 size=$(stat -c %s "$newest")
 for offset in 0 9 30 $((size / 3)) $((size / 2)) $((size - 1)); do
     check "a changed byte at $offset is damage, exit 5" exits_with 5 flipped "$newest" "$offset"

@@ -8,7 +8,7 @@ is() { [ "$(condition "$1")" = "$2" ]; }
 logged() { [ "$(count_lines "event=$1" "$log")" -ge "$2" ]; }
 load() { "$bin/pbft-bench" load --home "$PBFT_HOME" --warm-up 0 --in-flight 4 --seconds "$1" >"$home/load.log" 2>&1; }
 check "a group of four comes up" pbft devnet up
-check "replica 3 takes the state when it is 256 batches behind" eval 'printf "[tuning]\ntransfer_after = 256\n" >>"$PBFT_HOME/conf/r3.conf"'
+check "replica 3 takes the state when it is 256 batches behind, slowly" eval 'printf "[tuning]\ntransfer_after = 256\ntransfer_load = 2\n" >>"$PBFT_HOME/conf/r3.conf"'
 check "it commits" pbft put before loss
 check "replica 3 is killed, and its disk is lost" eval 'pbft devnet kill 3 && rm -rf "$PBFT_HOME/r3" && "$bin/pbftd" --config "$PBFT_HOME/conf/r3.conf" --init'
 check "the group goes on, beyond what is near" eval 'for k in 1 2 3 4 5 6 7 8 9 10; do load 3; past 0 500 && break; done; past 0 500'
@@ -16,7 +16,11 @@ check "the group goes on, beyond what is near" eval 'for k in 1 2 3 4 5 6 7 8 9 
 loading=$!
 check "replica 3 starts on its new directory, beside load" "$bin/pbft" devnet start 3
 check "it takes the state" eventually 30 logged transfer.begins 1
+check "it is stopped while it does, and ends" pbft devnet stop 3
+check "it starts again" "$bin/pbft" devnet start 3
+check "it goes on with it" eventually 30 logged transfer.begins 2
 check "it is killed while it does" pbft devnet kill 3
+check "from now on it takes it as fast as it can" sed -i 's/^transfer_load = 2/transfer_load = 100/' "$PBFT_HOME/conf/r3.conf"
 check "it starts again" "$bin/pbft" devnet start 3
 check "it goes on with the state" eventually 60 logged transfer.done 1
 check "and comes back as from a restart" eventually 20 grep -q "event=replica.recovered .*executed=[1-9][0-9]*[02468] stable=[1-9]" "$log"

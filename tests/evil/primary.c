@@ -183,10 +183,8 @@ static bool propose_requests_twice(struct evil *e, const struct evil_order *o, c
 {
     if (proposal(e, o, s) == NULL) return true;
     struct pieces p = take_apart(s, 1);
-    if (p.count > 0) {
-        p.requests[p.count] = p.requests[0];
-        p.count++;
-    }
+    if (p.count > 0 && p.count < e->core.batch_requests_max) p.count++;
+    if (p.count > 1) p.requests[p.count - 1] = p.requests[0]; /* of a full batch the last request has to wait */
     propose_pieces(e, s, &p);
     return false;
 }

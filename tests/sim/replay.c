@@ -213,6 +213,23 @@ static struct err take_all(struct replay *r)
     }
 }
 
+/* What was asked for must be where the replay has stopped: nothing before the file's state can be shown. */
+static struct err check_reached(const struct replay *r)
+{
+    const uint64_t wanted = r->options->until_seq;
+    const uint64_t executed = r->result->summary.executed;
+    if (wanted == REPLAY_TO_END || executed == wanted) return err_none();
+    if (r->result->stop == REPLAY_STOP_SEQ)
+        return err_make(ERR_LIMIT,
+                        "sequence %" PRIu64 " is not in this recording: where it begins, sequence %" PRIu64
+                        " has executed; look in an older file",
+                        wanted, executed);
+    return err_make(ERR_LIMIT,
+                    "sequence %" PRIu64 " is not reached in this recording: where it ends, sequence %" PRIu64
+                    " has executed; look in a newer file",
+                    wanted, executed);
+}
+
 struct err replay_run(struct bytes file, const struct replay_options *options, struct replay_result *out)
 {
     struct replay *r = mem_zero(1, sizeof *r);
@@ -226,6 +243,7 @@ struct err replay_run(struct bytes file, const struct replay_options *options, s
     struct err e = read_header(r);
     if (!err_is(&e)) e = read_state(r);
     if (!err_is(&e)) e = take_all(r);
+    if (!err_is(&e)) e = check_reached(r);
     if (!err_is(&e)) core_dump(r->core, &out->state);
     core_free(r->core);
     free(r->effects);

@@ -13,8 +13,9 @@ struct replay_event {
     const struct core_effects *effects;
 };
 
+#define REPLAY_TO_END UINT64_MAX
 struct replay_options {
-    uint64_t until_seq; /* stop after the event with which this sequence has executed; UINT64_MAX: at the end */
+    uint64_t until_seq; /* stop after the event with which this sequence has executed; REPLAY_TO_END: at the end */
     /* Called before each event is performed, and after it; either may be NULL. */
     void (*before)(void *context, uint64_t number);
     void (*after)(void *context, const struct replay_event *event);
@@ -46,7 +47,7 @@ struct replay_result {
 };
 
 /* Errors: ERR_CORRUPT: damaged, with the offset; ERR_CONFIG: of another build; ERR_NEGATIVE: the first event whose
- * effects differ. Of *out what is known by then is set in any case. */
+ * effects differ; ERR_LIMIT: until_seq is not in the recording, which was performed as far as it goes. Of *out what is known by then is set in any case. */
 MUST_USE struct err replay_run(struct bytes file, const struct replay_options *options, struct replay_result *out);
 
 #endif

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LAST_US 300000u /* events so long before the end are looked at */
+#define LAST_US 2000000u /* events so long before the end are looked at */
 #define LAST_LINES 12u  /* of each replica */
 
 bool run_number(const char *text, uint64_t most, uint64_t *out)

@@ -29,9 +29,9 @@ static const char usage_text[] =
     "  --quiet          only the last line\n"
     "  -o json          one JSON object for each event, and one at the end\n"
     "\n"
-    "Exit codes: 0 the effects are the recorded ones, 1 an event has other effects, 2 usage, 4 unreadable or of "
-    "another\n"
-    "build, 5 damaged.\n";
+    "Exit codes: 0 the effects are the recorded ones, 1 an event has other effects, 2 usage, or sequence N is not in "
+    "FILE,\n"
+    "4 unreadable or of another build, 5 damaged.\n";
 
 struct words {
     const char *path;
@@ -227,7 +227,7 @@ int verb_replay(int argc, char **argv)
 {
     static const struct option options[] = {
         {"until-seq", required_argument, NULL, 'u'}, {"quiet", no_argument, NULL, 'q'}, {NULL, 0, NULL, 0}};
-    struct words w = {.replay = {.until_seq = UINT64_MAX}};
+    struct words w = {.replay = {.until_seq = REPLAY_TO_END}};
     int option;
     while ((option = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
         switch (option) {

@@ -340,6 +340,22 @@ static void test_why_too_few_can_vote(void **state)
     REPLICA_SAYS(3, WHY_VERDICT_STALLED, "view 0");
 }
 
+static void test_why_more_fenced_than_may_fail_names_the_procedure(void **state)
+{
+    (void)state;
+    struct buffer text = {0};
+    replicas[1].mute = true;
+    replicas[1].condition = CONDITION_FENCED;
+    (void)why_group(&group, &text);
+    buffer_append(&text, "", 1);
+    assert_null(strstr((const char *)text.data, "A fence that cannot end"));
+    buffer_free(&text);
+    replicas[3].mute = true;
+    replicas[3].condition = CONDITION_FENCED;
+    GROUP_SAYS(WHY_VERDICT_STALLED, "To do: with replicas 1 and 3 fenced too few are left to vote, and no fence ends by itself: see \"A fence "
+                                    "that cannot end\" in docs/operations.md.\n");
+}
+
 static void test_why_replica_cut_off_is_stalled_with_nothing_to_do(void **state)
 {
     (void)state;
@@ -399,6 +415,7 @@ int main(void)
         FACTS_TEST(test_why_new_view_that_does_not_come_names_its_primary),
         FACTS_TEST(test_why_replica_behind_is_named_while_the_group_goes_on),
         FACTS_TEST(test_why_too_few_can_vote),
+        FACTS_TEST(test_why_more_fenced_than_may_fail_names_the_procedure),
         FACTS_TEST(test_why_replica_cut_off_is_stalled_with_nothing_to_do),
         FACTS_TEST(test_why_says_abstaining_stopping_and_silent_peers),
         FACTS_TEST(test_why_nobody_answers),

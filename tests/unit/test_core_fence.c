@@ -302,7 +302,7 @@ static void test_fence_by_own_signature_in_a_proof_above_its_blocks(void **state
 static void test_fence_of_a_new_directory(void **state)
 {
     struct solo s;
-    const struct core_recovered empty = {.fenced = true, .windows = windows};
+    const struct core_recovered empty = {.fenced = true, .fence_reason = FENCE_REASON_NEW_DIRECTORY, .windows = windows};
     (void)state;
     open_unheard(&s, &empty);
     assert_null(solo_answer(&s, 2, NULL, 0, NULL));
@@ -311,6 +311,7 @@ static void test_fence_of_a_new_directory(void **state)
     const struct core_effect *e = solo_persist(&s, CORE_PERSIST_FENCE);
     assert_non_null(e);
     assert_int_equal(e->persist.seq, 2 * L);
+    assert_int_equal(e->persist.reason, FENCE_REASON_NEW_DIRECTORY); /* what the next start says too */
     assert_true(summary(&s).fenced);
     assert_false(takes_part(&s));
     solo_close(&s);
@@ -319,12 +320,13 @@ static void test_fence_of_a_new_directory(void **state)
 static void test_fence_outlasts_a_restart(void **state)
 {
     struct solo s;
-    const struct core_recovered again = {.fence_until = L, .windows = windows};
+    const struct core_recovered again = {.fence_until = L, .fence_reason = FENCE_REASON_NEW_DIRECTORY, .windows = windows};
     const struct core_recovered over = {.fence_until = L, .stable.seq = L, .executed = L, .windows = windows};
     (void)state;
     open_unheard(&s, &again);
     assert_true(fenced_by(&s, own_vote(&s, WIRE_TYPE_prepare, 0, L + 1)));
     assert_int_equal(summary(&s).fence_until, L); /* decided once */
+    assert_string_equal(summary(&s).fence_reason, "its data directory is new, in a group that may know it");
     assert_null(solo_persist(&s, CORE_PERSIST_FENCE));
     solo_close(&s);
     solo_open(&s, 4, SELF);
@@ -341,6 +343,7 @@ static void test_fenced_says_so_and_signs_no_checkpoint(void **state)
     (void)state;
     for (uint32_t fenced = 0; fenced < 2; fenced++) {
         const struct core_recovered r = {.fenced = fenced == 1,
+                                         .fence_reason = FENCE_REASON_NEW_DIRECTORY,
                                          .executed = 128,
                                          .windows = windows,
                                          .checkpoints = &done,
@@ -502,36 +505,101 @@ static void test_fence_primary_stops_when_nobody_is_fenced(void **state)
     solo_close(&s);
 }
 
-/* One liar brings about so many empty batches, and no more. */
-static void test_fence_claim_is_helped_so_far_only(void **state)
+/* Takes a proposed empty batch until it is executed, and stable where it ends an interval. */
+static void agree(struct solo *s)
+{
+    const struct wire_message m = solo_message(solo_send(s, WIRE_TYPE_pre_prepare, 0));
+    const struct digest digest = m.pre_prepare.digest;
+    const uint64_t seq = m.pre_prepare.seq;
+    const uint64_t time_ms = s->wall_ms;
+    for (uint32_t id = 1; id < 3; id++)
+        (void)solo_vote(s, WIRE_TYPE_prepare, id, seq, &digest);
+    (void)solo_all_persisted(s);
+    for (uint32_t id = 1; id < 3; id++)
+        (void)solo_vote(s, WIRE_TYPE_commit, id, seq, &digest);
+    assert_null(solo_executed(s, seq, time_ms, NULL, 0));
+    for (uint32_t id = 1; id < 3 && seq % CHECKPOINT_INTERVAL == 0; id++)
+        (void)solo_checkpoint(s, id, seq);
+    (void)solo_all_persisted(s);
+    (void)solo_all_persisted(s);
+}
+
+/* Empty batches in so many rounds, in each of which member 3 says that it is fenced, and then perhaps that it is not. */
+static uint64_t filled_in(struct solo *s, uint64_t rounds, bool takes_back)
+{
+    uint64_t proposed = 0;
+    for (uint64_t round = 0; round < rounds; round++) {
+        assert_null(say(s, 3, STATUS_FLAG_FENCED));
+        (void)solo_tick(s, 10000);
+        if (solo_sent(s, WIRE_TYPE_pre_prepare) > 0) {
+            proposed++;
+            agree(s);
+            (void)solo_tick(s, 1000);
+            assert_int_equal(solo_sent(s, WIRE_TYPE_pre_prepare), 0); /* nor sooner than 10 ms after the last one */
+        }
+        if (!takes_back) continue;
+        assert_null(say(s, 3, 0));
+        (void)solo_tick(s, 10000);
+        assert_int_equal(solo_sent(s, WIRE_TYPE_pre_prepare), 0);
+    }
+    return proposed;
+}
+
+/* Heard of or not: whom a quorum can be made of. */
+static void test_fence_of_others_is_known(void **state)
 {
     struct solo s;
-    uint64_t proposed = 0;
+    (void)state;
+    solo_ready(&s, 4, SELF);
+    (void)solo_tick(&s, 3 * SOLO_HEARTBEAT_US + 1);
+    struct core_summary now = summary(&s);
+    assert_int_equal(replica_set_count(&now.voters), 0);
+    assert_null(say(&s, 0, 0));
+    assert_null(say(&s, 3, STATUS_FLAG_FENCED));
+    now = summary(&s);
+    assert_int_equal(now.peers_heard, 2);
+    assert_int_equal(replica_set_count(&now.voters), 1);
+    assert_true(replica_set_has(&now.voters, 0));
+    assert_int_equal(replica_set_count(&now.fenced_members), 1);
+    assert_true(replica_set_has(&now.fenced_members, 3));
+    (void)solo_tick(&s, 3 * SOLO_HEARTBEAT_US + 1);
+    now = summary(&s);
+    assert_int_equal(replica_set_count(&now.voters), 0);
+    assert_true(replica_set_has(&now.fenced_members, 3)); /* its last word */
+    assert_null(say(&s, 3, 0));
+    now = summary(&s);
+    assert_true(replica_set_has(&now.voters, 3));
+    assert_int_equal(replica_set_count(&now.fenced_members), 0);
+    solo_close(&s);
+}
+
+/* One liar brings about so many empty batches, and no more, whether it goes on saying so or says it again and again. */
+static void test_fence_claim_is_helped_so_far_only(void **state)
+{
+    (void)state;
+    for (uint32_t takes_back = 0; takes_back < 2; takes_back++) {
+        struct solo s;
+        solo_ready(&s, 4, 0);
+        assert_int_equal(filled_in(&s, 5 * L, takes_back == 1), 4 * L);
+        solo_close(&s);
+    }
+}
+
+/* A member may truly be emptied once more, much later. */
+static void test_fence_claim_is_helped_again_as_time_goes_by(void **state)
+{
+    struct solo s;
+    const uint64_t minute_us = 60000000;
     (void)state;
     solo_ready(&s, 4, 0);
-    for (uint64_t round = 0; round < 5 * L; round++) {
-        assert_null(say(&s, 3, STATUS_FLAG_FENCED));
-        (void)solo_tick(&s, 10000);
-        if (solo_sent(&s, WIRE_TYPE_pre_prepare) == 0) continue;
-        proposed++;
-        const struct wire_message m = solo_message(solo_send(&s, WIRE_TYPE_pre_prepare, 0));
-        const struct digest digest = m.pre_prepare.digest;
-        const uint64_t seq = m.pre_prepare.seq;
-        const uint64_t time_ms = s.wall_ms;
-        for (uint32_t id = 1; id < 3; id++)
-            (void)solo_vote(&s, WIRE_TYPE_prepare, id, seq, &digest);
-        (void)solo_all_persisted(&s);
-        for (uint32_t id = 1; id < 3; id++)
-            (void)solo_vote(&s, WIRE_TYPE_commit, id, seq, &digest);
-        assert_null(solo_executed(&s, seq, time_ms, NULL, 0));
-        for (uint32_t id = 1; id < 3 && seq % CHECKPOINT_INTERVAL == 0; id++)
-            (void)solo_checkpoint(&s, id, seq);
-        (void)solo_all_persisted(&s);
-        (void)solo_all_persisted(&s);
-        (void)solo_tick(&s, 1000);
-        assert_int_equal(solo_sent(&s, WIRE_TYPE_pre_prepare), 0); /* nor sooner than 10 ms after the last one */
-    }
-    assert_int_equal(proposed, 4 * L);
+    assert_int_equal(filled_in(&s, 5 * L, false), 4 * L);
+    assert_null(say(&s, 3, 0));
+    (void)solo_tick(&s, minute_us);
+    assert_int_equal(filled_in(&s, 10, false), 1);
+    (void)solo_tick(&s, 2 * L * minute_us);
+    assert_int_equal(filled_in(&s, 3 * L, false), 2 * L);
+    (void)solo_tick(&s, 100 * L * minute_us);
+    assert_int_equal(filled_in(&s, 5 * L, false), 4 * L); /* what it has is no more than that */
     solo_close(&s);
 }
 
@@ -586,7 +654,9 @@ int main(void)
         cmocka_unit_test(test_fence_answers_one_member_once_in_an_interval),
         cmocka_unit_test(test_fence_idle_primary_proposes_empty_batches),
         cmocka_unit_test(test_fence_primary_stops_when_nobody_is_fenced),
+        cmocka_unit_test(test_fence_of_others_is_known),
         cmocka_unit_test(test_fence_claim_is_helped_so_far_only),
+        cmocka_unit_test(test_fence_claim_is_helped_again_as_time_goes_by),
         cmocka_unit_test(test_fence_backup_prepares_an_empty_batch),
         cmocka_unit_test(test_fence_backups_leave_the_view_of_a_fenced_primary),
     };

@@ -286,6 +286,31 @@ static void test_status_resends_at_most_so_many_bytes(void **state)
     solo_close(&s);
 }
 
+/* What is sent again and what is fetched is one share; votes, which are small, come whatever that is. */
+static void test_status_resends_batches_within_one_share_with_those_fetched(void **state)
+{
+    struct solo s;
+    struct wire_fetch m = {.sender = 3, .kind = DATA_KIND_BATCH, .seq = 1, .count = 1};
+    (void)state;
+    propose_large(&s, 12);
+    (void)solo_tick(&s, SOLO_RESEND_US);
+    assert_null(solo_status(&s, 3, 0, NULL));
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_pre_prepare), 7);
+    m.digest = solo_message(solo_send(&s, WIRE_TYPE_pre_prepare, 0)).pre_prepare.digest;
+    const struct digest second = solo_message(solo_send(&s, WIRE_TYPE_pre_prepare, 1)).pre_prepare.digest;
+    assert_string_equal(solo_receive(&s, 3, &wire_record_fetch, &m), "a FETCH of more than is served in one interval");
+    for (uint32_t id = 1; id < 3; id++)
+        assert_null(solo_vote(&s, WIRE_TYPE_prepare, id, 2, &second));
+    (void)solo_all_persisted(&s);
+    (void)solo_tick(&s, SOLO_RESEND_US);
+    while (solo_receive(&s, 3, &wire_record_fetch, &m) == NULL) { /* until the share is used up */
+    }
+    assert_null(solo_status(&s, 3, 0, NULL));
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_pre_prepare), 0);
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_commit), 1);
+    solo_close(&s);
+}
+
 static void test_status_resends_checkpoint(void **state)
 {
     struct solo s;
@@ -545,6 +570,7 @@ int main(void)
         cmocka_unit_test(test_status_of_another_view_resends_nothing),
         cmocka_unit_test(test_status_resends_at_most_so_many_slots),
         cmocka_unit_test(test_status_resends_at_most_so_many_bytes),
+        cmocka_unit_test(test_status_resends_batches_within_one_share_with_those_fetched),
         cmocka_unit_test(test_status_resends_checkpoint),
         cmocka_unit_test(test_status_resends_no_checkpoint_before_its_blocks_are_durable),
         cmocka_unit_test(test_status_with_proof_makes_the_own_checkpoint_stable),

@@ -52,6 +52,31 @@ static void test_timeout_request_leaves_after_t_not_earlier(void **state)
     solo_close(&s);
 }
 
+/* Rule 17: what the primary does for others does not put it off. */
+static void test_timeout_of_a_request_is_not_put_off_by_other_traffic(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 2);
+    (void)solo_tick(&s, 1000000);
+    assert_null(solo_request(&s, 1, 1));
+    (void)solo_tick(&s, T / 2);
+    struct solo_batch b = solo_batch_make(&s, 1);
+    assert_null(solo_propose(&s, 1, &b, true));
+    assert_null(solo_vote(&s, WIRE_TYPE_prepare, 3, 1, &b.digest));
+    (void)solo_all_persisted(&s);
+    assert_null(solo_vote(&s, WIRE_TYPE_commit, 0, 1, &b.digest));
+    assert_null(solo_vote(&s, WIRE_TYPE_commit, 3, 1, &b.digest));
+    assert_null(solo_executed(&s, 1, b.time_ms, NULL, 0));
+    assert_null(solo_status(&s, 0, 1, NULL));
+    (void)solo_tick(&s, T / 2 - 1);
+    assert_int_equal(left_for(&s), 0);
+    (void)solo_tick(&s, 1);
+    assert_int_equal(left_for(&s), 1);
+    solo_batch_free(&b);
+    solo_close(&s);
+}
+
 static void test_timeout_nothing_waits_stays(void **state)
 {
     struct solo s;
@@ -555,6 +580,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_timeout_request_leaves_after_t_not_earlier),
+        cmocka_unit_test(test_timeout_of_a_request_is_not_put_off_by_other_traffic),
         cmocka_unit_test(test_timeout_nothing_waits_stays),
         cmocka_unit_test(test_timeout_proposal_not_executed_leaves_after_t),
         cmocka_unit_test(test_timeout_counts_from_the_entry_into_the_view),

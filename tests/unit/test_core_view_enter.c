@@ -413,6 +413,32 @@ static void test_proposal_that_o_leaves_out_gives_way(void **state)
     solo_close(&s);
 }
 
+/* Rule 9: what was prepared may be committed elsewhere, and be proposed again by any later view: its batch is served, and
+ * its certificate sent, until it is stable. */
+static void test_prepared_batch_outlives_views_that_leave_it_out(void **state)
+{
+    struct solo s;
+    struct wire_fetch m = {.sender = 2, .kind = DATA_KIND_BATCH, .seq = 1, .count = 1};
+    (void)state;
+    solo_ready(&s, 4, 3);
+    struct solo_batch a = solo_batch_make(&s, 1);
+    m.digest = a.digest;
+    assert_null(solo_propose(&s, 1, &a, true));
+    assert_null(solo_vote(&s, WIRE_TYPE_prepare, 2, 1, &a.digest));
+    for (uint64_t view = 1; view < 3; view++) {
+        solo_enter(&s, view, NULL, 0);
+        (void)solo_all_persisted(&s);
+        assert_null(solo_receive(&s, 2, &wire_record_fetch, &m));
+        const struct wire_data d = solo_message(solo_send(&s, WIRE_TYPE_data, 0)).data;
+        assert_int_equal(d.payload.len, a.bytes->len);
+        assert_memory_equal(d.payload.data, a.bytes->data, a.bytes->len);
+    }
+    assert_null(solo_view_change(&s, 2, 3)); /* the primary of view 2 */
+    assert_int_equal(solo_message(solo_send(&s, WIRE_TYPE_view_change, 0)).view_change.prepared.count, 1);
+    solo_batch_free(&a);
+    solo_close(&s);
+}
+
 /* A read waits for the own certificates (rule 23), but not for one that V does not carry: that one was committed
  * nowhere. */
 static void test_read_barrier_gives_up_what_o_leaves_out(void **state)
@@ -577,6 +603,7 @@ int main(void)
         cmocka_unit_test(test_executed_slot_is_voted_on_again_and_not_executed_again),
         cmocka_unit_test(test_decided_slot_with_another_digest_in_o_diverges),
         cmocka_unit_test(test_proposal_that_o_leaves_out_gives_way),
+        cmocka_unit_test(test_prepared_batch_outlives_views_that_leave_it_out),
         cmocka_unit_test(test_read_barrier_gives_up_what_o_leaves_out),
         cmocka_unit_test(test_custody_goes_to_the_new_primary_at_once),
         cmocka_unit_test(test_early_prepare_and_commit_count_after_the_entry),

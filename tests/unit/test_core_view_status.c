@@ -235,6 +235,74 @@ static void test_fetch_of_view_changes_served_within_limits(void **state)
     solo_close(&s);
 }
 
+/* ---- one share for all that is sent again ---- */
+
+#define SHARE (4u * 1024u * 1024u)
+
+/* Core 93 of N = 94, started where it had left for view 1, with an own VIEW-CHANGE of some 1.1 MB. That of member 2, `id`,
+ * is here too; four like it fit into a share, and nearly nothing more. */
+static size_t open_large(struct solo *s, struct digest *id)
+{
+    const struct core_client_window windows[SOLO_CLIENTS] = {{0}};
+    static struct solo_claim claims[WINDOW_BATCHES];
+    solo_open(s, 94, 93);
+    struct solo_batch b = solo_batch_make(s, 1);
+    for (uint32_t i = 0; i < WINDOW_BATCHES; i++)
+        claims[i] = (struct solo_claim){i + 1, 0, &b};
+    struct blob *own = solo_view_change_make(s, 93, 1, claims, WINDOW_BATCHES, NULL);
+    const uint32_t fewer = (uint32_t)(SHARE / 4 / (own->len / WINDOW_BATCHES)) - 1;
+    struct blob *other = solo_view_change_make(s, 2, 1, claims, fewer, id);
+    const size_t bytes = other->len;
+    const struct core_recovered there = {.view = 1, .clean = true, .windows = windows, .view_change = own};
+    solo_start(s, &there);
+    (void)solo_all_persisted(s);
+    assert_null(solo_receive_bytes(s, 2, other));
+    (void)solo_tick(s, SOLO_RESEND_US);
+    blob_release(own);
+    solo_batch_free(&b);
+    return bytes;
+}
+
+static void test_view_repair_counts_with_what_is_fetched(void **state)
+{
+    (void)state;
+    for (uint32_t repaired = 0; repaired < 2; repaired++) {
+        struct solo s;
+        struct digest id;
+        uint32_t served = 0;
+        const size_t bytes = open_large(&s, &id);
+        assert_true(4 * bytes <= SHARE && 5 * bytes > SHARE);
+        if (repaired) assert_null(solo_status_in(&s, 1, 0, false));
+        assert_int_equal(solo_sent(&s, WIRE_TYPE_view_change), repaired);
+        while (served < 10 && fetch(&s, 1, 2, &id) == NULL)
+            served++;
+        assert_int_equal(served, repaired ? 3 : 5);
+        solo_close(&s);
+    }
+}
+
+/* ... but whoever is served batches all the time still hears of the view, though not as often as it likes. */
+static void test_view_repair_comes_once_after_all_that_was_fetched(void **state)
+{
+    struct solo s;
+    struct digest id;
+    (void)state;
+    (void)open_large(&s, &id);
+    while (fetch(&s, 1, 2, &id) == NULL) {
+    }
+    assert_null(solo_status_in(&s, 1, 0, false));
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_view_change), 1);
+    (void)solo_tick(&s, SOLO_RESEND_US / 2);
+    assert_null(solo_status_in(&s, 1, 0, false));
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_view_change), 0);
+    assert_null(solo_status_in(&s, 3, 0, false)); /* another member has its own share */
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_view_change), 1);
+    (void)solo_tick(&s, SOLO_RESEND_US / 2);
+    assert_null(solo_status_in(&s, 1, 0, false));
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_view_change), 1);
+    solo_close(&s);
+}
+
 /* ---- before a clean stop ---- */
 
 static void test_drain_primary_leaves_its_view(void **state)
@@ -332,6 +400,8 @@ int main(void)
         cmocka_unit_test(test_fetch_of_a_view_change_not_held_ignored),
         cmocka_unit_test(test_fetch_of_the_own_view_change_only_when_durable),
         cmocka_unit_test(test_fetch_of_view_changes_served_within_limits),
+        cmocka_unit_test(test_view_repair_counts_with_what_is_fetched),
+        cmocka_unit_test(test_view_repair_comes_once_after_all_that_was_fetched),
         cmocka_unit_test(test_drain_primary_leaves_its_view),
         cmocka_unit_test(test_drain_backup_stays),
         cmocka_unit_test(test_drain_group_of_one_stays),

@@ -178,12 +178,12 @@ static void test_data_dir_of_a_group_that_runs_is_fenced(void **state)
     const struct room *r = *state;
     for (int new_group = 0; new_group < 2; new_group++) {
         char gone[128];
-        bool fenced = new_group == 1;
+        enum fence_reason reason = FENCE_REASON_VOTE_LOST;
         uint64_t until = 1;
         assert_int_equal(data_dir_init(r->place.dir, r->kit->group, REPLICA, new_group == 1).code, ERR_NONE);
         struct data_dir d = opened(r);
-        assert_int_equal(log_get_fence(d.log, &fenced, &until).code, ERR_NONE);
-        assert_int_equal(fenced, new_group == 0);
+        assert_int_equal(log_get_fence(d.log, &until, &reason).code, ERR_NONE);
+        assert_int_equal(reason, new_group == 0 ? FENCE_REASON_NEW_DIRECTORY : FENCE_REASON_NONE);
         assert_int_equal(until, 0);
         assert_int_equal(log_is_clean(d.log), new_group == 1);
         data_dir_close(&d);
@@ -335,6 +335,15 @@ static void test_data_dir_without_identity_is_corrupt(void **state)
     assert_int_equal(data_dir_open_reader(r->place.dir, &d, &identity).code, ERR_CORRUPT);
 }
 
+static void check_action(const struct room *r, const char *words)
+{
+    struct data_dir d;
+    const struct err e = data_dir_open(r->place.dir, r->kit->group, REPLICA, &d);
+    if (strstr(e.text, words) == NULL) fail_msg("%s", e.text);
+}
+
+#define ANEW "move the data directory away and make a new one with pbftd --config FILE --init"
+
 static void test_data_dir_half_made_is_corrupt(void **state)
 {
     const struct room *r = *state;
@@ -344,9 +353,39 @@ static void test_data_dir_half_made_is_corrupt(void **state)
         made(r);
         assert_int_equal(unlink(below(r, parts[i])), 0);
         check_refused(r, ERR_CORRUPT);
+        check_action(r, ANEW);
         (void)snprintf(cmd, sizeof cmd, "%s/gone-%zu", r->place.root, i);
         assert_int_equal(rename(r->place.dir, cmd), 0);
     }
+}
+
+/* Either store with all that is in it, or both: a mount that is missing, a directory that was emptied. */
+static void test_data_dir_without_a_store_names_the_action(void **state)
+{
+    const struct room *r = *state;
+    static const char *const actions[] = {ANEW, ANEW, "make them with pbftd --config FILE --init"};
+    for (int lost = 1; lost < 4; lost++) {
+        char gone[128];
+        made(r);
+        if ((lost & 1) != 0) move(r, "log", "moved-log");
+        if ((lost & 2) != 0) move(r, "state", "moved-state");
+        check_refused(r, ERR_CORRUPT);
+        check_action(r, actions[lost - 1]);
+        (void)snprintf(gone, sizeof gone, "%s/gone-%d", r->place.root, lost);
+        assert_int_equal(rename(r->place.dir, gone), 0);
+    }
+}
+
+static void test_data_dir_with_a_destroyed_meta_page_names_the_action(void **state)
+{
+    const struct room *r = *state;
+    static const uint8_t noise[64] = {0xff, 0xff};
+    made(r);
+    const int fd = open(below(r, "log/data.mdb"), O_WRONLY);
+    assert_int_equal(pwrite(fd, noise, sizeof noise, 0), sizeof noise);
+    (void)close(fd);
+    check_refused(r, ERR_CORRUPT);
+    check_action(r, ANEW);
 }
 
 static void test_data_dir_truncated_file_is_corrupt(void **state)
@@ -360,6 +399,7 @@ static void test_data_dir_truncated_file_is_corrupt(void **state)
             made(r);
             assert_int_equal(truncate(below(r, parts[i]), lengths[k]), 0);
             check_refused(r, ERR_CORRUPT);
+            check_action(r, ANEW);
             if (i == 0) check_reader_refused(r, ERR_CORRUPT);
             (void)snprintf(gone, sizeof gone, "%s/gone-%zu-%zu", r->place.root, i, k);
             assert_int_equal(rename(r->place.dir, gone), 0);
@@ -390,6 +430,18 @@ static void test_data_dir_second_opener_is_refused(void **state)
     data_dir_close(&d);
 }
 
+/* It holds nothing: whole stores are opened without it. */
+static void test_data_dir_lock_that_was_deleted_is_made_again(void **state)
+{
+    const struct room *r = *state;
+    made(r);
+    assert_int_equal(unlink(below(r, "LOCK")), 0);
+    struct data_dir d = opened(r);
+    assert_int_equal(access(below(r, "LOCK"), F_OK), 0);
+    check_refused(r, ERR_CONFIG); /* and is held */
+    data_dir_close(&d);
+}
+
 /* Opens in a child process, which then ends without closing anything; gives the code. */
 static enum err_code open_in_child(const struct room *r)
 {
@@ -404,6 +456,19 @@ static enum err_code open_in_child(const struct room *r)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
     return (enum err_code)WEXITSTATUS(status);
+}
+
+/* Whoever holds the deleted one runs on: a second process must not join it. */
+static void test_data_dir_lock_deleted_beside_one_that_runs_is_refused(void **state)
+{
+    const struct room *r = *state;
+    made(r);
+    struct data_dir d = opened(r);
+    assert_int_equal(unlink(below(r, "LOCK")), 0);
+    assert_int_equal(open_in_child(r), ERR_CONFIG);
+    assert_int_equal(access(below(r, "LOCK"), F_OK), -1);
+    data_dir_close(&d);
+    assert_int_equal(open_in_child(r), ERR_NONE);
 }
 
 static void test_data_dir_open_in_another_process_is_refused_until_closed(void **state)
@@ -532,9 +597,13 @@ int main(void)
         ROOM_TEST(test_data_dir_of_another_format_is_config),
         ROOM_TEST(test_data_dir_without_identity_is_corrupt),
         ROOM_TEST(test_data_dir_half_made_is_corrupt),
+        ROOM_TEST(test_data_dir_without_a_store_names_the_action),
+        ROOM_TEST(test_data_dir_with_a_destroyed_meta_page_names_the_action),
         ROOM_TEST(test_data_dir_truncated_file_is_corrupt),
         ROOM_TEST(test_data_dir_unreadable_is_io),
         ROOM_TEST(test_data_dir_second_opener_is_refused),
+        ROOM_TEST(test_data_dir_lock_that_was_deleted_is_made_again),
+        ROOM_TEST(test_data_dir_lock_deleted_beside_one_that_runs_is_refused),
         ROOM_TEST(test_data_dir_open_in_another_process_is_refused_until_closed),
         ROOM_TEST(test_data_dir_reader_reads_beside_a_running_replica),
         ROOM_TEST(test_data_dir_reader_of_both_sees_the_state_as_it_was_when_opened),

@@ -42,7 +42,7 @@ static int room_setup(void **state)
     log_set_level(LOG_LEVEL_ERROR);
     struct err e = executor_init(&r->failing->base, r->kit->group);
     if (!err_is(&e)) e = executor_open(&r->failing->base, r->kit->group, &r->executor);
-    if (!err_is(&e)) e = execution_start(r->executor, &r->failing->base, &r->signer, no_notify, NULL, &r->execution);
+    if (!err_is(&e)) e = execution_start(r->executor, &r->failing->base, &r->signer, 100, no_notify, NULL, &r->execution);
     return err_is(&e) ? -1 : 0;
 }
 

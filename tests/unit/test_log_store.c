@@ -138,17 +138,65 @@ static void test_log_store_identity_comes_back(void **state)
 static void test_log_store_view_absent_or_malformed_is_corrupt(void **state)
 {
     struct room *r = *state;
-    uint8_t raw[9] = {0};
+    static const size_t lengths[] = {7, 8, 9, 15, 17, 24};
+    uint8_t raw[24] = {0};
     uint64_t view = 77;
     assert_int_equal(log_get_view(r->log, &view).code, ERR_CORRUPT);
-    put_raw(r, LOG_TABLE_META, bytes_of_text("view"), bytes_of(raw, 7));
-    assert_int_equal(log_get_view(r->log, &view).code, ERR_CORRUPT);
-    put_raw(r, LOG_TABLE_META, bytes_of_text("view"), bytes_of(raw, 9));
-    assert_int_equal(log_get_view(r->log, &view).code, ERR_CORRUPT);
-    be64_put(raw, VIEW_MAX + 1);
-    put_raw(r, LOG_TABLE_META, bytes_of_text("view"), bytes_of(raw, 8));
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        put_raw(r, LOG_TABLE_META, bytes_of_text("view"), bytes_of(raw, lengths[i]));
+        assert_int_equal(log_get_view(r->log, &view).code, ERR_CORRUPT);
+    }
+    struct kv_batch *b = kv_batch_new();
+    log_put_view(b, VIEW_MAX + 1);
+    kit_apply(r->log, b);
     assert_int_equal(log_get_view(r->log, &view).code, ERR_CORRUPT);
     assert_int_equal(view, 77);
+}
+
+/* Any bit of a promise that only this replica keeps. */
+static void check_every_bit(struct room *r, const char *key, size_t len, bool fence)
+{
+    uint8_t raw[24];
+    struct bytes value;
+    uint64_t number = 77;
+    enum fence_reason reason = FENCE_REASON_NONE;
+    assert_int_equal(kv_store_get(r->log, LOG_TABLE_META, bytes_of_text(key), &value), KV_FOUND);
+    assert_int_equal(value.len, len);
+    memcpy(raw, value.data, len);
+    for (size_t bit = 0; bit < 8 * len; bit++) {
+        raw[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        put_raw(r, LOG_TABLE_META, bytes_of_text(key), bytes_of(raw, len));
+        const struct err e = fence ? log_get_fence(r->log, &number, &reason) : log_get_view(r->log, &number);
+        assert_int_equal(e.code, ERR_CORRUPT);
+        raw[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    assert_int_equal(number, 77);
+}
+
+static void test_log_store_view_and_fence_with_any_bit_changed_are_corrupt(void **state)
+{
+    struct room *r = *state;
+    struct kv_batch *b = kv_batch_new();
+    log_put_view(b, 6);
+    log_put_fence(b, 512, FENCE_REASON_NEW_DIRECTORY);
+    kit_apply(r->log, b);
+    check_every_bit(r, "view", 16, false);
+    check_every_bit(r, "fence", 24, true);
+}
+
+static void test_log_store_fence_comes_back_with_its_reason(void **state)
+{
+    struct room *r = *state;
+    for (uint32_t k = 0; k <= FENCE_REASON_MAX; k++) {
+        uint64_t until = 77;
+        enum fence_reason reason = FENCE_REASON_VOTE_LOST;
+        struct kv_batch *b = kv_batch_new();
+        if (k > 0) log_put_fence(b, 1000 + k, (enum fence_reason)k);
+        kit_apply(r->log, b);
+        assert_int_equal(log_get_fence(r->log, &until, &reason).code, ERR_NONE);
+        assert_int_equal(until, k == 0 ? 0 : 1000 + k);
+        assert_int_equal(reason, k);
+    }
 }
 
 static void test_log_store_view_comes_back(void **state)
@@ -549,6 +597,8 @@ int main(void)
         ROOM_TEST(test_log_store_identity_comes_back),
         ROOM_TEST(test_log_store_view_absent_or_malformed_is_corrupt),
         ROOM_TEST(test_log_store_view_comes_back),
+        ROOM_TEST(test_log_store_view_and_fence_with_any_bit_changed_are_corrupt),
+        ROOM_TEST(test_log_store_fence_comes_back_with_its_reason),
         ROOM_TEST(test_log_store_clean_mark_is_there_until_deleted),
         ROOM_TEST(test_log_store_without_checkpoint_the_stable_one_is_the_beginning),
         ROOM_TEST(test_log_store_damaged_stable_checkpoint_is_corrupt),

@@ -1,5 +1,6 @@
 /* test_node_queries.c - whose reads are given to the execution thread, and how many: a client that asks more than anybody else
- * waits for itself (design.md section 11). Around a worker that does nothing by itself; no socket.
+ * waits for itself (design.md section 11), and every read for what this replica has committed to (rule 23). Around a
+ * worker that does nothing by itself; no socket.
  */
 #include "tests/fixture/stand_in_worker.h"
 
@@ -38,7 +39,7 @@ static int test_setup(void **state)
         sessions[i] = (struct session){
             .node = node, .connection = (struct net_connection *)&accounts[i], .kind = SESSION_CLIENT, .account = &accounts[i]};
     }
-    const struct err e = execution_start(NULL, NULL, &node->signer, no_notify, NULL, &node->execution);
+    const struct err e = execution_start(NULL, NULL, &node->signer, 100, no_notify, NULL, &node->execution);
     return err_is(&e) ? -1 : 0;
 }
 
@@ -107,11 +108,42 @@ static void test_query_done_lets_the_next_of_its_client_run(void **state)
     assert_int_equal(accounts[0].queries, 2);
 }
 
+/* Rule 23: it has sent a COMMIT for 1, so what is read must include 1. */
+static void test_query_waits_for_what_this_replica_has_committed_to(void **state)
+{
+    const struct wire_query q = {
+        .mode = QUERY_MODE_QUORUM, .number = 1, .operation = {.app = APP_KV, .verb = APP_KV_GET}};
+    struct solo_batch b = solo_batch_make(&solo, 1);
+    (void)state;
+    node->loop = ev_loop_new(EVFLAG_AUTO);
+    assert_non_null(node->loop);
+    sessions[0].greeted = true;
+    assert_null(solo_propose(&solo, 1, &b, true));
+    assert_null(solo_vote(&solo, WIRE_TYPE_prepare, 2, 1, &b.digest));
+    node_inbound(&sessions[0], wire_encode_blob(&wire_record_query, &q));
+    assert_int_equal(node->query_count, 1);
+    node_run_queries(node);
+    assert_int_equal(node->queries_running, 0);
+    (void)solo_all_persisted(&solo);
+    for (uint32_t id = 2; id < 4; id++)
+        assert_null(solo_vote(&solo, WIRE_TYPE_commit, id, 1, &b.digest));
+    node_run_queries(node);
+    assert_int_equal(node->queries_running, 0); /* committed, and not executed */
+    assert_null(solo_executed(&solo, 1, b.time_ms, NULL, 0));
+    node_run_queries(node);
+    assert_int_equal(node->queries_running, 1);
+    assert_int_equal(node->query_count, 0);
+    ev_loop_destroy(node->loop);
+    solo_batch_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_queries_of_one_client_leave_room_for_the_others, test_setup, test_teardown),
         cmocka_unit_test_setup_teardown(test_queries_running_are_bounded_in_all, test_setup, test_teardown),
+        cmocka_unit_test_setup_teardown(test_query_waits_for_what_this_replica_has_committed_to, test_setup,
+                                        test_teardown),
         cmocka_unit_test_setup_teardown(test_query_done_lets_the_next_of_its_client_run, test_setup, test_teardown),
     };
     return cmocka_run_group_tests_name("node_queries", tests, NULL, NULL);

@@ -335,6 +335,28 @@ static void test_data_of_another_format_refused(void **state)
     expect_config(&good, 4, "has format");
 }
 
+/* Neither a fence nor a transfer helps there. */
+static void test_data_log_damaged_names_the_action(void **state)
+{
+    static const char *const keys[] = {"new-view", "stable"};
+    char path[LIVE_PATH_BYTES];
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct data_dir d;
+        (void)fresh_data(NULL);
+        data_path("", path);
+        struct err e = data_dir_open(path, cold.group, 0, &d);
+        assert_int_equal(e.code, ERR_NONE);
+        struct kv_batch *b = kv_batch_new();
+        kv_batch_put(b, LOG_TABLE_META, bytes_of_text(keys[i]), bytes_of_text("garbage"));
+        e = kv_store_apply(d.log, b);
+        assert_int_equal(e.code, ERR_NONE);
+        kv_batch_free(b);
+        data_dir_close(&d);
+        expect_config(&good, 5, "make a new one with pbftd --config FILE --init");
+    }
+}
+
 static void cut_and_start(const char *name, off_t bytes, const char *text)
 {
     char path[LIVE_PATH_BYTES];
@@ -383,14 +405,18 @@ static void test_data_garbage_corrupt_no_signal(void **state)
     }
 }
 
-static void test_lock_file_missing_refused(void **state)
+/* An error of a start is worth what it says there is to do. */
+static void test_data_lost_names_the_action(void **state)
 {
+    static const char *const files[] = {"/log/data.mdb", "/state/data.mdb"};
     char path[LIVE_PATH_BYTES];
     (void)state;
-    (void)fresh_data(NULL);
-    data_path("/LOCK", path);
-    assert_int_equal(unlink(path), 0);
-    expect_config(&good, 4, "is not a data directory");
+    for (size_t i = 0; i < 2; i++) {
+        (void)fresh_data(NULL);
+        data_path(files[i], path);
+        assert_int_equal(unlink(path), 0);
+        expect_config(&good, 5, "make a new one with pbftd --config FILE --init");
+    }
 }
 
 /* ---- beside one that runs ---- */
@@ -530,8 +556,9 @@ int main(void)
         PBFTD_TEST_FRESH(test_data_of_another_group_refused),
         PBFTD_TEST_FRESH(test_data_of_another_format_refused),
         PBFTD_TEST(test_data_truncated_corrupt_no_signal),
+        PBFTD_TEST(test_data_log_damaged_names_the_action),
         PBFTD_TEST(test_data_garbage_corrupt_no_signal),
-        PBFTD_TEST(test_lock_file_missing_refused),
+        PBFTD_TEST(test_data_lost_names_the_action),
         PBFTD_TEST(test_second_process_on_one_directory_refused),
         PBFTD_TEST(test_port_in_use_refused),
         PBFTD_TEST(test_hangup_reads_log_level_again),

@@ -101,7 +101,7 @@ static struct bytes load(const char *name)
 
 static struct err replay(struct bytes file, struct replay_result *out)
 {
-    const struct replay_options all = {.until_seq = UINT64_MAX};
+    const struct replay_options all = {.until_seq = REPLAY_TO_END};
     const struct err e = replay_run(file, &all, out);
     buffer_free(&out->state);
     return e;
@@ -186,6 +186,39 @@ static void test_replay_stops_at_a_sequence(void **state)
     assert_true(result.state.len > 0);
     buffer_free(&result.state);
     buffer_free(&file);
+}
+
+static struct err replay_until(struct bytes file, uint64_t seq)
+{
+    const struct replay_options options = {.until_seq = seq};
+    struct replay_result result;
+    const struct err e = replay_run(file, &options, &result);
+    buffer_free(&result.state);
+    return e;
+}
+
+static void test_replay_to_a_sequence_never_reached_says_so(void **state)
+{
+    struct buffer file = small();
+    (void)state;
+    const struct err e = replay_until(bytes_of(file.data, file.len), 100000);
+    assert_int_equal(e.code, ERR_LIMIT);
+    assert_non_null(strstr(e.text, "sequence 100000 is not reached in this recording: where it ends, sequence "));
+    buffer_free(&file);
+}
+
+/* Its first state is at a sequence above: the replica's earlier past is in the files that were written before. */
+static void test_replay_to_a_sequence_before_the_file_says_so(void **state)
+{
+    (void)state;
+    struct recorder *r = open_recorder(RECORDER_BYTES_MIN);
+    record_run(r, 3000, false);
+    recorder_close(r);
+    const struct err e = replay_until(load("rec"), 1);
+    assert_int_equal(e.code, ERR_LIMIT);
+    assert_non_null(strstr(e.text, "sequence 1 is not in this recording: where it begins, sequence "));
+    assert_non_null(strstr(e.text, "look in an older file"));
+    remove_all();
 }
 
 /* ---- the ring ---- */
@@ -342,7 +375,7 @@ static void note_number(void *context, uint64_t number)
 static void replay_aborted(void *context)
 {
     uint64_t last = UINT64_MAX;
-    const struct replay_options options = {.until_seq = UINT64_MAX, .before = note_number, .context = &last};
+    const struct replay_options options = {.until_seq = REPLAY_TO_END, .before = note_number, .context = &last};
     struct replay_result result;
     (void)context;
     const struct err e = replay_run(load("rec"), &options, &result);
@@ -537,6 +570,8 @@ int main(void)
         cmocka_unit_test(test_replay_equals_through_checkpoints_and_views),
         cmocka_unit_test(test_replay_of_each_start_is_a_file),
         cmocka_unit_test(test_replay_stops_at_a_sequence),
+        cmocka_unit_test(test_replay_to_a_sequence_never_reached_says_so),
+        cmocka_unit_test(test_replay_to_a_sequence_before_the_file_says_so),
         cmocka_unit_test(test_ring_is_bounded_and_each_file_replays),
         cmocka_unit_test(test_recorder_next_start_keeps_the_file_before),
         cmocka_unit_test(test_recorder_leaves_other_files_alone),

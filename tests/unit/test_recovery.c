@@ -120,24 +120,24 @@ static void test_recovery_of_a_young_window_does_not_count_below_1(void **state)
 
 /* ---- votes and certificates ---- */
 
-static void put_fence(struct recovery_room *r, struct bytes value)
+static void put_fence(struct recovery_room *r, uint64_t until, enum fence_reason reason)
 {
-    recovery_room_put_raw(r, LOG_TABLE_META, bytes_of_text("fence"), value);
+    struct kv_batch *b = kv_batch_new();
+    log_put_fence(b, until, reason);
+    kit_apply(r->dir.log, b);
 }
 
 static void test_recovery_gives_the_fence(void **state)
 {
     struct recovery_room *r = *state;
-    uint8_t space[8];
     assert_false(recovery_room_recovered(r)->fenced);
-    put_fence(r, recovery_room_seq_key(space, 0)); /* a directory of pbftd --init */
+    put_fence(r, 0, FENCE_REASON_NEW_DIRECTORY); /* a directory of pbftd --init */
     assert_true(recovery_room_recovered(r)->fenced);
-    put_fence(r, recovery_room_seq_key(space, 777));
+    put_fence(r, 777, FENCE_REASON_COMMIT_LOST);
     const struct core_recovered *c = recovery_room_recovered(r);
     assert_false(c->fenced);
     assert_int_equal(c->fence_until, 777);
-    put_fence(r, bytes_of(space, 5));
-    recovery_room_check_corrupt(r, "fence");
+    assert_int_equal(c->fence_reason, FENCE_REASON_COMMIT_LOST);
 }
 
 static void test_recovery_after_an_unclean_stop_gives_no_votes(void **state)

@@ -11,12 +11,6 @@
 
 #include <cmocka.h>
 
-static void test_recovery_without_view_is_corrupt(void **state)
-{
-    recovery_room_put_raw(*state, LOG_TABLE_META, bytes_of_text("view"), bytes_of(NULL, 0));
-    recovery_room_check_corrupt(*state, "view");
-}
-
 static void test_recovery_with_a_missing_block_is_corrupt(void **state)
 {
     uint8_t key[8];
@@ -159,7 +153,6 @@ static void test_recovery_on_a_full_disk_leaves_the_state_where_it_was(void **st
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ROOM_TEST(test_recovery_without_view_is_corrupt),
         ROOM_TEST(test_recovery_with_a_missing_block_is_corrupt),
         ROOM_TEST(test_recovery_with_a_missing_batch_is_corrupt),
         ROOM_TEST(test_recovery_with_a_damaged_block_is_corrupt),

@@ -1,5 +1,6 @@
-/* test_recovery_votes.c - a damaged record of this replica's own votes: the replica starts without it, and abstains as
- * after an unclean stop (design.md 7.5, 7.6). In memory and in LMDB's files.
+/* test_recovery_votes.c - what a view change in progress leaves (rule 13), and a damaged record of this replica's own
+ * votes: the replica starts without it, and abstains as after an unclean stop (design.md 7.5, 7.6). In memory and in
+ * LMDB's files.
  */
 #include "ledger/kv_store_private.h"
 #include "tests/fixture/recovery_room.h"
@@ -323,6 +324,44 @@ static void test_recovery_votes_vote_for_an_invalid_batch_drops_the_votes(void *
     blob_release(batch);
 }
 
+/* ---- a view change in progress ---- */
+
+/* Rule 13: it has promised to vote in no view below, in those very words. */
+static void test_recovery_votes_view_that_was_left_comes_back_with_its_view_change(void **state)
+{
+    struct recovery_room *r = *state;
+    struct bytes stored;
+    for (uint64_t view = 1; view < 4; view++) {
+        recovery_room_leave_for(r, view);
+        recovery_room_restart(r);
+        const struct core_recovered *c = recovery_room_recovered(r);
+        assert_int_equal(c->view, view);
+        assert_null(c->new_view);
+        assert_non_null(c->view_change);
+        assert_int_equal(log_get_view_left(r->dir.log, &stored).code, ERR_NONE);
+        assert_int_equal(c->view_change->len, stored.len);
+        assert_memory_equal(c->view_change->data, stored.data, stored.len);
+    }
+}
+
+/* The NEW-VIEW of the view before comes too: others may ask for it. Votes of the view left do not. */
+static void test_recovery_votes_view_left_after_one_that_was_entered(void **state)
+{
+    struct recovery_room *r = *state;
+    recovery_room_mark_clean(r);
+    recovery_room_enter_view(r, 4);
+    recovery_room_put_prepared(r, 4, 6);
+    recovery_room_put_vote(r, 4, 9, 9);
+    recovery_room_leave_for(r, 5);
+    recovery_room_restart(r);
+    const struct core_recovered *c = recovery_room_recovered(r);
+    assert_int_equal(c->view, 5);
+    assert_non_null(c->view_change);
+    assert_non_null(c->new_view);
+    assert_int_equal(c->slot_count, 1);
+    assert_int_equal(c->slots[0].seq, 6);
+}
+
 /* They are those of an older stop. */
 static void test_recovery_votes_after_an_unclean_stop_are_not_looked_at(void **state)
 {
@@ -330,6 +369,89 @@ static void test_recovery_votes_after_an_unclean_stop_are_not_looked_at(void **s
     replace_record(r, LOG_TABLE_VOTES, 9, bytes_of_text("garbage"));
     assert_false(recovery_room_recovered(r)->clean);
     assert_false(r->recovery.recovered.damaged);
+}
+
+/* ---- what was promised about views ---- */
+
+static void spoil_meta(struct recovery_room *r, const char *key)
+{
+    recovery_room_spoil(r, LOG_TABLE_META, bytes_of_text(key), 0);
+    recovery_room_restart(r);
+}
+
+/* It stands at the view that it entered, and is fenced; and so it is at every start until that is decided, though the damaged
+ * record has gone. */
+static void check_view_lost(struct recovery_room *r, uint64_t entered)
+{
+    struct bytes raw;
+    for (int start = 0; start < 2; start++) {
+        const struct core_recovered *c = recovery_room_recovered(r);
+        assert_int_equal(c->view, entered);
+        assert_null(c->view_change);
+        assert_int_equal(c->new_view != NULL, entered > 0);
+        assert_true(c->fenced);
+        assert_int_equal(c->fence_until, 0);
+        assert_int_equal(c->fence_reason, FENCE_REASON_VIEW_DAMAGED);
+        assert_int_equal(c->damaged, start == 0);
+        assert_false(c->clean);
+        assert_int_equal(log_get_view_left(r->dir.log, &raw).code, ERR_NOT_FOUND);
+        recovery_room_restart(r);
+    }
+}
+
+static void test_recovery_votes_own_view_change_with_a_wrong_signature_fences(void **state)
+{
+    struct recovery_room *r = *state;
+    recovery_room_enter_view(r, 4);
+    recovery_room_leave_for(r, 5);
+    spoil_meta(r, "view-change");
+    check_view_lost(r, 4);
+}
+
+static void test_recovery_votes_own_view_change_that_does_not_decode_fences(void **state)
+{
+    struct recovery_room *r = *state;
+    recovery_room_mark_clean(r);
+    recovery_room_leave_for(r, 1);
+    recovery_room_put_raw(r, LOG_TABLE_META, bytes_of_text("view-change"), bytes_of_text("garbage"));
+    check_view_lost(r, 0);
+}
+
+/* A lost earlier fence is no reason to take this one for decided. */
+static void test_recovery_votes_own_view_change_of_another_view_fences(void **state)
+{
+    struct recovery_room *r = *state;
+    struct kv_batch *b = kv_batch_new();
+    recovery_room_enter_view(r, 4);
+    recovery_room_leave_for(r, 5);
+    recovery_room_set_view(r, 6);
+    log_put_fence(b, 5000, FENCE_REASON_COMMIT_LOST);
+    kit_apply(r->dir.log, b);
+    check_view_lost(r, 4);
+}
+
+static void test_recovery_votes_damaged_view_fences(void **state)
+{
+    struct recovery_room *r = *state;
+    recovery_room_enter_view(r, 4);
+    spoil_meta(r, "view");
+    check_view_lost(r, 4);
+    recovery_room_put_raw(r, LOG_TABLE_META, bytes_of_text("view"), bytes_of(NULL, 0)); /* gone */
+    check_view_lost(r, 4);
+}
+
+/* How long it was to last is not known: it is decided anew. */
+static void test_recovery_votes_damaged_fence_fences(void **state)
+{
+    struct recovery_room *r = *state;
+    struct kv_batch *b = kv_batch_new();
+    log_put_fence(b, 777, FENCE_REASON_NEW_DIRECTORY);
+    kit_apply(r->dir.log, b);
+    spoil_meta(r, "fence");
+    const struct core_recovered *c = recovery_room_recovered(r);
+    assert_true(c->fenced);
+    assert_int_equal(c->fence_until, 0);
+    assert_int_equal(c->fence_reason, FENCE_REASON_FENCE_DAMAGED);
 }
 
 #define ROOM_TEST(f) cmocka_unit_test_setup_teardown(f, recovery_room_setup, recovery_room_teardown)
@@ -355,7 +477,14 @@ int main(void)
         ROOM_TEST(test_recovery_votes_vote_under_another_key_drops_the_votes),
         ROOM_TEST(test_recovery_votes_vote_and_certificate_that_differ_drops_the_votes),
         ROOM_TEST(test_recovery_votes_vote_for_an_invalid_batch_drops_the_votes),
+        ROOM_TEST(test_recovery_votes_view_that_was_left_comes_back_with_its_view_change),
+        ROOM_TEST(test_recovery_votes_view_left_after_one_that_was_entered),
         ROOM_TEST(test_recovery_votes_after_an_unclean_stop_are_not_looked_at),
+        ROOM_TEST(test_recovery_votes_own_view_change_with_a_wrong_signature_fences),
+        ROOM_TEST(test_recovery_votes_own_view_change_that_does_not_decode_fences),
+        ROOM_TEST(test_recovery_votes_own_view_change_of_another_view_fences),
+        ROOM_TEST(test_recovery_votes_damaged_view_fences),
+        ROOM_TEST(test_recovery_votes_damaged_fence_fences),
     };
     int failed = cmocka_run_group_tests_name("recovery_votes", tests, NULL, NULL);
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)

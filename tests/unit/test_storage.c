@@ -337,7 +337,7 @@ static void test_execution_thread_gives_the_blocks_that_the_executor_gives(void 
     struct kv_store *store;
     const uint64_t count = 2 * CHECKPOINT_INTERVAL;
     struct executor *alone = kit_executor_new(r->kit, &store);
-    assert_int_equal(execution_start(r->executor, r->state, &r->signer, post, &r->notified, &r->execution).code, ERR_NONE);
+    assert_int_equal(execution_start(r->executor, r->state, &r->signer, 100, post, &r->notified, &r->execution).code, ERR_NONE);
     for (uint64_t seq = 1; seq <= count; seq++) {
         struct execution_job *j = mem_zero(1, sizeof *j);
         j->kind = EXECUTION_BATCH;
@@ -374,7 +374,7 @@ static void test_execution_thread_stopped_gives_back_all_jobs(void **state)
     struct room *r = *state;
     struct execution_job *j;
     uint64_t seen = 0;
-    assert_int_equal(execution_start(r->executor, r->state, &r->signer, post, &r->notified, &r->execution).code, ERR_NONE);
+    assert_int_equal(execution_start(r->executor, r->state, &r->signer, 100, post, &r->notified, &r->execution).code, ERR_NONE);
     for (uint64_t seq = 1; seq <= 50; seq++) {
         j = mem_zero(1, sizeof *j);
         j->kind = EXECUTION_BATCH;

@@ -1,0 +1,49 @@
+#!/bin/bash
+# sim.sh - pbft-sim run, swarm, shrink, crashes, list as their user types them.
+. tests/e2e/kit.bash
+sim=$bin/pbft-sim
+says() { grep -q -- "$1" "$home/last.out" || { cat "$home/last.out"; return 1; }; }
+# run_says CODE WORDS ARGUMENTS...
+run_says() {
+    local code=$1 words=$2
+    shift 2
+    exits_with "$code" "$sim" "$@" >"$home/last.out" 2>&1 && says "$words"
+}
+check "a seed holds" run_says 0 "all invariants held for" run --seed 2
+cp "$home/last.out" "$home/first"
+check "the same seed is the same run" eval 'run_says 0 "all invariants held for" run --seed 2 && cmp "$home/first" "$home/last.out"'
+check "its scenario is text" eval '"$sim" run --seed 2 --print >"$home/two.txt" && grep -q "^at .* rest$" "$home/two.txt"'
+trace() { sed 's/.*trace //' "$1"; }
+check "which is the same run again" eval 'run_says 0 "all invariants held for" run --scenario "$home/two.txt" && [ "$(trace "$home/first")" = "$(trace "$home/last.out")" ]'
+check "another seed is another run" eval 'run_says 0 "all invariants held for" run --seed 3 && [ "$(trace "$home/first")" != "$(trace "$home/last.out")" ]'
+check "the size of the group can be said" run_says 0 "all invariants held for" run --seed 2 --replicas 7
+cat >"$home/wrong.txt" <<'END'
+clients 2
+timeout_us 300000
+loss_permille 20
+at 0 submit 0 5
+at 10 submit 1 5
+at 100 crash 0
+at 2000 start 0
+at 3000 skew 1 50
+at 5000 expect accepted 11
+END
+check "what does not hold is told: what, the last events, the scenario, how to repeat it" run_says 1 "accepted 11 is 10, not 11" run --scenario "$home/wrong.txt"
+check "... the events" says " r1 MESSAGE "
+check "... the command" says "pbft-sim run --scenario $home/wrong.txt"
+check "shrunk it is small, and fails the same way" eval '"$sim" shrink "$home/wrong.txt" >"$home/small.txt" && [ "$(grep -c . "$home/small.txt")" -le 3 ] && grep -q "expect accepted 11" "$home/small.txt"'
+check "what holds is not shrunk" run_says 1 "there is nothing to shrink" shrink tests/scenarios/one_transaction.txt
+check "crashes at some effects of a replica hold" run_says 0 "all invariants held" crashes --scenario tests/scenarios/crash_points.txt --replica 2 --stride 150
+printf 'replicas 1\nat 0 submit 0 5\nat 200 expect accepted 5\n' >"$home/crashing.txt"
+check "... and name the run that does not" run_says 1 "replica 0 crashes after effect 1: .*accepted 5 is 0" crashes --scenario "$home/crashing.txt" --replica 0
+check "list names behaviours and invariants" eval 'run_says 0 "  equivocate " list && says " 1 agreement "'
+check "a swarm runs its seeds" run_says 0 "^3 seeds from 5 on, 0 failed" swarm --seeds 5..7 --jobs 2
+check "and ends with its budget" run_says 0 " seeds from 5 on, 0 failed" swarm --seeds 5..100000000 --jobs 1 --budget 1
+check "wrong words are refused: no seed" run_says 2 "no seed: x" run --seed x
+check "... no verb" run_says 2 "no such verb: dance" dance
+check "... neither seed nor scenario" run_says 2 "give --seed or --scenario" run
+check "... a behaviour that is none" eval 'printf "at 0 evil 1 dance\n" >"$home/bad.txt"; run_says 2 "bad.txt:1: no such behaviour" run --scenario "$home/bad.txt"'
+check "... an empty scenario" eval ': >"$home/bad.txt"; run_says 2 "nothing happens" run --scenario "$home/bad.txt"'
+check "... a file that is not there" run_says 2 "cannot be read" run --scenario "$home/none.txt"
+check "... a file of garbage" eval 'head -c 3000 /dev/urandom >"$home/bad.txt"; run_says 2 "bad.txt:" run --scenario "$home/bad.txt"'
+check "... seeds the wrong way round" run_says 2 "wants A..B" swarm --seeds 7..5
