@@ -408,6 +408,21 @@ static void fold_and_step(void *context)
     (void)step();
 }
 
+static void query_and_step_unreadable(void *context)
+{
+    struct room *r = context;
+    const struct kit_op get = kit_kv(APP_KV_GET, "key-1", NULL, NULL);
+    atomic_store(&r->failing->reads_fail, true);
+    (void)query_job(r, &get);
+    (void)step();
+}
+
+/* It would be answered as absent. */
+static void test_execution_steps_query_of_an_unreadable_state_ends_the_process(void **state)
+{
+    assert_true(ends_process(query_and_step_unreadable, *state));
+}
+
 static void test_execution_steps_failing_state_ends_the_process(void **state)
 {
     struct room *r = *state;
@@ -437,6 +452,7 @@ int main(void)
         EXECUTION_TEST(test_execution_steps_fold_on_a_full_disk_is_tried_again_by_itself),
         EXECUTION_TEST(test_execution_steps_full_disk_holds_batches_back_and_answers_queries),
         EXECUTION_TEST(test_execution_steps_freed_with_batches_held_back_frees_them),
+        EXECUTION_TEST(test_execution_steps_query_of_an_unreadable_state_ends_the_process),
         EXECUTION_TEST(test_execution_steps_failing_state_ends_the_process),
     };
     return cmocka_run_group_tests_name("execution_steps", tests, NULL, NULL);

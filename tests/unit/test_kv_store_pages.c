@@ -417,6 +417,40 @@ static void test_kv_store_pages_damage_met_by_a_read_is_corrupt(void **state)
     kv_place_remove(&p);
 }
 
+/* The first read that fails says why, and so do those after it, of whatever else. */
+static void test_kv_store_pages_reads_after_a_failed_one_give_its_fault(void **state)
+{
+    (void)state;
+    static const uint8_t first[8];
+    static const uint8_t other[8] = {[6] = 2};
+    size_t len;
+    size_t branch = 0;
+    struct bytes value;
+    const struct kv_place p = kv_place_new();
+    uint8_t *file = make_wide(&p, &len);
+    const size_t node = node_of(file, first_leaf(file, &branch), 0);
+    const uint32_t huge = UINT32_MAX;
+    const uint16_t run = 1; /* the value names the page of one, which there is not */
+    for (uint32_t i = 0; i < 2; i++) {
+        overwrite(p.data, node, file + node, 8);
+        if (i == 0)
+            overwrite(p.data, node, &huge, sizeof huge);
+        else
+            overwrite(p.data, node + 4, &run, sizeof run);
+        struct kv_store *s = kv_place_opened(&p, KV_OPEN_EXISTING);
+        assert_int_equal(kv_store_get(s, 0, bytes_of(other, sizeof other), &value), KV_FOUND);
+        assert_int_equal(kv_store_get(s, 0, bytes_of(first, sizeof first), &value), KV_FAILED);
+        const struct err why = kv_store_fault(s);
+        assert_int_equal(why.code, ERR_CORRUPT);
+        assert_non_null(strstr(why.text, p.dir));
+        if (i == 1) assert_int_equal(kv_store_get(s, 0, bytes_of(other, sizeof other), &value), KV_FAILED);
+        assert_string_equal(kv_store_fault(s).text, why.text);
+        kv_store_close(s);
+    }
+    free(file);
+    kv_place_remove(&p);
+}
+
 /* What LMDB itself rules out ends the process, with a line that says where and what to do. */
 static void test_kv_store_pages_damage_that_lmdb_asserts_against_ends_with_a_line(void **state)
 {
@@ -501,6 +535,7 @@ int main(void)
         cmocka_unit_test(test_kv_store_pages_each_in_use_is_looked_at),
         cmocka_unit_test(test_kv_store_pages_each_rule_of_a_page_is_checked),
         cmocka_unit_test(test_kv_store_pages_damage_met_by_a_read_is_corrupt),
+        cmocka_unit_test(test_kv_store_pages_reads_after_a_failed_one_give_its_fault),
         cmocka_unit_test(test_kv_store_pages_damage_that_lmdb_asserts_against_ends_with_a_line),
         cmocka_unit_test(test_kv_store_pages_beside_a_writer_are_good),
     };

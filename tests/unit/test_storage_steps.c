@@ -384,6 +384,21 @@ static struct storage_job *read_blocks(struct room *r, uint64_t seq, uint32_t co
     return j;
 }
 
+static void read_and_step(void *context)
+{
+    storage_job_free(read_blocks(context, 1, 1));
+}
+
+/* Not written to any more: a block that is damaged is one matter, pages that are, another. */
+static void test_storage_steps_unreadable_log_at_a_read_ends_the_process(void **state)
+{
+    struct room *r = *state;
+    give_block(r);
+    assert_false(ends_process(read_and_step, r));
+    atomic_store(&r->failing->reads_fail, true);
+    assert_true(ends_process(read_and_step, r));
+}
+
 static void test_storage_steps_read_of_missing_blocks_gives_those_before(void **state)
 {
     struct room *r = *state;
@@ -616,6 +631,7 @@ int main(void)
         STORAGE_TEST(test_storage_steps_freed_on_a_full_disk_frees_the_jobs),
         STORAGE_TEST(test_storage_steps_failed_sync_ends_the_process),
         STORAGE_TEST(test_storage_steps_unreadable_log_at_a_stable_checkpoint_ends_the_process),
+        STORAGE_TEST(test_storage_steps_unreadable_log_at_a_read_ends_the_process),
         STORAGE_TEST(test_storage_steps_read_of_missing_blocks_gives_those_before),
         STORAGE_TEST(test_storage_steps_votes_come_before_reads_that_wait),
         STORAGE_TEST(test_storage_steps_freed_with_reads_that_wait_frees_them),
