@@ -1,5 +1,6 @@
 /* test_core_seeds.c - seeded runs with loss, duplicates, reordering, partitions, crashes and clean stops: every
- * invariant of cluster_check.c at every step, and liveness after the heal. More seeds: trace_tool seeds FIRST COUNT. */
+ * invariant of cluster_check.c at every step, and liveness after the heal. More seeds: trace_tool seeds FIRST COUNT, and
+ * pbft-sim swarm, with members that misbehave. */
 #include "tests/fixture/faults.h"
 
 #include <setjmp.h>
@@ -50,12 +51,6 @@ static void test_seeds_51_to_75_hold(void **state)
 {
     (void)state;
     run_seeds(51);
-}
-
-static void test_seeds_76_to_100_hold(void **state)
-{
-    (void)state;
-    run_seeds(76);
 }
 
 /* A primary stopped cleanly before its start was durable lost the mark of its clean stop, and abstained for ever. */
@@ -117,7 +112,6 @@ int main(void)
         cmocka_unit_test(test_seeds_1_to_25_hold),
         cmocka_unit_test(test_seeds_26_to_50_hold),
         cmocka_unit_test(test_seeds_51_to_75_hold),
-        cmocka_unit_test(test_seeds_76_to_100_hold),
         cmocka_unit_test(test_seed_1143_primary_stopped_in_its_first_sync_goes_on),
         cmocka_unit_test(test_seed_144_clean_stop_after_fetched_blocks_recovers),
         cmocka_unit_test(test_seed_654_views_without_execution_get_longer),
