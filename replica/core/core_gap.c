@@ -166,5 +166,9 @@ const char *core_on_past_block(struct core *c, const struct msg_verified *m, uin
     const uint64_t seq = m->block.header.seq;
     if (c->gap_low != 0 && !c->walking && seq == c->gap_high) return fill(c, m, from);
     if (c->detour.seq != 0 && !c->walking && seq == c->detour.next) return go_on(c, m, from);
+    if (c->gap_low != 0 && !c->walking && from == c->gap_peer && seq == c->gap_until) {
+        give_up_question(c); /* the end of its answer is here, and has overtaken something: signatures are checked side by side */
+        ask_next(c);
+    }
     return "an old block that is not the next one missing";
 }

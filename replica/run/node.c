@@ -124,7 +124,7 @@ static void on_drain(struct ev_loop *loop, struct ev_timer *w, int events)
     (void)events;
     const double waited = ev_now(loop) - n->drain_since;
     const struct core_summary s = core_summary(n->core);
-    const bool quiet = n->again || (s.under_way == 0 && !s.changing && waited >= DRAIN_LEAST_SECONDS); /* again: nothing executes */
+    const bool quiet = n->again || s.walking || (s.under_way == 0 && !s.changing && waited >= DRAIN_LEAST_SECONDS); /* again, walking: nothing executes */
     if (!n->stopping && (quiet || waited >= DRAIN_MOST_SECONDS)) {
         n->stopping = true;
         const struct core_event event = {.type = CORE_EVENT_STOP};

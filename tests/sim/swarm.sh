@@ -1,8 +1,8 @@
 #!/bin/bash
 # swarm.sh - seeds in the simulator: a fixed set, and fresh ones for a bounded time. Both are printed.
 #
-#   SWARM_FIXED    A..B (default 1..24)
-#   SWARM_SECONDS  for fresh ones (default 20)
+#   SWARM_FIXED    A..B (default 1..16)
+#   SWARM_SECONDS  for fresh ones (default 12)
 bin=${PBFT_BIN:-$PWD/bin}
 code=0
 # held NAME ARGUMENTS...
@@ -15,6 +15,6 @@ held() {
     fi
     sed 's/^/# /' <<<"$out"
 }
-held "fixed seeds hold" --seeds "${SWARM_FIXED:-1..24}" --jobs 1
-held "fresh seeds hold" --budget "${SWARM_SECONDS:-20}" --jobs 1
+held "fixed seeds hold" --seeds "${SWARM_FIXED:-1..16}" --jobs 1
+held "fresh seeds hold" --budget "${SWARM_SECONDS:-12}" --jobs 1
 exit $code

@@ -522,9 +522,33 @@ static void test_gap_wanted_block_is_in_the_image(void **state)
     room_free(r);
 }
 
+/* Blocks of one answer are checked side by side, and may come in any order: those that wait for one before them are lost, and are asked
+ * for again as soon as the answer is at its end, of another member. */
+static void test_gap_goes_on_at_once_when_the_end_of_an_answer_overtakes(void **state)
+{
+    struct room *r = room_new(1, GAP_HIGH);
+    struct wire_fetch m;
+    uint32_t to;
+    uint32_t next;
+    (void)state;
+    (void)solo_tick(&r->s, 1);
+    assert_true(asked(r, &m, &to));
+    assert_int_equal(m.seq, GAP_HIGH);
+    assert_null(give(r, to, &r->h[GAP_HIGH], NULL));
+    assert_non_null(give(r, to, &r->h[GAP_HIGH - 2], NULL));
+    assert_false(asked(r, &m, &next)); /* more of the answer is on its way */
+    assert_non_null(give(r, to, &r->h[GAP_HIGH - QUESTION + 1], NULL));
+    check_asked(r, GAP_HIGH - 1, QUESTION);
+    assert_true(asked(r, &m, &next));
+    assert_int_not_equal(next, to);
+    assert_int_equal(gap_high(r), GAP_HIGH - 1);
+    room_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gap_goes_on_at_once_when_the_end_of_an_answer_overtakes),
         cmocka_unit_test(test_gap_filled_only_with_the_block_that_the_ledger_goes_on_from),
         cmocka_unit_test(test_gap_is_not_asked_for_while_the_disk_is_full),
         cmocka_unit_test(test_gap_wanted_block_is_fetched_from_the_next_checkpoint_down),

@@ -47,12 +47,6 @@ static void test_seeds_26_to_50_hold(void **state)
     run_seeds(26);
 }
 
-static void test_seeds_51_to_75_hold(void **state)
-{
-    (void)state;
-    run_seeds(51);
-}
-
 /* A primary stopped cleanly before its start was durable lost the mark of its clean stop, and abstained for ever. */
 static void test_seed_1143_primary_stopped_in_its_first_sync_goes_on(void **state)
 {
@@ -111,7 +105,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_seeds_1_to_25_hold),
         cmocka_unit_test(test_seeds_26_to_50_hold),
-        cmocka_unit_test(test_seeds_51_to_75_hold),
         cmocka_unit_test(test_seed_1143_primary_stopped_in_its_first_sync_goes_on),
         cmocka_unit_test(test_seed_144_clean_stop_after_fetched_blocks_recovers),
         cmocka_unit_test(test_seed_654_views_without_execution_get_longer),
