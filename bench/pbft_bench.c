@@ -121,7 +121,7 @@ static bool parse_options(int argc, char **argv, struct load_options *o, struct 
             if (good) recover->rounds = (uint32_t)number;
             break;
         case OPTION_AT_ONCE:
-            good = parse_number(name, optarg, 1, REPLICAS_MAX / 3, &number);
+            good = parse_number(name, optarg, 1, REPLICAS_MAX, &number);
             if (good) recover->at_once = (uint32_t)number;
             break;
         case OPTION_ACCEPTED: recover->accepted = optarg; break;

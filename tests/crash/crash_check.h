@@ -15,8 +15,8 @@ struct crash_room {
 };
 
 /* Starts on the image as pbftd does, looks for every promise in what was recovered, and then provokes the recovered
- * core to contradict one. An image of an unfinished init must be one that a second init finishes. Changes the image.
+ * core to contradict one. thorough, or in the middle of a state transfer: all that `pbft ledger check` looks at too. An image of an unfinished init must be one that a second init finishes. Changes the image.
  * Errors: ERR_CORRUPT, saying what does not hold. */
-MUST_USE struct err crash_check(const struct crash_room *room, const char *dir, const struct promises *p);
+MUST_USE struct err crash_check(const struct crash_room *room, const char *dir, const struct promises *p, bool thorough);
 
 #endif

@@ -35,6 +35,7 @@
 
 #define EARLIER_MAX 64u
 #define JOBS_MAX 16u
+#define THOROUGH_EVERY 8u
 #define CACHE_ENTRIES 65536u
 
 struct options {
@@ -68,6 +69,7 @@ struct search {
     uint64_t record; /* of the trace, from 1 */
     uint64_t index;  /* of the image among all that the trace gives */
     uint64_t total;
+    uint64_t checked; /* by this worker */
     uint32_t processes; /* that began to use the directory; the first one is init */
     char image_dir[PATH_MAX];
 };
@@ -118,7 +120,7 @@ static struct err try_image(struct search *s, enum disk_image kind)
                    "%s: image %" PRIu64 " (%s) before record %" PRIu64 ", seed %" PRIu64 ", left in %s",
                    s->options->trace, s->index, disk_image_names[kind], s->record, s->options->seed, s->image_dir);
     ERR_TRY(make_image(s, kind, s->image_dir));
-    struct err e = crash_check(&s->room, s->image_dir, &s->promises);
+    struct err e = crash_check(&s->room, s->image_dir, &s->promises, s->checked++ % THOROUGH_EVERY == 0);
     if (!err_is(&e)) return e;
     const struct err again = make_image(s, kind, s->image_dir); /* the check has changed it */
     return err_is(&again) ? again : err_wrap(e, "%s", under_check);
