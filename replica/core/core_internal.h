@@ -402,6 +402,7 @@ bool core_may_lead_on(struct core *c, struct core_peer *peer, size_t bytes);
 uint64_t core_peers_executed(const struct core *c);
 
 /* core_transfer.c: the state of a checkpoint, from others and for others (design.md section 9) */
+bool core_awaits_state(const struct core *c);
 void core_transfer_tick(struct core *c);
 const char *core_on_walk(struct core *c, const struct core_walk *w);
 const char *core_on_fetch_state(struct core *c, const struct wire_fetch *m, uint32_t from);

@@ -310,7 +310,7 @@ static void fetch_checkpoint(struct core *c)
 void core_fetch_blocks(struct core *c)
 {
     const uint64_t next = c->handed + 1;
-    if (c->walking) return;
+    if (c->walking || core_awaits_state(c)) return;
     if (c->fetch_peer != UINT32_MAX && c->executed < c->fetch_until) return; /* an answer is on its way */
     if (c->stable_token != 0) return;                                        /* first a stable checkpoint */
     if (next > c->low + WINDOW_BATCHES) {

@@ -78,6 +78,12 @@ static bool too_far(const struct core *c, uint64_t target)
     return c->fetch_failures > FAILURES_MOST * c->config.group.quorum.replica_count;
 }
 
+/* It will take the state as soon as it has heard what the others hold of it: blocks would only put that off. */
+bool core_awaits_state(const struct core *c)
+{
+    return c->listening && !c->walk_begun && too_far(c, proven(c));
+}
+
 static void begin(struct core *c, uint64_t target)
 {
     c->walking = true;
