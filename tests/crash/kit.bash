@@ -13,14 +13,8 @@ failures=0
 load=
 . tests/e2e/ports.bash
 if [ -n "${PBFT_BASE_PORT:-}" ]; then base=$PBFT_BASE_PORT; else take_ports || exit 1; fi
-# a directory for images: in memory when there is room for some, for they are written by the thousand
-work_dir() {
-    if [ "$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)" -gt 1000000 ] 2>/dev/null && [ -w /dev/shm ]; then
-        mktemp -d /dev/shm/pbft-crash-XXXXXX
-    else
-        mktemp -d "${TMPDIR:-/tmp}/pbft-crash-XXXXXX"
-    fi
-}
+# a directory for images: on a file system that allocates without writing, for a start allocates its data files whole
+work_dir() { mktemp -d "${TMPDIR:-/tmp}/pbft-crash-XXXXXX"; }
 work=$(work_dir)
 finish() {
     load_end
