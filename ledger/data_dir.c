@@ -166,22 +166,19 @@ struct err data_dir_init(const char *dir, const struct group *g, uint32_t replic
     return failure == 0 ? e : err_system(failure, "cannot sync the directory that holds %s", dir);
 }
 
-/* ---- damaged pages ---- */
+/* ---- damage ---- */
 
-static struct err advise_log(const char *dir, struct err e)
+/* The failure, with what to do about it: a state with damaged pages is made anew where it is, anything else with the
+ * whole directory. */
+static struct err advise(const char *dir, struct err e, bool pages_of_state)
 {
-    return err_make(e.code,
-                    "%s; move %s away and make a new one with pbftd --config FILE --init: the replica takes everything from the "
-                    "others, and casts no vote until two windows more are stable",
-                    e.text, dir);
-}
-
-static struct err advise_state(const char *dir, struct err e)
-{
-    return err_make(e.code,
-                    "%s; pbft ledger check %s --repair, on the stopped replica, makes a new state, which it takes from the others when "
-                    "it starts",
-                    e.text, dir);
+    if (pages_of_state)
+        return err_make(
+            e.code,
+            "%.200s; pbft ledger check %s --repair, on the stopped replica, makes a new state, which it takes from the "
+            "others when it starts",
+            e.text, dir);
+    return err_make(e.code, "%.200s; " DATA_DIR_ANEW, e.text);
 }
 
 struct err data_dir_explain(const char *dir, const struct data_dir *d, struct err e)
@@ -189,8 +186,7 @@ struct err data_dir_explain(const char *dir, const struct data_dir *d, struct er
     const struct err log = d->log != NULL ? kv_store_fault(d->log) : err_none();
     const struct err state = d->state != NULL ? kv_store_fault(d->state) : err_none();
     if (e.code != ERR_CORRUPT) return e;
-    if (log.code == ERR_CORRUPT) return advise_log(dir, e);
-    return state.code == ERR_CORRUPT ? advise_state(dir, e) : e;
+    return advise(dir, e, state.code == ERR_CORRUPT && log.code != ERR_CORRUPT);
 }
 
 static struct err renew_state_locked(const char *dir, const struct group *g)
@@ -248,34 +244,36 @@ static struct err check_identity(const char *dir, struct kv_store *log, const st
 }
 
 /* A store that is not there, cut, or damaged where it begins. */
-static struct err store_fault(const char *dir, const struct err *e)
+static struct err open_failure(const char *dir, struct err e, bool in_state)
 {
-    if (e->code != ERR_NOT_FOUND && e->code != ERR_CORRUPT) return *e;
+    if (e.code != ERR_NOT_FOUND && e.code != ERR_CORRUPT) return e;
     if (!is_there(dir, "log") && !is_there(dir, "state"))
         return err_make(ERR_CORRUPT, "%s holds neither log nor state; make them with pbftd --config FILE --init (the replica then "
                         "starts fenced)", dir);
-    return err_make(ERR_CORRUPT, "%s: %s", e->text, DATA_DIR_ANEW);
+    const bool pages_of_state = in_state && e.code == ERR_CORRUPT;
+    e.code = ERR_CORRUPT;
+    return advise(dir, e, pages_of_state);
 }
 
 struct err data_dir_open(const char *dir, const struct group *g, uint32_t replica, struct data_dir *out)
 {
     char path[PATH_BYTES_MAX];
     struct data_dir d = {.lock_fd = -1};
+    bool in_state = false;
     ERR_TRY(lock_dir(dir, 0, &d.lock_fd));
     struct err e = sub_path(path, dir, "log");
     if (!err_is(&e))
         e = kv_store_open_lmdb(path, KV_OPEN_EXISTING, log_table_names, LOG_TABLE_COUNT, LOG_MAP_BYTES_FIRST, &d.log);
-    if (e.code == ERR_CORRUPT) e = advise_log(dir, e);
     if (!err_is(&e)) e = check_identity(dir, d.log, g, replica);
     if (!err_is(&e)) e = sub_path(path, dir, "state");
     if (!err_is(&e)) {
+        in_state = true;
         e = kv_store_open_lmdb(path, KV_OPEN_EXISTING, state_table_names, STATE_TABLE_COUNT, STATE_MAP_BYTES_FIRST,
                                &d.state);
-        if (e.code == ERR_CORRUPT || e.code == ERR_NOT_FOUND) e = advise_state(dir, e);
     }
     if (err_is(&e)) {
         data_dir_close(&d);
-        return store_fault(dir, &e);
+        return open_failure(dir, e, in_state);
     }
     *out = d;
     return err_none();
@@ -289,7 +287,7 @@ static struct err open_log_reader(const char *dir, enum kv_open_mode mode, struc
     ERR_TRY(sub_path(path, dir, "log"));
     struct err e = kv_store_open_lmdb(path, mode, log_table_names, LOG_TABLE_COUNT, LOG_MAP_BYTES_FIRST, &d.log);
     if (e.code == ERR_NOT_FOUND) e = err_make(ERR_CONFIG, "%s is not a data directory of a replica", dir);
-    if (e.code == ERR_CORRUPT) e = advise_log(dir, e);
+    if (e.code == ERR_CORRUPT) e = advise(dir, e, false);
     if (!err_is(&e)) e = log_get_identity(d.log, identity);
     if (!err_is(&e) && identity->format != LOG_STORE_FORMAT)
         e = err_make(ERR_CONFIG, "data directory %s has format %llu, this program reads format %u", dir,

@@ -228,18 +228,11 @@ static struct err recover(struct node *n, struct recovery *r)
     return recovery_run(&n->data, NULL, &n->wire, node_checker(n), n->config.id, clients, r);
 }
 
-/* What is damaged so that neither fence nor transfer helps is put right by its operator. */
-static struct err with_action(const struct err *e)
-{
-    if (e->code != ERR_CORRUPT || strstr(e->text, "--init") != NULL) return *e;
-    return err_make(ERR_CORRUPT, "%.200s: %s", e->text, DATA_DIR_ANEW);
-}
-
 static struct err start_core(struct node *n)
 {
     struct recovery r;
     const struct err damaged = recover(n, &r);
-    if (err_is(&damaged)) return with_action(&damaged);
+    if (err_is(&damaged)) return data_dir_explain(n->config.data_path, &n->data, damaged);
     struct core_config config = {.group = n->wire,
                                  .self = n->config.id,
                                  .client_count = n->identity.group->client_count,
@@ -415,9 +408,8 @@ struct err node_start(const struct config *config, const char *config_path, stru
     if (!err_is(&e)) e = start_core(n);
     if (!err_is(&e)) e = start_http(n);
     if (err_is(&e)) {
-        const struct err told = data_dir_explain(config->data_path, &n->data, e);
         node_free(n);
-        return told;
+        return e;
     }
     *out = n;
     return err_none();

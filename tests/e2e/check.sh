@@ -112,9 +112,9 @@ check "its directory is good again" eventually 60 good 3
 check "it has the value again" eval '[ "$(pbft get the-key)" = "$state_value" ]'
 check "replica 2 is stopped again" pbft devnet stop 2
 check "a page of its log is garbage" spoil "$PBFT_HOME/r2/log/data.mdb"
-check "check says 5, and asks for a new directory" eval 'exits_with 5 pbft ledger check "$PBFT_HOME/r2" 2>"$home/err" && cat "$home/err" && grep -q "r2/log: page .* is damaged.*move .*/r2 away.*--init" "$home/err"'
+check "check says 5, and asks for a new directory" eval 'exits_with 5 pbft ledger check "$PBFT_HOME/r2" 2>"$home/err" && cat "$home/err" && grep -q "r2/log: page .* is damaged.*move the data directory away.*--init" "$home/err"'
 check "--repair says so too" eval 'exits_with 5 pbft ledger check "$PBFT_HOME/r2" --repair 2>"$home/err" && grep -q -- "--init" "$home/err"'
-check "the replica says so too" eval 'starts_not 2 && grep -q "move .*/r2 away.*--init" "$home/out"'
+check "the replica says so too" eval 'starts_not 2 && grep -q "r2/log: page .*move the data directory away.*--init" "$home/out"'
 check "with a new directory" eval 'mv "$PBFT_HOME/r2" "$home/away" && "$bin/pbftd" --config "$PBFT_HOME/conf/r2.conf" --init'
 check "it starts" pbft devnet start 2
 check "and has everything in the end" eventually 120 good 2

@@ -392,6 +392,7 @@ static void test_data_dir_truncated_file_is_corrupt(void **state)
 {
     const struct room *r = *state;
     static const char *const parts[] = {"log/data.mdb", "state/data.mdb"};
+    static const char *const actions[] = {ANEW, "--repair, on the stopped replica, makes a new state"};
     static const off_t lengths[] = {0, 100, 4096, 8192, 12288};
     for (size_t i = 0; i < 2; i++) {
         for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
@@ -399,7 +400,7 @@ static void test_data_dir_truncated_file_is_corrupt(void **state)
             made(r);
             assert_int_equal(truncate(below(r, parts[i]), lengths[k]), 0);
             check_refused(r, ERR_CORRUPT);
-            check_action(r, ANEW);
+            check_action(r, actions[i]);
             if (i == 0) check_reader_refused(r, ERR_CORRUPT);
             (void)snprintf(gone, sizeof gone, "%s/gone-%zu-%zu", r->place.root, i, k);
             assert_int_equal(rename(r->place.dir, gone), 0);
