@@ -18,24 +18,25 @@ static const char usage_text[] =
     "\n"
     "Exit codes: 0 all runs held, 1 one did not, 2 usage.\n";
 
-int verb_crashes(int argc, char **argv)
+static int crashes(int argc, char **argv)
 {
-    static const struct option options[] = {{"scenario", required_argument, NULL, 'f'}, {"replica", required_argument, NULL, 'r'},
-                                            {"from", required_argument, NULL, 'k'},     {"stride", required_argument, NULL, 's'},
-                                            {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"scenario", required_argument, NULL, 'f'},
+                                            {"replica", required_argument, NULL, 'r'},
+                                            {"from", required_argument, NULL, 'k'},
+                                            {"stride", required_argument, NULL, 's'},
+                                            {NULL, 0, NULL, 0}};
     const char *path = NULL;
     uint64_t replica = UINT64_MAX;
     uint64_t first = 1;
     uint64_t stride = 1;
     int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         bool good = true;
         switch (option) {
         case 'f': path = optarg; break;
         case 'r': good = run_number(optarg, CLUSTER_REPLICAS_MAX - 1, &replica); break;
         case 'k': good = run_number(optarg, UINT32_MAX, &first) && first > 0; break;
         case 's': good = run_number(optarg, UINT32_MAX, &stride) && stride > 0; break;
-        case 'h': (void)fputs(usage_text, stdout); return verb_end(0);
         default: return verb_usage(usage_text, NULL, "");
         }
         if (!good) return verb_usage(usage_text, "no such number: ", optarg);
@@ -54,3 +55,5 @@ int verb_crashes(int argc, char **argv)
                  points.effects);
     return verb_end(0);
 }
+
+const struct verb verb_crashes = {.name = "crashes", .usage = usage_text, .perform = crashes};

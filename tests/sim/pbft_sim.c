@@ -34,10 +34,19 @@ int verb_end(int code)
     return code == 0 ? err_exit_code(ERR_IO) : code;
 }
 
-static const struct {
-    const char *name;
-    int (*perform)(int argc, char **argv);
-} verbs[] = {{"run", verb_run}, {"swarm", verb_swarm}, {"shrink", verb_shrink}, {"crashes", verb_crashes}, {"list", verb_list}, {"replay", verb_replay}};
+static const struct verb *const verbs[] = {&verb_run,     &verb_swarm, &verb_shrink,
+                                           &verb_crashes, &verb_list,  &verb_replay};
+
+static bool asks_for_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+static int print(const char *usage)
+{
+    (void)fputs(usage, stdout);
+    return verb_end(0);
+}
 
 int main(int argc, char **argv)
 {
@@ -47,15 +56,16 @@ int main(int argc, char **argv)
         return err_exit_code(ERR_IO);
     }
     if (argc < 2) return verb_usage(usage_text, "what is to be done?", "");
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        (void)fputs(usage_text, stdout);
-        return verb_end(0);
-    }
+    if (asks_for_help(argv[1])) return print(usage_text);
     if (strcmp(argv[1], "--version") == 0) {
         (void)printf("pbft-sim %s\n", PBFT_VERSION);
         return verb_end(0);
     }
-    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
-        if (strcmp(argv[1], verbs[i].name) == 0) return verbs[i].perform(argc - 1, argv + 1);
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (strcmp(argv[1], verbs[i]->name) != 0) continue;
+        for (int word = 2; word < argc; word++)
+            if (asks_for_help(argv[word])) return print(verbs[i]->usage);
+        return verbs[i]->perform(argc - 1, argv + 1);
+    }
     return verb_usage(usage_text, "no such verb: ", argv[1]);
 }

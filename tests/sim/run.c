@@ -112,20 +112,19 @@ static int perform(const char *name, struct bytes text, const char *repeat)
     return verb_end(0);
 }
 
-int verb_run(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     static const struct option options[] = {{"seed", required_argument, NULL, 's'},
                                             {"replicas", required_argument, NULL, 'n'},
                                             {"scenario", required_argument, NULL, 'f'},
                                             {"print", no_argument, NULL, 'p'},
-                                            {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     uint64_t seed = UINT64_MAX;
     uint64_t replicas = 0;
     const char *path = NULL;
     bool print = false;
     int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
         case 's':
             if (!run_number(optarg, UINT64_MAX - 1, &seed)) return verb_usage(run_usage, "no seed: ", optarg);
@@ -136,7 +135,6 @@ int verb_run(int argc, char **argv)
             break;
         case 'f': path = optarg; break;
         case 'p': print = true; break;
-        case 'h': (void)fputs(run_usage, stdout); return verb_end(0);
         default: return verb_usage(run_usage, NULL, "");
         }
     }
@@ -168,14 +166,16 @@ int verb_run(int argc, char **argv)
     return verb_end(code);
 }
 
+const struct verb verb_run = {.name = "run", .usage = run_usage, .perform = run};
+
 /* ---- list ---- */
 
 static const char list_usage[] = "usage: pbft-sim list\n\nWhat members can do wrong (for `evil` in scenarios), and what must hold.\n";
 
-int verb_list(int argc, char **argv)
+static int list(int argc, char **argv)
 {
     const struct evil_behaviour *b;
-    if (argc != 1) return verb_usage(list_usage, strcmp(argv[1], "--help") == 0 ? NULL : "list takes no words", "");
+    if (argc != 1) return verb_usage(list_usage, "list takes no words: ", argv[1]);
     (void)printf("behaviours:\n");
     for (uint32_t i = 0; (b = evil_behaviour_at(i)) != NULL; i++)
         (void)printf("  %-20s %s%s\n", b->name, b->primary ? "as primary: " : "", b->does);
@@ -184,3 +184,5 @@ int verb_list(int argc, char **argv)
         (void)printf("  %2u %-17s %s\n", i, invariant_name((enum invariant)i), invariant_text((enum invariant)i));
     return verb_end(0);
 }
+
+const struct verb verb_list = {.name = "list", .usage = list_usage, .perform = list};

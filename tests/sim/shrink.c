@@ -130,20 +130,19 @@ static const char usage_text[] =
     "\n"
     "Exit codes: 0 ok, 1 the scenario breaks nothing, 2 usage.\n";
 
-int verb_shrink(int argc, char **argv)
+static int shrink_verb(int argc, char **argv)
 {
-    static const struct option options[] = {{"budget", required_argument, NULL, 'b'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"budget", required_argument, NULL, 'b'}, {NULL, 0, NULL, 0}};
     struct shrinking s = {.wanted = HELD};
     struct buffer text = {0};
     struct buffer left = {0};
     uint64_t budget_s = 600;
     int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
         case 'b':
             if (!run_number(optarg, 1000000, &budget_s)) return verb_usage(usage_text, "--budget wants seconds, not ", optarg);
             break;
-        case 'h': (void)fputs(usage_text, stdout); return verb_end(0);
         default: return verb_usage(usage_text, NULL, "");
         }
     }
@@ -174,3 +173,5 @@ int verb_shrink(int argc, char **argv)
     buffer_free(&text);
     return verb_end(0);
 }
+
+const struct verb verb_shrink = {.name = "shrink", .usage = usage_text, .perform = shrink_verb};

@@ -209,16 +209,12 @@ static const char *parse(int argc, char **argv, struct swarm *s, uint64_t *budge
     return optind == argc ? NULL : "one word too many";
 }
 
-int verb_swarm(int argc, char **argv)
+static int swarm(int argc, char **argv)
 {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct swarm s = {.first = SEED_NONE, .last = SEED_NONE - 2, .failures_enough = 20};
     uint64_t budget_s = 0;
     s.jobs = cores < 1 ? 1 : cores > (long)JOBS_MAX ? JOBS_MAX : (uint32_t)cores;
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        (void)fputs(usage_text, stdout);
-        return verb_end(0);
-    }
     const char *fault = parse(argc, argv, &s, &budget_s);
     if (fault != NULL) return verb_usage(usage_text, fault[0] == '\0' ? NULL : fault, "");
     if (s.first == SEED_NONE) {
@@ -242,3 +238,5 @@ int verb_swarm(int argc, char **argv)
     (void)munmap(s.shared, sizeof *s.shared);
     return verb_end(code);
 }
+
+const struct verb verb_swarm = {.name = "swarm", .usage = usage_text, .perform = swarm};

@@ -1,5 +1,6 @@
 /* verb_replay.c - pbft-sim replay: a recording of a real replica, performed again. */
 #include "tests/sim/replay.h"
+#include "tests/sim/run.h"
 #include "tests/sim/verbs.h"
 
 #include "base/check.h"
@@ -213,17 +214,7 @@ static int replay(struct words *w)
 
 /* ---- words ---- */
 
-static bool parse_seq(const char *text, uint64_t *out)
-{
-    char *end;
-    errno = 0;
-    const unsigned long long value = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value > SEQ_MAX) return false;
-    *out = value;
-    return true;
-}
-
-int verb_replay(int argc, char **argv)
+static int replay_verb(int argc, char **argv)
 {
     static const struct option options[] = {
         {"until-seq", required_argument, NULL, 'u'}, {"quiet", no_argument, NULL, 'q'}, {NULL, 0, NULL, 0}};
@@ -232,7 +223,8 @@ int verb_replay(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
         switch (option) {
         case 'u':
-            if (!parse_seq(optarg, &w.replay.until_seq)) return verb_usage(usage_text, "no sequence: ", optarg);
+            if (!run_number(optarg, SEQ_MAX, &w.replay.until_seq))
+                return verb_usage(usage_text, "no sequence: ", optarg);
             break;
         case 'q': w.quiet = true; break;
         case 'o':
@@ -247,3 +239,5 @@ int verb_replay(int argc, char **argv)
     w.path = argv[optind];
     return replay(&w);
 }
+
+const struct verb verb_replay = {.name = "replay", .usage = usage_text, .perform = replay_verb};

@@ -1,13 +1,19 @@
-/* verbs.h - what pbft-sim can do: each verb gets the words behind it, and returns the exit code. */
+/* verbs.h - what pbft-sim can do. */
 #ifndef PBFT_TESTS_SIM_VERBS_H
 #define PBFT_TESTS_SIM_VERBS_H
 
-int verb_replay(int argc, char **argv);
-int verb_run(int argc, char **argv);
-int verb_swarm(int argc, char **argv);
-int verb_shrink(int argc, char **argv);
-int verb_crashes(int argc, char **argv);
-int verb_list(int argc, char **argv);
+struct verb {
+    const char *name;
+    const char *usage;                     /* what --help prints */
+    int (*perform)(int argc, char **argv); /* gets the verb and the words behind it; returns the exit code */
+};
+
+extern const struct verb verb_replay;
+extern const struct verb verb_run;
+extern const struct verb verb_swarm;
+extern const struct verb verb_shrink;
+extern const struct verb verb_crashes;
+extern const struct verb verb_list;
 
 /* Prints what is wrong and how the words go; 2. */
 int verb_usage(const char *usage, const char *fault, const char *word);
