@@ -5,6 +5,7 @@
 #ifndef PBFT_BASE_REPLICA_SET_H
 #define PBFT_BASE_REPLICA_SET_H
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/limits.h"
 
@@ -40,5 +41,8 @@ static inline uint32_t replica_set_count(const struct replica_set *s)
         count += (uint32_t)__builtin_popcountll(s->words[i]);
     return count;
 }
+
+/* Appends "none", "2", "0, 2 and 3", or of more than named_max the first ones: "0, 2 and 7 more". */
+void replica_set_print(const struct replica_set *s, uint32_t named_max, struct buffer *out);
 
 #endif

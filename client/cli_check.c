@@ -172,16 +172,11 @@ static struct err check(struct checking *c, const struct cli_globals *globals, c
 {
     struct ledger_check_result r;
     const struct ledger_check in = check_of(c, d);
-    c->state_broken = err_is(&d->state_fault);
-    if (c->state_broken) {
-        const struct ledger_fault fault = {.kind = LEDGER_FAULT_STATE, .text = d->state_fault.text};
-        show_fault(c, &fault);
-    }
     const struct err e = ledger_check_run(&in, &r);
     cli_progress_end(&c->progress);
     print_more(c);
     if (err_is(&e)) return e;
-    if (c->state_broken) r.faults++;
+    r.faults += c->state_broken;
     if (globals->json)
         print_json(c, &r, NULL);
     else
@@ -244,10 +239,8 @@ static struct err repair(struct checking *c, const struct cli_globals *globals)
     print_more(c);
     data_dir_close(&d);
     if (err_is(&e)) return e;
-    if (c->state_broken) {
-        done.state = true;
-        r.faults++;
-    }
+    r.faults += c->state_broken;
+    done.state = done.state || c->state_broken;
     if (globals->json) {
         print_json(c, &r, &done);
         return err_none();
@@ -257,21 +250,25 @@ static struct err repair(struct checking *c, const struct cli_globals *globals)
     return err_none();
 }
 
+static void note_state_fault(struct checking *c, const struct err *state_fault)
+{
+    c->state_broken = err_is(state_fault);
+    const struct ledger_fault fault = {.kind = LEDGER_FAULT_STATE, .text = state_fault->text};
+    if (c->state_broken) show_fault(c, &fault);
+}
+
 struct err cli_check_run(const struct cli_call *call)
 {
-    const struct cli_globals *globals = call->globals;
+    const bool wants_repair = call->values[0] != NULL;
     struct checking c = {.dir = call->words[0]};
     struct data_dir d;
-    struct err e = read_group(&c, globals->home);
-    if (!err_is(&e)) e = open_reader(&c, globals->home, &d);
+    struct err e = read_group(&c, call->globals->home);
+    if (!err_is(&e)) e = open_reader(&c, call->globals->home, &d);
     if (!err_is(&e)) {
-        if (call->values[0] == NULL) e = check(&c, globals, &d);
-        if (err_is(&d.state_fault)) {
-            c.state_broken = true;
-            if (call->values[0] != NULL) (void)fprintf(stderr, "%s\n", d.state_fault.text);
-        }
+        note_state_fault(&c, &d.state_fault);
+        if (!wants_repair) e = check(&c, call->globals, &d);
         data_dir_close(&d);
-        if (call->values[0] != NULL) e = repair(&c, globals);
+        if (wants_repair) e = repair(&c, call->globals);
     }
     free(c.keys);
     group_free(c.group);

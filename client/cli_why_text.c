@@ -22,17 +22,9 @@ const char *why_verdict_name(enum why_verdict v)
 
 /* ---- parts of sentences ---- */
 
-/* "0, 2 and 3", or "none". */
 static void put_set(struct buffer *out, const struct replica_set *s)
 {
-    const uint32_t count = replica_set_count(s);
-    uint32_t put = 0;
-    if (count == 0) buffer_printf(out, "none");
-    for (uint32_t id = 0; id < REPLICAS_MAX; id++) {
-        if (!replica_set_has(s, id)) continue;
-        buffer_printf(out, "%s%u", put == 0 ? "" : put + 1 == count ? " and " : ", ", id);
-        put++;
-    }
+    replica_set_print(s, REPLICAS_MAX, out);
 }
 
 /* A line about these members; none when there are none. */

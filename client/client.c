@@ -325,11 +325,7 @@ static void launch(struct pbft_client *c, struct pending *p)
         client_journal_note(c->journal_fd, p->seq);
     }
     if (c->next_seq != 0 && p->seq >= c->next_seq) c->next_seq = p->seq + 1;
-    if (!client_send(&c->links[quorum_primary(&c->quorum, c->view)], p->message)) {
-        for (uint32_t id = 0; id < c->quorum.replica_count; id++)
-            (void)client_send(&c->links[id], p->message);
-        p->sent_to_all = true;
-    }
+    if (!client_send(&c->links[quorum_primary(&c->quorum, c->view)], p->message)) client_send_to_all(c, p);
 }
 
 bool client_order(struct pbft_client *c, struct pending *from)

@@ -151,6 +151,7 @@ bool client_group_foreign(const struct pbft_client *c);
 void client_ask_local(struct replica_link *l, uint64_t number, enum system_verb verb);
 void client_ask_window(struct replica_link *l);
 /* client_pending.c */
+void client_send_to_all(struct pbft_client *c, struct pending *p);
 void client_on_reply(struct replica_link *l, struct blob *frame, const struct wire_reply *m);
 void client_on_busy(struct replica_link *l, const struct wire_busy *m);
 void client_on_result(struct replica_link *l, struct blob *frame, const struct wire_result *m);

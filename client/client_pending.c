@@ -240,14 +240,14 @@ static void send_to_others(struct pbft_client *c, struct pending *p, uint32_t bu
     p->sent_to_all = true;
 }
 
-static void send_to_all(struct pbft_client *c, struct pending *p)
+void client_send_to_all(struct pbft_client *c, struct pending *p)
 {
     send_to_others(c, p, UINT32_MAX);
 }
 
 static void resend_submit(struct pbft_client *c, struct pending *p, uint64_t now)
 {
-    send_to_all(c, p);
+    client_send_to_all(c, p);
     p->backoff_us = p->backoff_us * 2 > CLIENT_RESEND_MOST_US ? CLIENT_RESEND_MOST_US : p->backoff_us * 2;
     p->resend_us = now + p->backoff_us + prng_below(&c->random, p->backoff_us / 4 + 1);
 }
@@ -421,7 +421,7 @@ static void resend_read(struct pbft_client *c, struct pending *p, uint64_t now)
     client_votes_clear(c, p);
     p->rounds++;
     p->resend_us = now + CLIENT_READ_ROUND_US;
-    send_to_all(c, p);
+    client_send_to_all(c, p);
 }
 
 /* Adds "; the disk is full on replica 1, 2", or nothing. */

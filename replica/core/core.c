@@ -37,6 +37,13 @@ void core_send(struct core *c, uint32_t to, const struct wire_record *record, vo
     core_send_blob(c, to, (enum wire_type)record->number, wire_encode_blob(record, message), after, resend);
 }
 
+void core_send_fetch(struct core *c, uint32_t to, struct wire_fetch m)
+{
+    m.epoch = c->config.group.epoch;
+    m.sender = c->config.self;
+    core_send(c, to, &wire_record_fetch, &m, 0, false);
+}
+
 uint64_t core_persist(struct core *c, enum core_persist_kind kind, uint64_t seq, const struct digest *digest,
                       struct blob *record_taken, struct blob *batch_borrowed)
 {
@@ -45,6 +52,7 @@ uint64_t core_persist(struct core *c, enum core_persist_kind kind, uint64_t seq,
     e->persist.kind = kind;
     e->persist.view = c->view;
     e->persist.seq = seq;
+    if (kind == CORE_PERSIST_FENCE) e->persist.reason = c->fence_reason;
     if (digest != NULL) e->persist.digest = *digest;
     e->persist.record = record_taken;
     e->persist.batch = blob_retain(batch_borrowed);

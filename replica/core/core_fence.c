@@ -220,7 +220,6 @@ static void end_listening(struct core *c)
         const uint64_t from = c->heard_stable > c->low ? c->heard_stable : c->low;
         c->mute_until = from + 2 * WINDOW_BATCHES;
         (void)core_persist(c, CORE_PERSIST_FENCE, c->mute_until, NULL, NULL, NULL);
-        c->effects->items[c->effects->count - 1].persist.reason = c->fence_reason;
         if (c->heard_view > c->view) core_view_retake(c, c->heard_own, c->heard_view);
     }
     blob_release(c->heard_own);

@@ -42,17 +42,13 @@ static void give_up_question(struct core *c)
 /* `count` blocks, `seq` and those before it. */
 static void ask(struct core *c, uint32_t peer, uint64_t seq, uint64_t count)
 {
-    struct wire_fetch m = {.epoch = c->config.group.epoch,
-                           .sender = c->config.self,
-                           .kind = DATA_KIND_PAST_BLOCK,
-                           .view = c->view,
-                           .seq = seq,
-                           .count = count < GAP_BLOCKS ? count : GAP_BLOCKS};
+    const struct wire_fetch m = {
+        .kind = DATA_KIND_PAST_BLOCK, .view = c->view, .seq = seq, .count = count < GAP_BLOCKS ? count : GAP_BLOCKS};
     c->gap_peer = peer;
     c->gap_first = peer;
     c->gap_until = seq - m.count + 1;
     c->gap_us = c->now_us;
-    core_send(c, peer, &wire_record_fetch, &m, 0, false);
+    core_send_fetch(c, peer, m);
 }
 
 /* The next question, when none is under way and this replica has nothing more urgent to ask, and room for the answer.

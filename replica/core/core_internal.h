@@ -315,6 +315,7 @@ void core_send(struct core *c, uint32_t to, const struct wire_record *record, vo
                bool resend);
 void core_send_blob(struct core *c, uint32_t to, enum wire_type type, struct blob *bytes_taken, uint64_t after,
                     bool resend);
+void core_send_fetch(struct core *c, uint32_t to, struct wire_fetch m); /* fills in epoch and sender */
 uint64_t core_persist(struct core *c, enum core_persist_kind kind, uint64_t seq, const struct digest *digest,
                       struct blob *record_taken, struct blob *batch_borrowed);
 struct core_slot *core_slot(struct core *c, uint64_t seq); /* NULL outside (h, h+L] */

@@ -111,14 +111,9 @@ void core_sync_tick(struct core *c)
     for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES && asked < FETCH_BATCHES_MAX; n++) {
         const struct core_slot *s = core_slot_const(c, n);
         if (s == NULL || s->phase != CORE_PHASE_PROPOSED || s->batch.bytes != NULL || s->batch_void) continue;
-        struct wire_fetch m = {.epoch = c->config.group.epoch,
-                               .sender = c->config.self,
-                               .kind = DATA_KIND_BATCH,
-                               .view = c->view,
-                               .seq = n,
-                               .count = 1,
-                               .digest = s->batch.digest};
-        core_send(c, CORE_TO_ALL, &wire_record_fetch, &m, 0, false);
+        const struct wire_fetch m = {
+            .kind = DATA_KIND_BATCH, .view = c->view, .seq = n, .count = 1, .digest = s->batch.digest};
+        core_send_fetch(c, CORE_TO_ALL, m);
         asked++;
     }
     if (c->fetch_peer != UINT32_MAX && c->now_us - c->fetch_us >= c->config.resend_us * FETCH_PATIENCE) {
@@ -275,17 +270,12 @@ static bool left_behind(struct core *c, uint64_t next)
 
 static void ask_for_blocks(struct core *c, uint32_t peer, uint64_t seq, uint64_t count)
 {
-    struct wire_fetch m = {.epoch = c->config.group.epoch,
-                           .sender = c->config.self,
-                           .kind = DATA_KIND_BLOCK,
-                           .view = c->view,
-                           .seq = seq,
-                           .count = count};
+    const struct wire_fetch m = {.kind = DATA_KIND_BLOCK, .view = c->view, .seq = seq, .count = count};
     c->fetch_peer = peer;
     c->fetch_first = peer;
     c->fetch_us = c->now_us;
     c->fetch_bytes = 0;
-    core_send(c, peer, &wire_record_fetch, &m, 0, false);
+    core_send_fetch(c, peer, m);
 }
 
 /* The window is full, and the others have collected the CHECKPOINTs that would move it: their certificates come with

@@ -137,17 +137,12 @@ static void put_question(struct core *c, struct core_question *q)
 {
     const uint32_t peer = choose(c);
     if (peer == UINT32_MAX) return;
-    struct wire_fetch m = {.epoch = c->config.group.epoch,
-                           .sender = c->config.self,
-                           .kind = DATA_KIND_STATE,
-                           .view = c->view,
-                           .seq = c->walk_target,
-                           .count = q->number,
-                           .ask = blob_bytes(q->ask)};
+    const struct wire_fetch m = {
+        .kind = DATA_KIND_STATE, .view = c->view, .seq = c->walk_target, .count = q->number, .ask = blob_bytes(q->ask)};
     q->peer = peer;
     q->since_us = c->now_us;
     c->walk_first = core_member_after(c, peer);
-    core_send(c, peer, &wire_record_fetch, &m, 0, false);
+    core_send_fetch(c, peer, m);
 }
 
 static void shun(struct core *c, uint32_t id, uint64_t intervals)

@@ -298,15 +298,13 @@ static void fetch_missing(struct core *c)
     drop_wanted(c);
     for (uint32_t i = 0; i < c->missing_count && c->wanted_count < CORE_WANTED_MAX; i++) {
         if (is_wanted(c, &c->missing[i])) continue;
-        struct wire_fetch m = {.epoch = c->config.group.epoch,
-                               .sender = c->config.self,
-                               .kind = DATA_KIND_BATCH,
-                               .view = c->view,
-                               .seq = c->missing[i].seq,
-                               .count = 1,
-                               .digest = c->missing[i].digest};
+        const struct wire_fetch m = {.kind = DATA_KIND_BATCH,
+                                     .view = c->view,
+                                     .seq = c->missing[i].seq,
+                                     .count = 1,
+                                     .digest = c->missing[i].digest};
         c->wanted[c->wanted_count++] = (struct core_wanted){.what = c->missing[i], .asked_us = c->now_us};
-        core_send(c, CORE_TO_ALL, &wire_record_fetch, &m, 0, false);
+        core_send_fetch(c, CORE_TO_ALL, m);
     }
 }
 
@@ -350,20 +348,14 @@ bool core_take_missing(struct core *c, const struct msg_verified *m)
 static void fetch_view_change(struct core *c, uint64_t view, uint32_t member, const struct digest *id)
 {
     const uint32_t count = c->config.group.quorum.replica_count;
-    struct wire_fetch m = {.epoch = c->config.group.epoch,
-                           .sender = c->config.self,
-                           .kind = DATA_KIND_VIEW_CHANGE,
-                           .view = view,
-                           .seq = member,
-                           .count = 1,
-                           .digest = *id};
+    const struct wire_fetch m = {.kind = DATA_KIND_VIEW_CHANGE, .view = view, .seq = member, .count = 1, .digest = *id};
     if (count <= CANDIDATE_SOURCES + 1) {
-        core_send(c, CORE_TO_ALL, &wire_record_fetch, &m, 0, false);
+        core_send_fetch(c, CORE_TO_ALL, m);
         return;
     }
     for (uint32_t k = 0; k < CANDIDATE_SOURCES; k++) {
         const uint32_t to = (member + c->candidate_round * CANDIDATE_SOURCES + k) % count;
-        if (to != c->config.self) core_send(c, to, &wire_record_fetch, &m, 0, false);
+        if (to != c->config.self) core_send_fetch(c, to, m);
     }
 }
 

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "ledger/data_dir.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -53,8 +54,7 @@ void execution_job_free(struct execution_job *j)
 static _Noreturn void end_process(const struct err *e)
 {
     LOG(LOG_LEVEL_ERROR, "execution.failed", LOG_S("error", e->text),
-        LOG_S("action", e->code == ERR_CORRUPT ? "the process ends now; pbft ledger check on its data directory says what is damaged, "
-                                                 "and what to do"
+        LOG_S("action", e->code == ERR_CORRUPT ? "the process ends now; " DATA_DIR_LOOK
                                                : "the process ends now; check the disk, then start again"));
     abort();
 }

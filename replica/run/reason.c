@@ -57,16 +57,8 @@ enum replica_condition reason_condition(const struct reason_facts *f)
 /* "replica 2", "replicas 0, 2 and 3"; of many the first ones. */
 static void put_members(struct buffer *out, const struct replica_set *s)
 {
-    const uint32_t count = replica_set_count(s);
-    const uint32_t named = count <= NAMED_MAX ? count : NAMED_MAX;
-    uint32_t put = 0;
-    buffer_printf(out, count == 1 ? "replica" : "replicas");
-    for (uint32_t id = 0; id < REPLICAS_MAX && put < named; id++) {
-        if (!replica_set_has(s, id)) continue;
-        buffer_printf(out, "%s%u", put == 0 ? " " : put + 1 == count ? " and " : ", ", id);
-        put++;
-    }
-    if (count > named) buffer_printf(out, " and %u more", count - named);
+    buffer_printf(out, replica_set_count(s) == 1 ? "replica " : "replicas ");
+    replica_set_print(s, NAMED_MAX, out);
 }
 
 static void put_clause(struct buffer *out, const struct replica_set *s, const char *one, const char *more)

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "ledger/data_dir.h"
 #include "replica/run/blocks.h"
 
 #include <stdatomic.h>
@@ -44,10 +45,10 @@ void storage_job_free(struct storage_job *j)
 static _Noreturn void end_process(const struct err *e)
 {
     LOG(LOG_LEVEL_ERROR, "storage.failed", LOG_S("error", e->text),
-        LOG_S("action", e->code == ERR_CORRUPT ? "the process ends now; pbft ledger check on its data directory says what is damaged, "
-                                                 "and what to do"
-                                               : "the process ends now, before anything rests on unsynced data; check the disk, then "
-                                                 "start again"));
+        LOG_S("action", e->code == ERR_CORRUPT
+                            ? "the process ends now; " DATA_DIR_LOOK
+                            : "the process ends now, before anything rests on unsynced data; check the disk, then "
+                              "start again"));
     abort();
 }
 

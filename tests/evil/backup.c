@@ -85,9 +85,9 @@ static bool vote_for_another_group(struct evil *e, const struct evil_order *o, c
     const struct wire_record *record;
     struct wire_prepare vote;
     if (!take_vote(s, &record, &vote)) return true;
-    struct evil other = *e;
-    other.core.group.id.bytes[0] ^= 1;
-    vote.signature = evil_sign(&other, record, &vote);
+    struct digest other = e->core.group.id;
+    other.bytes[0] ^= 1;
+    vote.signature = evil_sign_for(e, &other, record, &vote);
     evil_send(e, s->member, record, &vote, s->resend);
     (void)o;
     return false;

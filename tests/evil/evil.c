@@ -166,8 +166,14 @@ void evil_wakes(struct evil *e, uint64_t now_us, const struct core_summary *summ
 
 struct signature evil_sign(const struct evil *e, const struct wire_record *record, const void *message)
 {
+    return evil_sign_for(e, &e->core.group.id, record, message);
+}
+
+struct signature evil_sign_for(const struct evil *e, const struct digest *group, const struct wire_record *record,
+                               const void *message)
+{
     struct signature out;
-    const struct digest statement = wire_record_signing_digest(&e->core.group.id, record, message);
+    const struct digest statement = wire_record_signing_digest(group, record, message);
     e->core.sign(e->core.sign_context, &statement, &out);
     return out;
 }

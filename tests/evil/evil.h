@@ -110,6 +110,9 @@ extern const uint32_t evil_backup_behaviour_count;
 /* True when it is the primary of the view and the order is for that view and seq. */
 bool evil_reigns(const struct evil *e, const struct evil_order *o, uint64_t view, uint64_t seq);
 struct signature evil_sign(const struct evil *e, const struct wire_record *record, const void *message);
+/* The same for another group. */
+struct signature evil_sign_for(const struct evil *e, const struct digest *group, const struct wire_record *record,
+                               const void *message);
 void evil_send(struct evil *e, uint32_t member, const struct wire_record *record, const void *message, bool resend);
 void evil_send_to_all(struct evil *e, const struct wire_record *record, const void *message);
 void evil_send_bytes(struct evil *e, uint32_t member, enum wire_type type, struct blob *bytes, bool resend);

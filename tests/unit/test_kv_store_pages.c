@@ -4,6 +4,7 @@
  */
 #include "base/prng.h"
 #include "ledger/kv_store.h"
+#include "tests/fixture/ends_process.h"
 #include "tests/fixture/kv_place.h"
 
 #include <fcntl.h>
@@ -128,32 +129,27 @@ static enum err_code read_all(struct kv_store *s)
     return ERR_NONE;
 }
 
-/* The code with which opening and reading ended; the text goes to `text`. A crash or the time's end fails the test. */
-static enum err_code try_image(const struct kv_place *p, enum kv_open_mode mode, uint64_t seed,
-                               char text[ERR_TEXT_BYTES])
+struct image {
+    const struct kv_place *place;
+    enum kv_open_mode mode;
+};
+
+static struct err open_and_read(void *context)
 {
-    int ends[2];
-    int status;
-    struct err got = {.code = ERR_NONE};
-    assert_int_equal(pipe(ends), 0);
-    const pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        struct kv_store *s = NULL;
-        (void)alarm(IMAGE_SECONDS_MAX);
-        struct err e = kv_place_open(p, mode, &s);
-        if (!err_is(&e)) {
-            e.code = read_all(s);
-            kv_store_close(s);
-        }
-        _exit(write(ends[1], &e, sizeof e) == (ssize_t)sizeof e ? 0 : 1);
-    }
-    (void)close(ends[1]);
-    const ssize_t len = read(ends[0], &got, sizeof got);
-    (void)close(ends[0]);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    if (status != 0 || len != (ssize_t)sizeof got)
-        fail_msg("seed %llu: the process ended with %x", (unsigned long long)seed, (unsigned)status);
+    const struct image *im = context;
+    struct kv_store *s = NULL;
+    struct err e = kv_place_open(im->place, im->mode, &s);
+    if (err_is(&e)) return e;
+    e.code = read_all(s);
+    kv_store_close(s);
+    return e;
+}
+
+/* The code with which opening and reading ended; the text goes to `text`. */
+static enum err_code try_image(const struct kv_place *p, enum kv_open_mode mode, char text[ERR_TEXT_BYTES])
+{
+    struct image im = {p, mode};
+    const struct err got = apart(open_and_read, &im, IMAGE_SECONDS_MAX);
     memcpy(text, got.text, ERR_TEXT_BYTES);
     return got.code;
 }
@@ -220,7 +216,7 @@ static void test_kv_store_pages_damaged_at_random_are_found_or_harmless(void **s
         const enum kv_open_mode mode = seed % 2 == 0 ? KV_OPEN_CHECKED : KV_OPEN_EXISTING;
         overwrite(p.data, 0, file, pages * PAGE);
         damage(&r, p.data, file, pages);
-        const enum err_code code = try_image(&p, mode, seed, text);
+        const enum err_code code = try_image(&p, mode, text);
         if (code != ERR_NONE && code != ERR_CORRUPT) fail_msg("seed %llu: %s", (unsigned long long)seed, text);
         if (code == ERR_CORRUPT && strstr(text, p.dir) == NULL)
             fail_msg("seed %llu: no place in: %s", (unsigned long long)seed, text);
@@ -246,7 +242,7 @@ static void test_kv_store_pages_each_in_use_is_looked_at(void **state)
         const uint8_t *at = file + page * PAGE;
         const uint64_t other = page + 1;
         overwrite(p.data, page * PAGE, &other, sizeof other);
-        const enum err_code code = try_image(&p, KV_OPEN_CHECKED, page, text);
+        const enum err_code code = try_image(&p, KV_OPEN_CHECKED, text);
         overwrite(p.data, page * PAGE, at, 8);
         if (code == ERR_NONE) continue;
         assert_int_equal(code, ERR_CORRUPT);
@@ -274,7 +270,7 @@ static void check_finding(const struct kv_place *p, const uint8_t *file, const s
 {
     char text[ERR_TEXT_BYTES];
     overwrite(p->data, f->at, &f->value, f->len);
-    const enum err_code code = try_image(p, KV_OPEN_CHECKED, f->at, text);
+    const enum err_code code = try_image(p, KV_OPEN_CHECKED, text);
     overwrite(p->data, f->at, file + f->at, f->len);
     if (code != ERR_CORRUPT || strstr(text, f->words) == NULL) fail_msg("wanted \"%s\", got \"%s\"", f->words, text);
 }
@@ -403,15 +399,15 @@ static void test_kv_store_pages_damage_met_by_a_read_is_corrupt(void **state)
     for (size_t i = 0; i < sizeof findings / sizeof *findings; i++) {
         const struct finding *f = &findings[i];
         overwrite(p.data, f->at, &f->value, f->len);
-        assert_int_equal(try_image(&p, KV_OPEN_CHECKED, i, text), ERR_CORRUPT);
+        assert_int_equal(try_image(&p, KV_OPEN_CHECKED, text), ERR_CORRUPT);
         assert_non_null(strstr(text, "page "));
-        if (try_image(&p, KV_OPEN_EXISTING, i, text) != ERR_CORRUPT) fail_msg("%zu is read", i);
+        if (try_image(&p, KV_OPEN_EXISTING, text) != ERR_CORRUPT) fail_msg("%zu is read", i);
         if (strstr(text, "page ") != NULL) fail_msg("the open has seen %zu: %s", i, text);
         overwrite(p.data, f->at, file + f->at, f->len);
     }
     const uint64_t far = 1ull << 40; /* but it looks at all branches */
     overwrite(p.data, node_of(file, branch, 3), &far, 6);
-    assert_int_equal(try_image(&p, KV_OPEN_EXISTING, 0, text), ERR_CORRUPT);
+    assert_int_equal(try_image(&p, KV_OPEN_EXISTING, text), ERR_CORRUPT);
     assert_non_null(strstr(text, "it names a page that there is not"));
     free(file);
     kv_place_remove(&p);

@@ -5,6 +5,7 @@
 #include "ledger/state_transfer.h"
 #include "replica/run/recovery.h"
 #include "tests/fixture/check_room.h"
+#include "tests/fixture/ends_process.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -14,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -195,38 +195,33 @@ static struct err run_start(const struct images *im)
     return e;
 }
 
-static struct err run(const struct images *im, uint64_t what)
+struct use {
+    const struct images *im;
+    uint64_t seed;
+};
+
+static struct err run(void *context)
 {
+    const struct use *u = context;
     bool broken = false;
-    switch (what) {
-    case 0: return run_check(im, &broken);
-    case 1: return run_repair(im);
-    default: return run_start(im);
+    switch (u->seed % 3) {
+    case 0: return run_check(u->im, &broken);
+    case 1: return run_repair(u->im);
+    default: return run_start(u->im);
     }
 }
 
 static struct err run_apart(const struct images *im, uint64_t seed)
 {
-    int ends[2];
-    int status;
-    struct err got = {.code = ERR_NONE};
-    assert_int_equal(pipe(ends), 0);
-    const pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        const int null = open("/dev/null", O_WRONLY);
-        (void)dup2(null, STDERR_FILENO);
-        (void)alarm(IMAGE_SECONDS_MAX);
-        const struct err e = run(im, seed % 3);
-        _exit(write(ends[1], &e, sizeof e) == (ssize_t)sizeof e ? 0 : 1);
-    }
-    (void)close(ends[1]);
-    const ssize_t len = read(ends[0], &got, sizeof got);
-    (void)close(ends[0]);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    if (status != 0 || len != (ssize_t)sizeof got)
-        fail_msg("seed %llu: the process ended with %x", (unsigned long long)seed, (unsigned)status);
-    return got;
+    struct use u = {im, seed};
+    return apart(run, &u, IMAGE_SECONDS_MAX);
+}
+
+/* The page at the top of all, in the newest of the two pages that say where it is. */
+static uint64_t top_page(const uint8_t *file)
+{
+    const uint64_t newest = u64_at(file + 144) > u64_at(file + PAGE + 144) ? 0 : PAGE;
+    return u64_at(file + newest + 88 + 40);
 }
 
 static void test_ledger_check_of_pages_damaged_at_random_ends_as_good_or_corrupt(void **state)
@@ -262,8 +257,7 @@ static void test_ledger_check_damaged_page_of_the_state_is_named_and_repaired(vo
     bool broken = false;
     put_back(&im.log);
     put_back(&im.state);
-    const uint64_t newest = u64_at(im.state.bytes + 144) > u64_at(im.state.bytes + PAGE + 144) ? 0 : PAGE;
-    const uint64_t page = u64_at(im.state.bytes + newest + 88 + 40);
+    const uint64_t page = top_page(im.state.bytes);
     write_at(im.state.path, page * PAGE, garbage, sizeof garbage);
     const struct err e = run_check(&im, &broken);
     char words[64];
@@ -291,8 +285,7 @@ static void test_ledger_check_damaged_page_of_the_log_asks_for_a_new_directory(v
     bool broken = false;
     put_back(&im.log);
     put_back(&im.state);
-    const uint64_t newest = u64_at(im.log.bytes + 144) > u64_at(im.log.bytes + PAGE + 144) ? 0 : PAGE;
-    write_at(im.log.path, u64_at(im.log.bytes + newest + 88 + 40) * PAGE, garbage, sizeof garbage);
+    write_at(im.log.path, top_page(im.log.bytes) * PAGE, garbage, sizeof garbage);
     const struct err ends[] = {run_check(&im, &broken), data_dir_open(im.place.dir, im.room->room->kit->group, 1, &d)};
     for (uint32_t i = 0; i < 2; i++)
         if (ends[i].code != ERR_CORRUPT || strstr(ends[i].text, "pbftd --config FILE --init") == NULL ||
