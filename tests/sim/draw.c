@@ -1,11 +1,11 @@
 /* draw.c - a scenario from a seed.
  *
- *   0 ......................... FAULTS_MS ................... 
+ *   0 ......................... FAULTS_MS ...................
  *   load, crashes, stops, disks lost, full, slow, damaged,    calm, a last load, rest
  *   cuts, clocks, pauses
  *
- * Members that misbehave do so to the end: at most f of them, together with those that have lost what they promised. Each kind
- * of fault draws from a stream of its own, so that one more kind leaves the others as they are. */
+ * Members that misbehave do so to the end: at most f of them, together with those that have lost what they promised.
+ * Each kind of fault draws from a stream of its own, so that one more kind leaves the others as they are. */
 #include "tests/sim/draw.h"
 
 #include "base/check.h"
