@@ -162,6 +162,7 @@ static struct ledger_check check_of(struct checking *c, const struct data_dir *d
                                  .state = d->state,
                                  .group = c->group,
                                  .wire = &c->wire,
+                                 .self = (uint32_t)c->identity.replica,
                                  .checker = {.check = check_signature},
                                  .fault = show_fault,
                                  .progress = show_progress,
