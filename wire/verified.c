@@ -340,7 +340,7 @@ const char *msg_verify(const struct wire_group *g, struct signature_checker chec
     memset(out, 0, sizeof *out);
     out->blob = blob;
     const char *fault = wire_decode(blob_bytes(blob), &out->msg);
-    return fault != NULL ? fault : verify_typed(g, checker, out);
+    return fault != NULL ? fault : verify_typed(g, checker, out); /* rule 27: a fault is the sender's, not ours */
 }
 
 void msg_verified_release(struct msg_verified *m)

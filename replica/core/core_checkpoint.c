@@ -47,7 +47,7 @@ static void try_stable(struct core *c, const struct core_checkpoint *p)
         wire_list_add(&certificate.signatures, &w, &wire_record_member_signature, &m);
     }
     CHECK(!w.overflow);
-    if (certificate.signatures.count == quorum) core_offer_stable(c, &certificate);
+    if (certificate.signatures.count == quorum) core_offer_stable(c, &certificate); /* rule 7: with what proves it */
 }
 
 const char *core_on_checkpoint(struct core *c, const struct wire_checkpoint *m)

@@ -69,7 +69,7 @@ static void leave(struct core *c, uint64_t to)
     blob_release(c->own_view_change);
     c->own_view_change = wire_encode_blob(&wire_record_view_change, &m);
     blob_release(prepared);
-    /* the certificates in it were given out before: they are durable with it or before it */
+    /* the certificates in it were given out before: they are durable with it or before it (rule 13) */
     c->left_token = core_persist(c, CORE_PERSIST_VIEW_LEFT, 0, NULL, blob_retain(c->own_view_change), NULL);
     core_send_blob(c, CORE_TO_ALL, WIRE_TYPE_view_change, blob_retain(c->own_view_change), c->left_token, false);
     add_own(c);
@@ -494,7 +494,7 @@ void core_view_repair(struct core *c, uint32_t to)
     if (c->changing ? c->left_token > c->durable_token || core_is_mute(c)
                     : c->entry_token > c->durable_token || c->new_view == NULL)
         return;
-    struct blob *bytes = c->changing ? c->own_view_change : c->new_view;
+    struct blob *bytes = c->changing ? c->own_view_change : c->new_view; /* rule 15: as signed */
     if (core_may_lead_on(c, p, bytes->len))
         core_send_blob(c, to, c->changing ? WIRE_TYPE_view_change : WIRE_TYPE_new_view, blob_retain(bytes), 0, true);
 }
