@@ -13,7 +13,7 @@
 #define KNOWS_EVERY_FIELD(type, size)                                                                                  \
     _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "core_image knows every field of this "       \
                                                                          "struct")
-KNOWS_EVERY_FIELD(core, 109976);
+KNOWS_EVERY_FIELD(core, 109992);
 KNOWS_EVERY_FIELD(core_slot, 352);
 KNOWS_EVERY_FIELD(core_batch, 48);
 KNOWS_EVERY_FIELD(core_vote, 97);
@@ -330,6 +330,8 @@ static void view_image(struct core *c, struct image *i)
     image_u64(i, &c->left_token);
     image_u64(i, &c->view);
     image_u64(i, &c->view_since_us);
+    image_bool(i, &c->overdue);
+    image_u64(i, &c->caught_us);
     image_bool(i, &c->unproven);
     image_u64(i, &c->view_changes);
     viewchange_image(c->collected, i);

@@ -202,6 +202,8 @@ struct core {
     uint64_t left_token;  /* PERSIST of the own VIEW-CHANGE */
     uint64_t view;
     uint64_t view_since_us; /* entered, or left for */
+    bool overdue;           /* a request's time ran out while this replica was behind the others */
+    uint64_t caught_us;     /* no timer began before: when it had caught up after that */
     bool unproven; /* the view was entered by a NEW-VIEW, and nothing has executed in it yet */
     uint64_t view_changes;
     struct viewchange *collected;
@@ -377,6 +379,8 @@ bool core_take_missing(struct core *c, const struct msg_verified *m);
 void core_leave_view(struct core *c, uint64_t to);
 void core_view_retake(struct core *c, struct blob *own, uint64_t view);
 void core_view_tick(struct core *c);
+/* When the time of a request or slot that is here since oldest_us began to count. */
+uint64_t core_timer_start(const struct core *c, uint64_t oldest_us);
 void core_view_repair(struct core *c, uint32_t to);
 void core_view_restore(struct core *c, const struct core_recovered *r);
 void core_view_restore_carried(struct core *c);

@@ -501,17 +501,31 @@ void core_view_repair(struct core *c, uint32_t to)
 
 /* ---- time ---- */
 
+uint64_t core_timer_start(const struct core *c, uint64_t oldest_us)
+{
+    const uint64_t since = c->view_since_us > c->caught_us ? c->view_since_us : c->caught_us;
+    return oldest_us < since ? since : oldest_us;
+}
+
+/* The oldest request has waited long enough. While this replica is behind, it is not the primary that is late; and when it has
+ * caught up it does not know yet what the others execute meanwhile, so the time begins anew. That is given once in the longest
+ * time-out: by making each backup fall behind now and then a primary must not gain more. */
 static bool timed_out(struct core *c)
 {
     uint64_t oldest = c->oldest_slot_us;
-    if (c->walking || core_peers_executed(c) > c->executed) return false; /* behind: it is not the primary that is late */
     if (c->custody_count > 0 && c->now_us - c->oldest_custody_us >= c->backoff.now_us) {
         const uint64_t exact = core_custody_oldest(c); /* what was kept is a bound only */
         c->oldest_custody_us = exact < c->now_us ? exact : c->now_us;
     }
     if (c->custody_count > 0 && c->oldest_custody_us < oldest) oldest = c->oldest_custody_us;
-    if (oldest < c->view_since_us) oldest = c->view_since_us;
-    return oldest < c->now_us && c->now_us - oldest >= c->backoff.now_us;
+    oldest = core_timer_start(c, oldest);
+    if (oldest >= c->now_us || c->now_us - oldest < c->backoff.now_us) return false;
+    const bool behind = c->walking || core_peers_executed(c) > c->executed;
+    const bool overdue = c->overdue;
+    c->overdue = behind;
+    if (behind || !overdue || (c->caught_us != 0 && c->now_us - c->caught_us < c->config.timeout_cap_us)) return !behind;
+    c->caught_us = c->now_us;
+    return false;
 }
 
 void core_view_tick(struct core *c)
