@@ -118,7 +118,7 @@ static void check_stable(struct ledger_checking *c)
 /* ---- votes ---- */
 
 /* Of a batch that was voted for; the votes above the window are never looked at (replica/run/recovery.c). */
-static struct err voted_batch_fault(const struct ledger_checking *c, const struct promises *p, uint64_t seq,
+static struct err voted_batch_fault(const struct ledger_checking *c, const struct promise_reader *p, uint64_t seq,
                                     const struct digest *digest)
 {
     struct bytes raw;
@@ -126,7 +126,7 @@ static struct err voted_batch_fault(const struct ledger_checking *c, const struc
     return promises_batch(p, seq, digest, &raw, NULL);
 }
 
-static struct err prepared_fault(const struct ledger_checking *c, const struct promises *p,
+static struct err prepared_fault(const struct ledger_checking *c, const struct promise_reader *p,
                                  const struct wire_vote_certificate *certificate)
 {
     const char *fault = certificate_check_prepared(p->group, p->checker, certificate);
@@ -134,14 +134,15 @@ static struct err prepared_fault(const struct ledger_checking *c, const struct p
     return voted_batch_fault(c, p, certificate->seq, &certificate->digest);
 }
 
-static struct err vote_fault(const struct ledger_checking *c, const struct promises *p, const struct wire_stored_vote *vote)
+static struct err vote_fault(const struct ledger_checking *c, const struct promise_reader *p,
+                             const struct wire_stored_vote *vote)
 {
     if (!promises_proposal_good(p, vote)) return err_make(ERR_CORRUPT, "it is for no PRE-PREPARE of its primary");
     return voted_batch_fault(c, p, vote->seq, &vote->digest);
 }
 
 /* Prepared certificates, or the votes of a clean stop. */
-static void check_votes(struct ledger_checking *c, const struct promises *p, bool prepared)
+static void check_votes(struct ledger_checking *c, const struct promise_reader *p, bool prepared)
 {
     const char *what = prepared ? "prepared certificate" : "kept vote";
     struct wire_vote_certificate certificate = {0};
@@ -164,7 +165,7 @@ static void check_votes(struct ledger_checking *c, const struct promises *p, boo
 }
 
 /* The fence, the view, the own VIEW-CHANGE and the NEW-VIEW. */
-static void check_views(struct ledger_checking *c, const struct promises *p)
+static void check_views(struct ledger_checking *c, const struct promise_reader *p)
 {
     const struct ledger_fault place = {.kind = LEDGER_FAULT_VOTE};
     struct blob *view_change = NULL;
@@ -193,7 +194,7 @@ static void check_gap(struct ledger_checking *c)
 
 struct err ledger_check_records(struct ledger_checking *c)
 {
-    const struct promises p = {
+    const struct promise_reader p = {
         .log = c->in->log, .group = c->in->wire, .checker = c->in->checker, .self = c->in->self};
     check_gap(c);
     check_checkpoints(c);

@@ -5,7 +5,7 @@
 
 /* ---- votes ---- */
 
-struct err promises_batch(const struct promises *p, uint64_t seq, const struct digest *digest, struct bytes *raw,
+struct err promises_batch(const struct promise_reader *p, uint64_t seq, const struct digest *digest, struct bytes *raw,
                           uint64_t *time_ms)
 {
     const struct signature_checker none = {0}; /* they were checked before the vote */
@@ -20,7 +20,7 @@ struct err promises_batch(const struct promises *p, uint64_t seq, const struct d
     return err_none();
 }
 
-bool promises_proposal_good(const struct promises *p, const struct wire_stored_vote *vote)
+bool promises_proposal_good(const struct promise_reader *p, const struct wire_stored_vote *vote)
 {
     const struct wire_group *g = p->group;
     const uint32_t primary = quorum_primary(&g->quorum, vote->view);
@@ -33,8 +33,8 @@ bool promises_proposal_good(const struct promises *p, const struct wire_stored_v
 
 /* ---- views ---- */
 
-struct err promises_message(const struct promises *p, struct bytes raw, const char *what, struct msg_verified *verified,
-                            struct blob **out)
+struct err promises_message(const struct promise_reader *p, struct bytes raw, const char *what,
+                            struct msg_verified *verified, struct blob **out)
 {
     struct blob *message = blob_copy(raw);
     const char *fault = msg_verify(p->group, p->checker, blob_retain(message), verified);
@@ -49,7 +49,7 @@ struct err promises_message(const struct promises *p, struct bytes raw, const ch
     return err_none();
 }
 
-struct err promises_view(const struct promises *p, uint64_t *view, struct blob **view_change)
+struct err promises_view(const struct promise_reader *p, uint64_t *view, struct blob **view_change)
 {
     struct bytes raw;
     struct msg_verified m;
@@ -73,7 +73,7 @@ struct err promises_view(const struct promises *p, uint64_t *view, struct blob *
     return err_none();
 }
 
-struct err promises_new_view(const struct promises *p, const uint64_t *view, bool left, struct blob **out,
+struct err promises_new_view(const struct promise_reader *p, const uint64_t *view, bool left, struct blob **out,
                              struct wire_new_view *message)
 {
     struct bytes raw;

@@ -9,7 +9,7 @@
 #include "wire/verified.h"
 
 /* What is read, and how it is checked. */
-struct promises {
+struct promise_reader {
     struct kv_store *log;
     const struct wire_group *group;
     struct signature_checker checker;
@@ -18,19 +18,19 @@ struct promises {
 
 /* A stored batch, which must be the one of its digest and fit to be executed. *time_ms may be NULL. ERR_NOT_FOUND,
  * ERR_CORRUPT. */
-MUST_USE struct err promises_batch(const struct promises *p, uint64_t seq, const struct digest *digest, struct bytes *raw,
-                                   uint64_t *time_ms);
+MUST_USE struct err promises_batch(const struct promise_reader *p, uint64_t seq, const struct digest *digest,
+                                   struct bytes *raw, uint64_t *time_ms);
 /* The PRE-PREPARE that the vote was for, as its primary signed it. */
-MUST_USE bool promises_proposal_good(const struct promises *p, const struct wire_stored_vote *vote);
+MUST_USE bool promises_proposal_good(const struct promise_reader *p, const struct wire_stored_vote *vote);
 /* A message of the view change, verified as if it had come from a peer; *verified borrows from *out. ERR_CORRUPT. */
-MUST_USE struct err promises_message(const struct promises *p, struct bytes raw, const char *what,
+MUST_USE struct err promises_message(const struct promise_reader *p, struct bytes raw, const char *what,
                                      struct msg_verified *verified, struct blob **out);
 /* The view, and the own VIEW-CHANGE while that view is left for; else *view_change is NULL. ERR_CORRUPT: what was promised
  * about views is lost (rule 13). */
-MUST_USE struct err promises_view(const struct promises *p, uint64_t *view, struct blob **view_change);
+MUST_USE struct err promises_view(const struct promise_reader *p, uint64_t *view, struct blob **view_change);
 /* The NEW-VIEW by which the last view was entered; NULL: none since view 0. view: what promises_view gave, left: with a
  * VIEW-CHANGE; NULL: that is lost, and any view will do. ERR_CORRUPT. */
-MUST_USE struct err promises_new_view(const struct promises *p, const uint64_t *view, bool left, struct blob **out,
-                                      struct wire_new_view *message);
+MUST_USE struct err promises_new_view(const struct promise_reader *p, const uint64_t *view, bool left,
+                                      struct blob **out, struct wire_new_view *message);
 
 #endif

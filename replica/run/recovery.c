@@ -19,7 +19,7 @@ struct source {
     struct data_dir *dir;
     const struct wire_group *group;
     struct signature_checker checker;
-    struct promises promises; /* of the same */
+    struct promise_reader promises; /* of the same */
 };
 
 /* Rule 20. What is of another epoch than the group's is neither damaged nor usable. */
