@@ -1,5 +1,6 @@
 /* test_evidence.c - what a record of evidence proves to somebody who has the group file alone, and what it does not: each
  * wrong record one change away from a right one. */
+#include "base/file.h"
 #include "tests/fixture/message_kit.h"
 #include "wire/evidence.h"
 #include "wire/verified.h"
@@ -7,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -246,6 +248,41 @@ static void test_record_of_another_group_or_format_or_with_a_changed_bit_is_refu
     blob_release(b);
 }
 
+/* One record of each kind: what fuzz_evidence begins with. */
+static void test_corpus_is_made_of_a_record_of_each_kind(void **state)
+{
+    const struct kit *kit = *state;
+    const struct pair votes[] = {pair_of(&wire_record_pre_prepare, MESSAGE_PRIMARY), pair_of(&wire_record_prepare, 1),
+                                 pair_of(&wire_record_commit, 3)};
+    for (uint32_t kind = EVIDENCE_KIND_PRE_PREPARE; kind <= EVIDENCE_KIND_MAX; kind++) {
+        char path[80];
+        uint8_t space[4096];
+        struct file_text text;
+        struct blob *a;
+        struct blob *b = NULL;
+        if (kind <= EVIDENCE_KIND_COMMIT) {
+            a = sealed(kit, &votes[kind - 1], 0);
+            b = sealed(kit, &votes[kind - 1], 1);
+        } else if (kind == EVIDENCE_KIND_CHECKPOINT) {
+            a = checkpoint(kit, 128, 1, 1);
+            b = checkpoint(kit, 128, 2, 1);
+        } else if (kind == EVIDENCE_KIND_VIEW_CHANGE) {
+            a = view_change(kit, 4, 128, 0);
+            b = view_change(kit, 4, 128, 1);
+        } else {
+            a = message_view_change(kit, 3, 2, false);
+        }
+        struct blob *record = evidence_make(&kit->wire.id, blob_bytes(a), b != NULL ? blob_bytes(b) : (struct bytes){0},
+                                            kind == EVIDENCE_KIND_CERTIFICATE ? 1 : 0);
+        (void)snprintf(path, sizeof path, "tests/fuzz/corpus/evidence/%s", evidence_kind_name((enum evidence_kind)kind));
+        assert_int_equal(file_load(path, space, sizeof space - 1, &text), FILE_FAULT_NONE);
+        assert_true(bytes_equal(bytes_of(space, text.len), blob_bytes(record)));
+        blob_release(record);
+        blob_release(a);
+        blob_release(b);
+    }
+}
+
 static int setup(void **state)
 {
     *state = kit_new(4, KIT_FAST);
@@ -270,6 +307,7 @@ int main(void)
         cmocka_unit_test(test_two_checkpoints_of_one_sequence_prove_it),
         cmocka_unit_test(test_two_view_changes_for_one_view_prove_it_unless_a_fence_lies_between),
         cmocka_unit_test(test_certificate_must_be_bad_and_be_there),
+        cmocka_unit_test(test_corpus_is_made_of_a_record_of_each_kind),
         cmocka_unit_test(test_record_of_another_group_or_format_or_with_a_changed_bit_is_refused),
     };
     return cmocka_run_group_tests_name("evidence", tests, setup, teardown);
