@@ -53,6 +53,7 @@ static void try_stable(struct core *c, const struct core_checkpoint *p)
 const char *core_on_checkpoint(struct core *c, const struct wire_checkpoint *m)
 {
     if (m->sender == c->config.self) return "own CHECKPOINT";
+    core_weigh_checkpoint(c, m);
     struct core_checkpoint *p = core_checkpoint_at(c, m->seq);
     if (p == NULL) return "CHECKPOINT outside the window";
     struct core_checkpoint_vote *v = &p->votes[m->sender];

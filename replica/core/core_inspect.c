@@ -239,6 +239,11 @@ void core_effect_trace(struct hasher *h, const struct core_effect *e)
         hasher_add_be64(h, e->serve.count);
         if (e->serve.past) hasher_add_be64(h, 1);
         return;
+    case CORE_EFFECT_EVIDENCE:
+        hasher_add_be64(h, e->evidence.member);
+        hasher_add_be64(h, e->evidence.kind);
+        trace_blob(h, e->evidence.record);
+        return;
     case CORE_EFFECT_DIVERGED: hasher_add_be64(h, e->diverged); return;
     }
 }

@@ -184,6 +184,7 @@ static void enter(struct core *c, const struct viewchange_plan *plan, struct blo
     struct wire_iterator i = wire_list_start(proposals);
     struct wire_reproposal p;
     c->view = plan->view;
+    c->slots_view = plan->view;
     c->changing = false;
     c->active = false; /* until the entry is durable */
     c->view_since_us = c->now_us;
@@ -452,6 +453,7 @@ const char *core_on_view_change(struct core *c, const struct msg_verified *m)
 {
     const struct wire_view_change *v = &m->msg.view_change;
     if (v->sender == c->config.self) return "own VIEW-CHANGE";
+    core_weigh_view_change(c, m);
     if (!m->checkpoint_good) return "a VIEW-CHANGE without proof of its checkpoint"; /* rule 5 */
     struct core_peer *peer = &c->peers[v->sender];
     if (v->proof.seq > peer->stable) peer->stable = v->proof.seq;
