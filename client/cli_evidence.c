@@ -1,5 +1,6 @@
-/* cli_evidence.c - what a replica keeps as evidence, shown, taken out as a file, and checked anywhere with the group file alone
- * (wire/evidence.h). list and export read a data directory, also beside a running replica, and change nothing in it. */
+/* cli_evidence.c - what a replica keeps as evidence, shown, taken out as a file, and checked anywhere with the group
+ * file alone (wire/evidence.h). list and export read a data directory, also beside a running replica, and change
+ * nothing in it. */
 #include "client/cli_evidence.h"
 
 #include "base/check.h"
@@ -82,7 +83,8 @@ static struct err open_both(const struct cli_call *call, struct cli_group *g, st
     e = data_dir_open_reader(call->words[0], d, &identity);
     if (err_is(&e) || digest_equal(&identity.group, &g->group->id)) return e;
     data_dir_close(d);
-    return err_make(ERR_CONFIG, "%s belongs to another group than the group file; give the right one with --group", call->words[0]);
+    return err_make(ERR_CONFIG, "%s belongs to another group than the group file; give the right one with --group",
+                    call->words[0]);
 }
 
 /* One line, or one object of *out; false: the record that is kept there proves nothing. */
@@ -128,7 +130,8 @@ static struct err list_run(const struct cli_call *call)
     }
     cli_group_close(&g);
     if (!err_is(&e) && damaged > 0)
-        e = err_make(ERR_CORRUPT, "%" PRIu64 " record%s in %s prove nothing", damaged, damaged == 1 ? "" : "s", call->words[0]);
+        e = err_make(ERR_CORRUPT, "%" PRIu64 " record%s in %s prove nothing", damaged, damaged == 1 ? "" : "s",
+                     call->words[0]);
     return e;
 }
 
@@ -146,7 +149,8 @@ static struct err export_run(const struct cli_call *call)
             e = next_record(d.log, &at);
         while (!err_is(&e) && at.number < number);
         if (e.code == ERR_NOT_FOUND)
-            e = err_make(ERR_NOT_FOUND, "there is no record %" PRIu64 " in %s; pbft evidence list shows those that there are", number,
+            e = err_make(ERR_NOT_FOUND,
+                         "there is no record %" PRIu64 " in %s; pbft evidence list shows those that there are", number,
                          call->words[0]);
         const char *fault = err_is(&e) ? NULL : evidence_check(&g.wire, cli_checker(), at.bytes, &found);
         if (fault != NULL) e = err_make(ERR_CORRUPT, "record %" PRIu64 " is damaged: %s", number, fault);
@@ -168,7 +172,8 @@ static struct err verify_run(const struct cli_call *call)
     struct buffer text = {0};
     struct err e = cli_group_open(call->globals->home, call->values[0], &g);
     if (!err_is(&e)) e = cli_file_read(call->words[0], EVIDENCE_BYTES_MAX, &file);
-    if (e.code == ERR_LIMIT) e = err_make(ERR_NEGATIVE, "%s proves nothing: it is too long for a record of evidence", call->words[0]);
+    if (e.code == ERR_LIMIT)
+        e = err_make(ERR_NEGATIVE, "%s proves nothing: it is too long for a record of evidence", call->words[0]);
     if (!err_is(&e)) {
         const char *fault = evidence_check(&g.wire, cli_checker(), bytes_of(file.data, file.len), &found);
         if (fault != NULL) e = err_make(ERR_NEGATIVE, "%s proves nothing: %s", call->words[0], fault);
@@ -193,7 +198,8 @@ static const struct cli_command evidence_commands[] = {
      .words_min = 1,
      .words_max = 1,
      .summary = "Shows what a replica's data directory keeps as evidence that a member broke the rules.",
-     .details = "One line for each record: the first of each kind against each member. Each is checked; exit code 5 when one is damaged.",
+     .details = "One line for each record: the first of each kind against each member. Each is checked; exit code 5 "
+                "when one is damaged.",
      .options = {GROUP_OPTION},
      .run = list_run},
     {.noun = "evidence",
@@ -211,7 +217,8 @@ static const struct cli_command evidence_commands[] = {
      .words_min = 1,
      .words_max = 1,
      .summary = "Checks an exported record offline, and says what it proves.",
-     .details = "Exit code 0 and a sentence that names the member, the view, the sequence and both digests; 1 when it proves nothing.",
+     .details = "Exit code 0 and a sentence that names the member, the view, the sequence and both digests; 1 when it "
+                "proves nothing.",
      .options = {GROUP_OPTION},
      .run = verify_run},
 };

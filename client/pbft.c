@@ -42,7 +42,7 @@ static int report(const struct err *e)
 
 static int run(int argc, char **argv)
 {
-    const struct cli_table tables[] = {cli_devnet_table, cli_kv_table, cli_log_table, cli_status_table,
+    const struct cli_table tables[] = {cli_devnet_table, cli_kv_table,     cli_log_table,     cli_status_table,
                                        cli_why_table,    cli_ledger_table, cli_evidence_table};
     const uint32_t table_count = sizeof tables / sizeof tables[0];
     struct cli_globals globals;

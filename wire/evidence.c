@@ -6,12 +6,10 @@
 
 #include <inttypes.h>
 
-static const char *const kind_names[] = {[EVIDENCE_KIND_PRE_PREPARE] = "PRE-PREPARE",
-                                         [EVIDENCE_KIND_PREPARE] = "PREPARE",
-                                         [EVIDENCE_KIND_COMMIT] = "COMMIT",
-                                         [EVIDENCE_KIND_CHECKPOINT] = "CHECKPOINT",
-                                         [EVIDENCE_KIND_VIEW_CHANGE] = "VIEW-CHANGE",
-                                         [EVIDENCE_KIND_CERTIFICATE] = "CERTIFICATE"};
+static const char *const kind_names[] = {
+    [EVIDENCE_KIND_PRE_PREPARE] = "PRE-PREPARE", [EVIDENCE_KIND_PREPARE] = "PREPARE",
+    [EVIDENCE_KIND_COMMIT] = "COMMIT",           [EVIDENCE_KIND_CHECKPOINT] = "CHECKPOINT",
+    [EVIDENCE_KIND_VIEW_CHANGE] = "VIEW-CHANGE", [EVIDENCE_KIND_CERTIFICATE] = "CERTIFICATE"};
 
 const char *evidence_kind_name(enum evidence_kind kind)
 {
@@ -94,8 +92,8 @@ struct blob *evidence_make(const struct digest *group_id, struct bytes a, struct
 
 /* ---- checking ---- */
 
-/* What makes two contradicting messages of one type break the rules beyond the contradiction: nothing; but a message that its
- * sender may not send at all is not what a record is about, and nobody has counted it. */
+/* What makes two contradicting messages of one type break the rules beyond the contradiction: nothing; but a message
+ * that its sender may not send at all is not what a record is about, and nobody has counted it. */
 static const char *check_role(const struct wire_group *g, const struct wire_message *m)
 {
     if (m->type == WIRE_TYPE_pre_prepare && m->pre_prepare.batch.len > 0) return "a PRE-PREPARE in it carries a batch";
@@ -115,12 +113,12 @@ static const char *check_pair(const struct wire_message m[2], const struct diges
         const struct wire_checkpoint *a = &m[0].checkpoint;
         const struct wire_checkpoint *b = &m[1].checkpoint;
         const bool same_header = digest_equal(&a->header_hash, &b->header_hash);
-        *out = (struct evidence){.kind = EVIDENCE_KIND_CHECKPOINT,
-                                 .member = (uint32_t)a->sender,
-                                 .seq = a->seq,
-                                 .same_header = same_header,
-                                 .digests = {same_header ? a->state_root : a->header_hash,
-                                             same_header ? b->state_root : b->header_hash}};
+        *out = (struct evidence){
+            .kind = EVIDENCE_KIND_CHECKPOINT,
+            .member = (uint32_t)a->sender,
+            .seq = a->seq,
+            .same_header = same_header,
+            .digests = {same_header ? a->state_root : a->header_hash, same_header ? b->state_root : b->header_hash}};
         return NULL;
     }
     if (m[0].type == WIRE_TYPE_view_change) {
@@ -169,7 +167,7 @@ const char *evidence_check(const struct wire_group *g, struct signature_checker 
                            struct evidence *out)
 {
     struct wire_evidence e;
-    struct wire_message m[2];
+    struct wire_message m[2] = {0};
     struct digest ids[2];
     struct evidence found;
     struct bytes raw;

@@ -167,7 +167,7 @@ enum core_effect_type {
                                * the replica is started anew: it then stands at that checkpoint */
     CORE_EFFECT_WALK_PIECE,   /* an answer to one of its questions */
     CORE_EFFECT_PAST_BLOCK,   /* keep a block of the gap below a transferred state: its highest, or one out of turn */
-    CORE_EFFECT_EVIDENCE,     /* two signed messages of a member contradict each other (wire/evidence.h): once for each member and kind */
+    CORE_EFFECT_EVIDENCE,     /* a member contradicts itself (wire/evidence.h): once for each kind */
     CORE_EFFECT_DIVERGED,     /* a quorum proved another state than ours at seq: stop, and say so */
 };
 

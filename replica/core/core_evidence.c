@@ -1,12 +1,14 @@
-/* core_evidence.c - signed messages of one member that contradict each other (design.md section 11; rule 4 for certificates).
+/* core_evidence.c - signed messages of one member that contradict each other (design.md section 11; rule 4 for
+ * certificates).
  *
- * What comes is compared with what is held: the votes in the slots, those kept for a view to come, CHECKPOINTs of the window, the newest
- * VIEW-CHANGE of each member. Votes inside certificates are looked at too. One record for each member and kind leaves the core,
- * and all that is found is counted; nothing else follows from it.
+ * What comes is compared with what is held: the votes in the slots, those kept for a view to come, CHECKPOINTs of the
+ * window, the newest VIEW-CHANGE of each member. Votes inside certificates are looked at too. One record for each
+ * member and kind leaves the core, and all that is found is counted; nothing else follows from it.
  *
- * A primary that sends each half another proposal shows nobody both. So who holds a PREPARE for another digest than that of the
- * PRE-PREPARE it has accepted says so to that PREPARE's sender, with the PRE-PREPARE: on its STATUS, within what one member is sent
- * again, and no more once the proof is here. Between replicas that keep the rules that never happens under a correct primary. */
+ * A primary that sends each half another proposal shows nobody both. So who holds a PREPARE for another digest than
+ * that of the PRE-PREPARE it has accepted says so to that PREPARE's sender, with the PRE-PREPARE: on its STATUS, within
+ * what one member is sent again, and no more once the proof is here. Between replicas that keep the rules that never
+ * happens under a correct primary. */
 #include "replica/core/core_internal.h"
 #include "wire/evidence.h"
 
@@ -16,7 +18,8 @@
 /* ---- out ---- */
 
 /* Counts; the first of its kind leaves. The record is of messages a and b (b.data NULL: of a certificate in a). */
-static void accuse(struct core *c, uint32_t member, enum evidence_kind kind, struct bytes a, struct bytes b, uint32_t certificate)
+static void accuse(struct core *c, uint32_t member, enum evidence_kind kind, struct bytes a, struct bytes b,
+                   uint32_t certificate)
 {
     struct core_peer *p = &c->peers[member];
     if (c->effects->count >= CORE_EFFECTS_MAX / 2) return; /* another time: this step says enough */
@@ -27,8 +30,8 @@ static void accuse(struct core *c, uint32_t member, enum evidence_kind kind, str
     e->evidence.record = evidence_make(&c->config.group.id, a, b, certificate);
 }
 
-static void accuse_of(struct core *c, uint32_t member, enum evidence_kind kind, const struct wire_record *record, const void *one,
-                      const void *other)
+static void accuse_of(struct core *c, uint32_t member, enum evidence_kind kind, const struct wire_record *record,
+                      const void *one, const void *other)
 {
     struct blob *a = wire_encode_blob(record, one);
     struct blob *b = wire_encode_blob(record, other);
@@ -66,28 +69,38 @@ void core_weigh_proposal(struct core *c, uint64_t view, uint64_t seq, const stru
 }
 
 /* A PREPARE or COMMIT and another one of that member, view and sequence. */
-static void weigh_pair(struct core *c, enum wire_type type, uint32_t member, uint64_t view, uint64_t seq, const struct digest *digest,
-                       const struct signature *signature, const struct core_early_vote *vote)
+static void weigh_pair(struct core *c, enum wire_type type, uint32_t member, uint64_t view, uint64_t seq,
+                       const struct digest *digest, const struct signature *signature,
+                       const struct core_early_vote *vote)
 {
     const uint64_t epoch = c->config.group.epoch;
     if (digest_equal(digest, &vote->digest)) return;
     if (type == WIRE_TYPE_prepare) {
         const struct wire_prepare one = {
             .epoch = epoch, .sender = member, .view = view, .seq = seq, .digest = *digest, .signature = *signature};
-        const struct wire_prepare other = {
-            .epoch = epoch, .sender = member, .view = view, .seq = seq, .digest = vote->digest, .signature = vote->signature};
+        const struct wire_prepare other = {.epoch = epoch,
+                                           .sender = member,
+                                           .view = view,
+                                           .seq = seq,
+                                           .digest = vote->digest,
+                                           .signature = vote->signature};
         accuse_of(c, member, EVIDENCE_KIND_PREPARE, &wire_record_prepare, &one, &other);
     } else {
         const struct wire_commit one = {
             .epoch = epoch, .sender = member, .view = view, .seq = seq, .digest = *digest, .signature = *signature};
-        const struct wire_commit other = {
-            .epoch = epoch, .sender = member, .view = view, .seq = seq, .digest = vote->digest, .signature = vote->signature};
+        const struct wire_commit other = {.epoch = epoch,
+                                          .sender = member,
+                                          .view = view,
+                                          .seq = seq,
+                                          .digest = vote->digest,
+                                          .signature = vote->signature};
         CHECK(type == WIRE_TYPE_commit);
         accuse_of(c, member, EVIDENCE_KIND_COMMIT, &wire_record_commit, &one, &other);
     }
 }
 
-void core_weigh_vote(struct core *c, enum wire_type type, uint32_t member, uint64_t view, const struct core_early_vote *vote)
+void core_weigh_vote(struct core *c, enum wire_type type, uint32_t member, uint64_t view,
+                     const struct core_early_vote *vote)
 {
     const struct core_slot *s = slot_of(c, view, vote->seq);
     const struct core_early *e = &c->early[member];
@@ -112,12 +125,14 @@ void core_weigh_votes(struct core *c, const struct wire_vote_certificate *certif
     struct wire_member_signature m;
     if (slot_of(c, certificate->view, certificate->seq) == NULL) return;
     while (wire_list_next(&i, &wire_record_member_signature, &m)) {
-        const struct core_early_vote vote = {.seq = certificate->seq, .digest = certificate->digest, .signature = m.signature};
+        const struct core_early_vote vote = {
+            .seq = certificate->seq, .digest = certificate->digest, .signature = m.signature};
         if (m.id == c->config.self) continue;
         if (prepared && m.id == primary)
             core_weigh_proposal(c, certificate->view, vote.seq, &vote.digest, &vote.signature);
         else
-            core_weigh_vote(c, prepared ? WIRE_TYPE_prepare : WIRE_TYPE_commit, (uint32_t)m.id, certificate->view, &vote);
+            core_weigh_vote(c, prepared ? WIRE_TYPE_prepare : WIRE_TYPE_commit, (uint32_t)m.id, certificate->view,
+                            &vote);
     }
 }
 

@@ -390,7 +390,8 @@ void core_view_restore_carried(struct core *c);
 /* core_evidence.c: what a member says that contradicts what it has said (design.md section 11) */
 void core_weigh_proposal(struct core *c, uint64_t view, uint64_t seq, const struct digest *digest,
                          const struct signature *signature);
-void core_weigh_vote(struct core *c, enum wire_type type, uint32_t member, uint64_t view, const struct core_early_vote *vote);
+void core_weigh_vote(struct core *c, enum wire_type type, uint32_t member, uint64_t view,
+                     const struct core_early_vote *vote);
 void core_weigh_checkpoint(struct core *c, const struct wire_checkpoint *m);
 void core_weigh_votes(struct core *c, const struct wire_vote_certificate *certificate, bool prepared);
 void core_weigh_checkpoints(struct core *c, const struct wire_checkpoint_certificate *certificate);

@@ -15,7 +15,7 @@ enum storage_kind {
     STORAGE_PERSIST,      /* token .. batch, as in the effect */
     STORAGE_BLOCK,        /* block, certificate, batch: no sync of its own */
     STORAGE_PAST_BLOCK,   /* gap_low, record (its DATA message), batch (its entries), checkpoint_good: no sync of its own */
-    STORAGE_EVIDENCE,     /* seq (the member), count (its kind), record: kept unless one of that kind is; no sync of its own */
+    STORAGE_EVIDENCE,     /* seq (the member), count (the kind), record: the first is kept; no sync of its own */
     STORAGE_READ_BLOCKS,  /* seq, count, past -> out[]: DATA messages */
     STORAGE_READ_ANSWER,  /* seq, range -> out[0]: a REPLY, or nothing; missing */
 };

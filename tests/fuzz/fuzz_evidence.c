@@ -1,7 +1,7 @@
 /* fuzz_evidence.c - evidence_check on any bytes, and what it says of the records that it takes for proof.
  *
- * The checker is the stand-in of fuzz_verified.c; the group has 4 members and the id that the record names. The corpus is made of
- * the records of tests/unit/test_evidence.c. */
+ * The checker is the stand-in of fuzz_verified.c; the group has 4 members and the id that the record names. The corpus
+ * is made of the records of tests/unit/test_evidence.c. */
 #include "base/check.h"
 #include "wire/evidence.h"
 

@@ -1,5 +1,5 @@
-/* test_core_evidence.c - what a core takes for two messages that contradict each other, and what it does not; how two members put
- * together what each has one side of. Core 1 of N = 4, driven by hand, in view 0, whose primary is 0. */
+/* test_core_evidence.c - what a core takes for two messages that contradict each other, and what it does not; how two
+ * members put together what each has one side of. Core 1 of N = 4, driven by hand, in view 0, whose primary is 0. */
 #include "tests/fixture/solo.h"
 #include "wire/evidence.h"
 

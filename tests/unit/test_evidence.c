@@ -1,5 +1,5 @@
-/* test_evidence.c - what a record of evidence proves to somebody who has the group file alone, and what it does not: each
- * wrong record one change away from a right one. */
+/* test_evidence.c - what a record of evidence proves to somebody who has the group file alone, and what it does not:
+ * each wrong record one change away from a right one. */
 #include "base/file.h"
 #include "tests/fixture/message_kit.h"
 #include "wire/evidence.h"
@@ -35,7 +35,8 @@ static struct blob *sealed(const struct kit *kit, const struct pair *p, uint32_t
     const struct wire_prepare *v = &p->votes[k];
     struct wire_pre_prepare proposal = {
         .epoch = v->epoch, .sender = v->sender, .view = v->view, .seq = v->seq, .digest = v->digest};
-    struct wire_commit commit = {.epoch = v->epoch, .sender = v->sender, .view = v->view, .seq = v->seq, .digest = v->digest};
+    struct wire_commit commit = {
+        .epoch = v->epoch, .sender = v->sender, .view = v->view, .seq = v->seq, .digest = v->digest};
     struct wire_prepare prepare = *v;
     if (p->record == &wire_record_pre_prepare) return message_sealed(kit, p->record, &proposal, p->signers[k]);
     if (p->record == &wire_record_commit) return message_sealed(kit, p->record, &commit, p->signers[k]);
@@ -43,10 +44,12 @@ static struct blob *sealed(const struct kit *kit, const struct pair *p, uint32_t
 }
 
 /* Takes over a and b; b may be NULL. */
-static const char *check_made(const struct kit *kit, struct blob *a, struct blob *b, uint32_t certificate, struct evidence *out)
+static const char *check_made(const struct kit *kit, struct blob *a, struct blob *b, uint32_t certificate,
+                              struct evidence *out)
 {
     const struct wire_group g = kit->wire;
-    struct blob *record = evidence_make(&g.id, blob_bytes(a), b != NULL ? blob_bytes(b) : (struct bytes){0}, certificate);
+    struct blob *record =
+        evidence_make(&g.id, blob_bytes(a), b != NULL ? blob_bytes(b) : (struct bytes){0}, certificate);
     assert_true(record->len <= EVIDENCE_BYTES_MAX);
     const char *fault = evidence_check(&g, kit_checker(kit), blob_bytes(record), out);
     blob_release(record);
@@ -159,9 +162,11 @@ static void test_pre_prepare_of_another_than_the_primary_or_with_its_batch_prove
     struct wire_pre_prepare m = {.sender = MESSAGE_PRIMARY, .view = MESSAGE_VIEW, .seq = MESSAGE_SEQ, .digest = digest};
     m.batch = blob_bytes(batch);
     const struct pair right = pair_of(&wire_record_pre_prepare, MESSAGE_PRIMARY);
-    assert_non_null(check_made(kit, message_sealed(kit, &wire_record_pre_prepare, &m, MESSAGE_PRIMARY), sealed(kit, &right, 0), 0, &e));
+    assert_non_null(check_made(kit, message_sealed(kit, &wire_record_pre_prepare, &m, MESSAGE_PRIMARY),
+                               sealed(kit, &right, 0), 0, &e));
     m.batch = (struct bytes){0};
-    assert_null(check_made(kit, message_sealed(kit, &wire_record_pre_prepare, &m, MESSAGE_PRIMARY), sealed(kit, &right, 0), 0, &e));
+    assert_null(check_made(kit, message_sealed(kit, &wire_record_pre_prepare, &m, MESSAGE_PRIMARY),
+                           sealed(kit, &right, 0), 0, &e));
     blob_release(batch);
 }
 
@@ -241,7 +246,8 @@ static void test_record_of_another_group_or_format_or_with_a_changed_bit_is_refu
     g.id.bytes[0] ^= 1;
     assert_string_equal(evidence_check(&g, kit_checker(kit), blob_bytes(record), &e), "it is of another group");
     blob_release(record);
-    record = evidence_make(&g.id, blob_bytes(a), blob_bytes(b), 0); /* says it is of that group; the signatures do not */
+    record =
+        evidence_make(&g.id, blob_bytes(a), blob_bytes(b), 0); /* says it is of that group; the signatures do not */
     assert_non_null(evidence_check(&g, kit_checker(kit), blob_bytes(record), &e));
     blob_release(record);
     blob_release(a);
@@ -274,7 +280,8 @@ static void test_corpus_is_made_of_a_record_of_each_kind(void **state)
         }
         struct blob *record = evidence_make(&kit->wire.id, blob_bytes(a), b != NULL ? blob_bytes(b) : (struct bytes){0},
                                             kind == EVIDENCE_KIND_CERTIFICATE ? 1 : 0);
-        (void)snprintf(path, sizeof path, "tests/fuzz/corpus/evidence/%s", evidence_kind_name((enum evidence_kind)kind));
+        (void)snprintf(path, sizeof path, "tests/fuzz/corpus/evidence/%s",
+                       evidence_kind_name((enum evidence_kind)kind));
         assert_int_equal(file_load(path, space, sizeof space - 1, &text), FILE_FAULT_NONE);
         assert_true(bytes_equal(bytes_of(space, text.len), blob_bytes(record)));
         blob_release(record);

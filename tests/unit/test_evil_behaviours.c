@@ -93,8 +93,8 @@ static void test_primary_that_does_no_harm_is_not_left(void **state)
         check_view(names[i], false);
 }
 
-/* The kinds of evidence that must come of it, whoever heard what: bit k for enum evidence_kind k; 0: none may. The backup that misbehaves is there
- * when a primary crashes and views change. */
+/* The kinds of evidence that must come of it, whoever heard what: bit k for enum evidence_kind k; 0: none may. The
+ * backup that misbehaves is there when a primary crashes and views change. */
 static void test_what_contradicts_itself_is_evidence_and_nothing_else_is(void **state)
 {
     static const struct {
