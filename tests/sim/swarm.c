@@ -50,10 +50,12 @@ struct swarm {
     uint32_t jobs;
     uint64_t until_us; /* no seed begins after that */
     uint32_t failures_enough;
+    bool named; /* a run that ended its process is no failure */
 };
 
 static void note_failure(struct swarm *s, uint64_t seed, int broken, const char *text)
 {
+    if (s->named && broken < 0) return;
     const uint32_t k = atomic_fetch_add(&s->shared->failures, 1);
     if (k >= FAILURES_MAX) return;
     s->shared->failed[k].seed = seed;
@@ -154,7 +156,7 @@ static void print_rate(const struct swarm *s, uint64_t us)
 /* ---- words ---- */
 
 static const char usage_text[] =
-    "usage: pbft-sim swarm [--seeds A..B] [--replicas N] [--jobs J] [--budget SECONDS] [--failures K]\n"
+    "usage: pbft-sim swarm [--seeds A..B] [--replicas N] [--jobs J] [--budget SECONDS] [--failures K] [--named]\n"
     "\n"
     "Runs the scenario of each seed, and names those in which an invariant was broken.\n"
     "\n"
@@ -163,6 +165,7 @@ static const char usage_text[] =
     "  --jobs J          processes, 1 to 64 (default: one for each core)\n"
     "  --budget SECONDS  no seed begins later (default: 60 without --seeds, else none)\n"
     "  --failures K      ends after so many (default 20)\n"
+    "  --named           passes over those that ended their process: a failure is a broken invariant\n"
     "\n"
     "Exit codes: 0 all held, 1 some seed failed, 2 usage.\n";
 
@@ -182,7 +185,8 @@ static const char *parse(int argc, char **argv, struct swarm *s, uint64_t *budge
     static const struct option options[] = {
         {"seeds", required_argument, NULL, 's'},    {"replicas", required_argument, NULL, 'n'},
         {"jobs", required_argument, NULL, 'j'},     {"budget", required_argument, NULL, 'b'},
-        {"failures", required_argument, NULL, 'f'}, {NULL, 0, NULL, 0}};
+        {"failures", required_argument, NULL, 'f'}, {"named", no_argument, NULL, 'i'},
+        {NULL, 0, NULL, 0}};
     uint64_t number;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -204,6 +208,7 @@ static const char *parse(int argc, char **argv, struct swarm *s, uint64_t *budge
             if (!run_number(optarg, FAILURES_MAX, &number) || number == 0) return "--failures wants 1 to 100";
             s->failures_enough = (uint32_t)number;
             break;
+        case 'i': s->named = true; break;
         default: return "";
         }
     }
