@@ -107,8 +107,8 @@ static int perform(const char *name, struct bytes text, const char *repeat)
         return verb_end(1);
     }
     (void)printf("%s: all invariants held for %" PRIu64 ".%03" PRIu64 " virtual seconds: %" PRIu64 " requests accepted, %" PRIu64
-                 " batches executed, view %" PRIu64 ", %" PRIu64 " messages of faulty members refused; trace %.16s\n",
-                 name, r.ended_us / 1000000, r.ended_us / 1000 % 1000, r.accepted, r.executed, r.view, r.refused, hex);
+                 " of them after the faults within their bound and %" PRIu64 " asked without one, %" PRIu64 " batches executed, view %" PRIu64 ", %" PRIu64 " messages of faulty members refused; trace %.16s\n",
+                 name, r.ended_us / 1000000, r.ended_us / 1000 % 1000, r.accepted, r.bounded, r.unbounded, r.executed, r.view, r.refused, hex);
     return verb_end(0);
 }
 

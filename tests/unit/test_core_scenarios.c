@@ -149,6 +149,7 @@ int main(void)
         SCENARIO(emptied_primary),
         SCENARIO(restored_from_a_copy),
         SCENARIO(two_emptied_at_once),
+        SCENARIO(two_silent_primaries_within_the_bound),
     };
     return cmocka_run_group_tests_name("core_scenarios", tests, NULL, NULL);
 }
