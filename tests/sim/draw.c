@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/prng.h"
 #include "tests/evil/evil.h"
+#include "tests/fixture/cluster.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 #define STEP_MS 100u
 #define STOP_TAKES_MS 6500u  /* until a replica that is stopped is surely down */
 
-enum stream { STREAM_SHAPE, STREAM_EVIL, STREAM_PROCESS, STREAM_DISK, STREAM_LINKS, STREAM_CLOCK, STREAM_COUNT };
+enum stream { STREAM_SHAPE, STREAM_EVIL, STREAM_PROCESS, STREAM_DISK, STREAM_LINKS, STREAM_CLOCK, STREAM_COUNT, STREAM_CLIENTS = STREAM_COUNT, STREAMS_ALL };
 
 struct replica_plan {
     bool evil;
@@ -29,8 +30,10 @@ struct replica_plan {
 };
 
 struct drawing {
-    struct prng streams[STREAM_COUNT];
+    struct prng streams[STREAMS_ALL];
     struct buffer *out;
+    uint32_t clients; /* that keep the rules */
+    uint32_t evil_clients; /* ... and those after them, which do not */
     uint32_t n;
     uint32_t f;
     struct replica_plan replicas[DRAW_REPLICAS_MAX];
@@ -74,7 +77,8 @@ static void draw_shape(struct drawing *d, uint64_t seed, uint32_t replicas)
     const uint64_t sync_us = 100 + draw(d, STREAM_SHAPE, 4000);
     const uint64_t sync_most_us = sync_us * (1 + draw(d, STREAM_SHAPE, 8));
     option(d, "replicas", d->n);
-    option(d, "clients", 1 + draw(d, STREAM_SHAPE, 4));
+    d->clients = 1 + (uint32_t)draw(d, STREAM_SHAPE, 4);
+    option(d, "clients", d->clients + d->evil_clients);
     option(d, "seed", seed);
     option(d, "delay_us_min", delay_us);
     option(d, "delay_us_max", delay_most_us);
@@ -127,6 +131,22 @@ static void draw_evil(struct drawing *d)
             buffer_printf(d->out, " %s", draw_behaviour(d)->name);
             if (draw(d, STREAM_EVIL, 3) == 0) buffer_printf(d->out, "@time=%" PRIu64, draw(d, STREAM_EVIL, FAULTS_MS / 1000));
         }
+        buffer_printf(d->out, "\n");
+    }
+}
+
+/* ---- clients that misbehave: none, or one or two beside those that keep the rules ---- */
+
+static void draw_evil_clients(struct drawing *d)
+{
+    uint32_t count = 0;
+    while (client_behaviour_at(count) != NULL)
+        count++;
+    for (uint32_t k = 0; k < d->evil_clients; k++) {
+        const uint64_t ways = 1 + draw(d, STREAM_CLIENTS, 2);
+        buffer_printf(d->out, "at 0 evil-client %u", d->clients + k);
+        for (uint64_t w = 0; w < ways; w++)
+            buffer_printf(d->out, " %s", client_behaviour_name(client_behaviour_at((uint32_t)draw(d, STREAM_CLIENTS, count))));
         buffer_printf(d->out, "\n");
     }
 }
@@ -232,8 +252,11 @@ void draw_scenario(uint64_t seed, uint32_t replicas, struct buffer *out)
     CHECK(replicas <= DRAW_REPLICAS_MAX);
     for (uint32_t s = 0; s < STREAM_COUNT; s++)
         d.streams[s] = prng_of(seed * STREAM_COUNT + s);
+    d.streams[STREAM_CLIENTS] = prng_of(seed ^ 0xc11e47u); /* came later: the others stay what they were */
+    d.evil_clients = draw(&d, STREAM_CLIENTS, 3) == 0 ? 1 + (uint32_t)draw(&d, STREAM_CLIENTS, 2) : 0;
     draw_shape(&d, seed, replicas);
     draw_evil(&d);
+    draw_evil_clients(&d);
     for (uint32_t at_ms = STEP_MS; at_ms < FAULTS_MS; at_ms += STEP_MS) {
         draw_processes(&d, at_ms);
         if (d.n > 1) draw_links(&d, at_ms);
