@@ -107,8 +107,8 @@ static int perform(const char *name, struct bytes text, const char *repeat)
         return verb_end(1);
     }
     (void)printf("%s: all invariants held for %" PRIu64 ".%03" PRIu64 " virtual seconds: %" PRIu64 " requests accepted, %" PRIu64
-                 " batches executed, view %" PRIu64 ", %" PRIu64 " messages of faulty members refused; trace %.16s\n",
-                 name, r.ended_us / 1000000, r.ended_us / 1000 % 1000, r.accepted, r.executed, r.view, r.refused, hex);
+                 " of them after the faults within their bound and %" PRIu64 " asked without one, %" PRIu64 " batches executed, view %" PRIu64 ", %" PRIu64 " messages of faulty members refused; trace %.16s\n",
+                 name, r.ended_us / 1000000, r.ended_us / 1000 % 1000, r.accepted, r.bounded, r.unbounded, r.executed, r.view, r.refused, hex);
     return verb_end(0);
 }
 
@@ -170,7 +170,7 @@ const struct verb verb_run = {.name = "run", .usage = run_usage, .perform = run}
 
 /* ---- list ---- */
 
-static const char list_usage[] = "usage: pbft-sim list\n\nWhat members can do wrong (for `evil` in scenarios), and what must hold.\n";
+static const char list_usage[] = "usage: pbft-sim list\n\nWhat members and clients can do wrong (for `evil` and `evil-client` in scenarios), and what must hold.\n";
 
 static int list(int argc, char **argv)
 {
@@ -179,6 +179,9 @@ static int list(int argc, char **argv)
     (void)printf("behaviours:\n");
     for (uint32_t i = 0; (b = evil_behaviour_at(i)) != NULL; i++)
         (void)printf("  %-20s %s%s\n", b->name, b->primary ? "as primary: " : "", b->does);
+    (void)printf("behaviours of clients:\n");
+    for (uint32_t i = 0; client_behaviour_at(i) != NULL; i++)
+        (void)printf("  %-20s %s\n", client_behaviour_name(client_behaviour_at(i)), client_behaviour_text(client_behaviour_at(i)));
     (void)printf("invariants:\n");
     for (uint32_t i = 0; i <= INVARIANT_MAX; i++)
         (void)printf("  %2u %-17s %s\n", i, invariant_name((enum invariant)i), invariant_text((enum invariant)i));
