@@ -101,3 +101,28 @@ exactly_once() {
     [ -s "$home/gained" ] && cmp "$home/gained" "$home/accepted.sorted" || return 1
     [ -z "$(sed -n 's/^entry [0-9]* operation \([0-9]*\) .* transaction \([0-9a-f]*\) .*/\2 \1/p' "$home/export0" | sort | uniq -d)" ]
 }
+reigns() { view=$(view) && [ $((view % 4)) -eq $id ] && all_equal; }
+# reign BEHAVIOUR: makes the next primary one that does so, and gives it the view; $reign is the view and $id the replica.
+# On a slow machine the view may be past it already: then the one after.
+reign() {
+    local try before
+    for try in 1 2 3 4; do
+        before=$(view)
+        id=$(((before + 1) % 4))
+        pbft devnet stop $id && PBFT_EVIL_BEHAVIOUR=$1 evil devnet start $id && eventually 30 all_equal || return 1
+        pbft devnet stop $((before % 4)) && pbft devnet start $((before % 4)) || return 1
+        eventually 10 reigns && reign=$view && return
+        honest_again
+    done
+    return 1
+}
+honest_again() { pbft devnet stop $id && pbft devnet start $id; }
+# the HTTP port of replica ID
+port() { pbft -o json devnet status | tr -d ' ",' | awk -F: -v id="$1" '$1 == "id" { on = $2 == id } on && $1 == "http" { print $3 }'; }
+# request ID TEXT: sends it (with printf's escapes), the answer goes to $home/answer
+request() {
+    local to
+    to=$(port "$1")
+    { printf "$2" >&8; timeout 30 cat <&8 >"$home/answer"; } 8<>"/dev/tcp/127.0.0.1/$to"
+}
+page() { request "$1" "GET $2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"; cat "$home/answer"; }
