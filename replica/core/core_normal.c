@@ -167,9 +167,11 @@ const char *core_on_commit(struct core *c, const struct wire_commit *m)
 
 /* ---- judging and advancing one slot ---- */
 
-/* Batch time of n-1, when it is known here. A null batch has the time of the one before it. */
-static bool previous_time(const struct core *c, uint64_t seq, uint64_t *out)
+/* Batch time of n-1, when it is known here; *agreed: not only its primary stands for it. A null batch has the time of the one
+ * before it. */
+static bool previous_time(const struct core *c, uint64_t seq, uint64_t *out, bool *agreed)
 {
+    *agreed = true;
     for (uint64_t n = seq - 1;; n--) {
         if (n == c->executed) {
             *out = c->executed_time_ms;
@@ -184,6 +186,7 @@ static bool previous_time(const struct core *c, uint64_t seq, uint64_t *out)
         const struct core_batch *b = before->decision != CORE_OPEN ? &before->decided : &before->batch;
         if (b->bytes == NULL && before->decision != CORE_EXECUTED) return false;
         *out = b->time_ms;
+        *agreed = before->decision != CORE_OPEN || before->phase >= CORE_PHASE_PREPARED || before->prepare_sent || before->carried;
         if (b->time_ms != 0) return true;
     }
 }
@@ -192,9 +195,11 @@ static bool previous_time(const struct core *c, uint64_t seq, uint64_t *out)
 static bool time_agreed(const struct core *c, const struct core_slot *s)
 {
     uint64_t previous;
-    if (!previous_time(c, s->seq, &previous)) return false; /* judged again when n-1 is here */
+    bool agreed;
+    if (!previous_time(c, s->seq, &previous, &agreed)) return false; /* judged again when n-1 is here */
     const uint64_t drift = c->config.drift_ms;
-    const uint64_t latest = c->wall_ms + drift > previous ? c->wall_ms + drift : previous;
+    /* a proposal too far ahead excuses none behind it, as long as it is no more than a proposal */
+    const uint64_t latest = c->wall_ms + drift > previous || !agreed ? c->wall_ms + drift : previous;
     const uint64_t time_ms = s->batch.time_ms;
     return time_ms >= previous && time_ms + drift >= c->wall_ms && time_ms <= latest;
 }
