@@ -54,7 +54,7 @@ TEST_KIT := $(B)/libtest-kit.a
 
 .DEFAULT_GOAL := all
 .PHONY: all
-all: programs
+all: programs evil
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -156,7 +156,7 @@ deps-check:
 
 .PHONY: up down bench
 up: deps-build
-	@$(MAKE) --no-print-directory -j$(shell nproc) programs
+	@$(MAKE) --no-print-directory -j$(shell nproc) programs evil
 	@bin/pbft devnet up
 down:
 	@if [ -x bin/pbft ]; then bin/pbft devnet down; \

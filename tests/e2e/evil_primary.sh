@@ -12,14 +12,14 @@ reign() {
     for try in 1 2 3 4; do
         before=$(view)
         id=$(((before + 1) % 4))
-        pbft devnet stop $id && PBFT_EVIL_BEHAVIOUR=$1 evil devnet start $id && eventually 30 all_equal || return 1
+        pbft devnet evil $id "$1" && eventually 30 all_equal || return 1
         pbft devnet stop $((before % 4)) && pbft devnet start $((before % 4)) || return 1
         eventually 10 reigns && reign=$view && return
         honest_again
     done
     return 1
 }
-honest_again() { pbft devnet stop $id && pbft devnet start $id; }
+honest_again() { pbft devnet good $id; }
 lines_in() { pbft --timeout 60000 log append --lines "$home/in"; }
 misbehaved() { [ "$(count_lines "event=evil.misbehaved.*behaviour=$1 " "$PBFT_HOME/run/r$id.log")" -gt 0 ]; }
 

@@ -3,6 +3,7 @@
 set -u
 bin=${PBFT_BIN:-$PWD/bin}
 evil_program=${PBFT_EVIL:-$PWD/build/release/pbft-evil}
+export PBFT_EVIL=$evil_program
 home=$(mktemp -d "${TMPDIR:-/tmp}/pbft-e2e-XXXXXX")
 export PBFT_HOME=$home/net
 failures=0
@@ -80,11 +81,8 @@ view() { pbft -o json status | tr -d ' ",' | awk -F: '$1 == "view" && $2 > most 
 timeout_ms() { for conf in "$PBFT_HOME"/conf/r*.conf; do printf '[tuning]\ntimeout_ms = %s\n' "$1" >>"$conf"; done; }
 # group_up MS UP-OPTIONS...: a group whose T is so long
 group_up() { pbft devnet up "${@:2}" && pbft devnet down && timeout_ms "$1" && pbft devnet up; }
-# pbft-evil under the name by which a devnet knows its processes (docs/adversary.md)
-evil() {
-    [ -e "$home/evil/pbftd" ] || { mkdir -p "$home/evil" && ln -s "$evil_program" "$home/evil/pbftd"; } || return 1
-    PBFT_PBFTD=$home/evil/pbftd pbft "$@"
-}
+# what it starts is pbft-evil, which takes its orders from the environment (docs/adversary.md)
+evil() { PBFT_PBFTD=$evil_program pbft "$@"; }
 # all have executed the same, and replica 0's last block is on its disk
 durable() { all_equal && [ "$(pbft ledger export "$PBFT_HOME/r0" | sed -n 's/^end blocks \([0-9]*\) .*/\1/p')" = "$(sequence 0)" ]; }
 # exactly_once HOW ROUNDS: pbft-bench recover, and then, line by line: the entries that the four equal ledgers have gained are those
