@@ -142,6 +142,7 @@ help:
 	@echo "make fuzz BUDGET=60   each libFuzzer target for so many seconds"
 	@echo "make crash BUDGET=60  power losses at points of a recorded run, for so many seconds (CRASH_IMAGES=0: at all points first)"
 	@echo "make swarm BUDGET=60  fresh seeds in the simulator, for so many seconds"
+	@echo "make evil-run BUDGET=60   every misbehaviour in a real process, for so many seconds each, under load"
 	@echo "make coverage     line coverage of wire, crypto, ledger, replica/core"
 	@echo "make bench        pbft-bench load against the running group"
 	@echo "make evil         build/release/pbft-evil, a replica that misbehaves (docs/adversary.md)"
@@ -181,7 +182,7 @@ clean:
 # ---- tests ----
 
 UNIT_NAMES := $(UNIT_SOURCES:tests/unit/%.c=%)
-E2E_NAMES := $(filter-out lib,$(patsubst tests/e2e/%.sh,%,$(wildcard tests/e2e/*.sh)))
+E2E_NAMES := $(filter-out lib evil_minutes,$(patsubst tests/e2e/%.sh,%,$(wildcard tests/e2e/*.sh)))
 FUZZ_NAMES := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 # what runs threads or real processes, and so also runs under ThreadSanitizer
 TSAN_NAMES := $(filter test_pool test_record test_storage test_net test_node_effects test_hostile test_hostile_flood test_pbftd test_log test_client_busy test_client_callback test_client_import test_client_links test_client_open test_client_read test_client_reply test_client_sequence test_client_submit,$(UNIT_NAMES))
@@ -206,7 +207,7 @@ check: deps-check
 		'includes=bash tests/style/check_includes.sh' 'style=bash tests/style/check_style.sh' 'rules=bash tests/style/check_rules.sh' \
 		'trace=bash tests/tools/trace_compilers.sh' 'lint=bash tests/style/lint.sh'
 
-.PHONY: unit e2e asan tsan valgrind lint trace fuzz crash swarm coverage
+.PHONY: unit e2e asan tsan valgrind lint trace fuzz crash swarm evil-run coverage
 unit: deps-check
 	@$(SUB) programs unit-programs
 	@bash tests/run.sh $(call suite,release,$(UNIT_NAMES),)
@@ -239,6 +240,9 @@ CRASH_IMAGES ?= 2000
 swarm: deps-check
 	@$(SUB) programs
 	@bin/pbft-sim swarm --budget $(BUDGET)
+evil-run: deps-check
+	@$(SUB) programs evil
+	@EVIL_SECONDS=$(BUDGET) bash tests/e2e/evil_minutes.sh
 coverage: deps-check
 	@$(SUB) VARIANT=cov build/cov/pbftd unit-programs
 	@bash tests/tools/coverage.sh $(UNIT_NAMES)

@@ -45,6 +45,8 @@ check "in JSON too" grep -q '"evil": "vote-twice@seq=3,silent"' <(pbft -o json d
 check "the group commits" pbft put a b
 check "and again" pbft put a c
 check "it misbehaved from its sequence on" eventually 20 misbehaved 1 vote-twice
+counts() { [ "$(metric "$1" "$2")" -gt 0 ]; }
+check "the others count what they ignore of it" eventually 20 counts 0 pbft_messages_ignored_total
 check "up leaves it as it is, and says so" says 'replica 1 misbehaves on purpose (vote-twice@seq=3,silent)' pbft devnet up
 check "it may be told something else while it runs" pbft devnet evil 1 mute
 check "status says that" shows 1 running mute
@@ -64,6 +66,8 @@ check "one that does not run is not evil" shows 1 stopped no
 check "start starts the honest one" pbft devnet start 1
 check "it is" shows 1 running no
 check "one that is stopped comes back as evil" eval 'pbft devnet stop 1 && pbft devnet evil 1 flood'
+check "the others count what is invalid" eventually 20 counts 0 pbft_messages_invalid_total
+check "and leave it" eventually 20 counts 0 pbft_connections_closed_invalid_total
 check "it stops cleanly" pbft devnet stop 1
 check "and comes back as good" pbft devnet good 1
 check "a paused one is replaced too" eval 'pbft devnet pause 3 && pbft devnet evil 3 vote-twice'

@@ -3,17 +3,8 @@
 # that send nonsense or only hold connections. It speaks HTTP through bash's /dev/tcp.
 . tests/e2e/kit.bash
 trap '' PIPE # a connection that is refused ends a request, not this script
-port() { pbft -o json devnet status | tr -d ' ",' | awk -F: -v id="$1" '$1 == "id" { on = $2 == id } on && $1 == "http" { print $3 }'; }
-# request ID TEXT: sends it (with printf's escapes), the answer goes to $home/answer
-request() {
-    local to
-    to=$(port "$1")
-    { printf "$2" >&8; timeout 30 cat <&8 >"$home/answer"; } 8<>"/dev/tcp/127.0.0.1/$to"
-}
-page() { request "$1" "GET $2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"; cat "$home/answer"; }
 code() { page "$1" "$2" >/dev/null && [ "$(head -n 1 "$home/answer" | cut -d ' ' -f 2)" = "$3" ]; }
 says() { grep -qE -- "$1" "$home/answer"; }
-metric() { page "$1" /metrics | tr -d '\r' | awk -v name="$2" '$1 == name { print $2 }'; }
 # answered PATTERN TEXT: replica 0's answer to the text matches
 answered() { request 0 "$2"; says "$1" || { head -c 300 "$home/answer"; false; }; }
 

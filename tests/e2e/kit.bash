@@ -85,17 +85,35 @@ group_up() { pbft devnet up "${@:2}" && pbft devnet down && timeout_ms "$1" && p
 evil() { PBFT_PBFTD=$evil_program pbft "$@"; }
 # all have executed the same, and replica 0's last block is on its disk
 durable() { all_equal && [ "$(pbft ledger export "$PBFT_HOME/r0" | sed -n 's/^end blocks \([0-9]*\) .*/\1/p')" = "$(sequence 0)" ]; }
-# exactly_once HOW ROUNDS: pbft-bench recover, and then, line by line: the entries that the four equal ledgers have gained are those
-# that the client accepted a result for, each at the index and in the block that the client was told, and none is there twice
-exactly_once() {
-    local from
+# mark_ledger: $from is the number of entries that all four have by now
+mark_ledger() {
     eventually 60 durable || return 1
     from=$(pbft ledger export "$PBFT_HOME/r0" | grep -c '^entry')
-    "$bin/pbft-bench" recover --home "$PBFT_HOME" --how "$1" --rounds "$2" --in-flight 16 -o json --accepted "$home/accepted" >"$home/result" || return 1
+}
+# gained_what_was_accepted: line by line: the entries that the four equal ledgers have gained since mark_ledger are those that a client
+# accepted a result for ($home/accepted), each at the index and in the block that the client was told, and none is there twice
+gained_what_was_accepted() {
     eventually 60 durable && exports_become_equal || return 1
     awk -v from="$from" '$1 == "block" { block = $2 } $1 == "entry" && $2 >= from { print $2, block }' "$home/export0" | sort >"$home/gained"
     sort "$home/accepted" >"$home/accepted.sorted"
-    echo "$1: $(cat "$home/result"); $(wc -l <"$home/gained") entries gained"
+    echo "$(cat "$home/result"); $(wc -l <"$home/gained") entries gained"
     [ -s "$home/gained" ] && cmp "$home/gained" "$home/accepted.sorted" || return 1
     [ -z "$(sed -n 's/^entry [0-9]* operation \([0-9]*\) .* transaction \([0-9a-f]*\) .*/\2 \1/p' "$home/export0" | sort | uniq -d)" ]
 }
+# exactly_once HOW ROUNDS: under pbft-bench recover
+exactly_once() {
+    mark_ledger || return 1
+    "$bin/pbft-bench" recover --home "$PBFT_HOME" --how "$1" --rounds "$2" --in-flight 16 -o json --accepted "$home/accepted" >"$home/result" || return 1
+    gained_what_was_accepted
+}
+# port ID: where it answers HTTP
+port() { pbft -o json devnet status | tr -d ' ",' | awk -F: -v id="$1" '$1 == "id" { on = $2 == id } on && $1 == "http" { print $3 }'; }
+# request ID TEXT: sends it (with printf's escapes), the answer goes to $home/answer
+request() {
+    local to
+    to=$(port "$1")
+    { printf "$2" >&8; timeout 30 cat <&8 >"$home/answer"; } 8<>"/dev/tcp/127.0.0.1/$to"
+}
+page() { request "$1" "GET $2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"; cat "$home/answer"; }
+# metric ID NAME: a number of its /metrics
+metric() { page "$1" /metrics | tr -d '\r' | awk -v name="$2" '$1 == name { print $2 }'; }
