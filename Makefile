@@ -44,7 +44,7 @@ ARCHIVE := $(B)/libpbft-all.a
 
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 UNIT_PROGRAMS := $(UNIT_SOURCES:%.c=$(B)/%)
-SIM_MAINS := $(addprefix tests/sim/,pbft_sim.c verb_replay.c run.c swarm.c shrink.c crashes.c)
+SIM_MAINS := $(addprefix tests/sim/,pbft_sim.c verb_replay.c run.c swarm.c shrink.c crashes.c explore.c)
 SIM_SOURCES := $(filter-out $(SIM_MAINS),$(wildcard tests/sim/*.c))
 # misbehaviours, apart from the process that they can live in
 EVIL_SOURCES := tests/evil/evil.c tests/evil/primary.c tests/evil/backup.c
@@ -253,9 +253,9 @@ $(B)/tests/tools/%: $(B)/tests/tools/%.o $(TEST_KIT) $(ARCHIVE)
 	@echo "  ld $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS) -lcmocka
 
-$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(ARCHIVE)
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/loopback.o $(TEST_KIT) $(ARCHIVE)
 	@echo "  ld $@"
-	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS) -lmicrohttpd -lcmocka
 
 # what a replica does to its disk and sends, recorded; and the search over what a power loss leaves of it
 $(B)/tests/crash/shim.so: tests/crash/shim.c Makefile
