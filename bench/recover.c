@@ -294,7 +294,7 @@ struct err recover_run(const struct recover_options *o)
     for (uint32_t i = 0; i < o->rounds && !err_is(&e); i++)
         e = one_round(r);
     uint32_t primary;
-    if (!err_is(&e)) e = wait_steady(r, &primary);
+    if (!err_is(&e) && o->how != RECOVER_WATCH) e = wait_steady(r, &primary); /* one that was watched may stay behind */
     while (!err_is(&e) && pbft_in_flight(r->client) > 0) {
         pbft_poll(r->client, 100);
         if (r->failure[0] != '\0') e = err_make(ERR_TIMEOUT, "the load stopped: %s", r->failure);

@@ -267,8 +267,11 @@ static void check(const struct world *w)
             (void)fprintf(stderr, "replica %u: %s\n", i, w->cores[i].broken);
             CHECK(!"an invariant of one core does not hold");
         }
-        for (uint32_t k = i + 1; k < MEMBERS; k++)
-            if (k != w->evil) CHECK(small_core_agree(&w->cores[i].memory, &w->cores[k].memory));
+        for (uint32_t k = i + 1; k < MEMBERS; k++) {
+            if (k == w->evil) continue;
+            CHECK(small_core_agree(&w->cores[i].memory, &w->cores[k].memory));
+            CHECK(small_core_prepared_agree(&w->cores[i].memory, &w->cores[k].memory));
+        }
     }
 }
 

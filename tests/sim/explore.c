@@ -29,7 +29,6 @@
 #define MESSAGES_MAX 4096u
 #define NEEDS_MAX 3u
 #define SEQS_MAX 4u
-#define LOG_MAX 8u
 #define NO_MESSAGE UINT32_MAX
 #define ACTION_TIMEOUT 0x3fffffffu
 #define REQUESTS 2u
@@ -71,7 +70,7 @@ struct local {
     uint32_t said_count;
     uint32_t member;
     uint64_t view;
-    struct small_memory *memory; /* only `executed` and the log count: cut behind LOG_MAX entries */
+    struct small_memory *memory; /* cut behind vote_count votes */
 };
 
 struct state {
@@ -386,7 +385,7 @@ static uint32_t local_number(struct explore *x, struct small_core *core)
         x->local_cap = x->local_cap == 0 ? 1024 : 2 * x->local_cap;
         x->locals = mem_resize(x->locals, x->local_cap * sizeof *x->locals);
     }
-    const size_t kept = offsetof(struct small_memory, log) + LOG_MAX * sizeof(struct digest);
+    const size_t kept = offsetof(struct small_memory, votes) + core->memory.vote_count * sizeof(struct small_vote);
     struct local *l = &x->locals[x->local_count];
     *l = (struct local){.key = key, .saved = saved, .member = member, .view = core->memory.view, .said_count = x->said_count};
     l->said = mem_zero(x->said_count + 1, sizeof *l->said);
@@ -443,11 +442,17 @@ static bool state_add(struct explore *x, const uint32_t locals[HONEST], uint32_t
     return true;
 }
 
-static bool agree(const struct explore *x, const uint32_t locals[HONEST], uint32_t who)
+/* What two of them must not have done. NULL while all hold. */
+static const char *disagreement(const struct explore *x, const uint32_t locals[HONEST], uint32_t who)
 {
-    for (uint32_t i = 0; i < HONEST; i++)
-        if (i != who && !small_core_agree(x->locals[locals[i]].memory, x->locals[locals[who]].memory)) return false;
-    return true;
+    const struct small_memory *m = x->locals[locals[who]].memory;
+    for (uint32_t i = 0; i < HONEST; i++) {
+        const struct small_memory *other = x->locals[locals[i]].memory;
+        if (i == who) continue;
+        if (!small_core_agree(other, m)) return "agreement: two replicas executed different batches at one sequence";
+        if (!small_core_prepared_agree(other, m)) return "one-prepared: two replicas prepared different batches at one view and sequence";
+    }
+    return NULL;
 }
 
 /* One step of one replica from a state. False: an invariant does not hold there. */
@@ -459,7 +464,7 @@ static bool take(struct explore *x, uint32_t from, uint32_t who, uint32_t what)
     const uint32_t action = who << 30 | what;
     if (x->broken == NULL && to == locals[who]) return true;
     locals[who] = to;
-    if (x->broken == NULL && !agree(x, locals, who)) x->broken = "agreement: two replicas executed different batches at one sequence";
+    if (x->broken == NULL) x->broken = disagreement(x, locals, who);
     if (x->broken != NULL) {
         x->broken_state = from;
         x->broken_action = action;
