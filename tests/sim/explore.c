@@ -20,9 +20,11 @@
 
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MEMBERS 4u
 #define HONEST 3u
@@ -120,8 +122,8 @@ struct explore {
     uint16_t said[MESSAGES_MAX];
     uint32_t said_count;
     const char *broken;
-    uint64_t broken_state; /* the state before ... */
-    uint32_t broken_action; /* ... and the step that broke it */
+    uint64_t last_state;  /* the state before ... */
+    uint32_t last_action; /* ... and the step that was taken last */
 };
 
 /* ---- tables ---- */
@@ -460,17 +462,14 @@ static bool take(struct explore *x, uint32_t from, uint32_t who, uint32_t what)
 {
     uint32_t locals[HONEST];
     memcpy(locals, x->states[from].locals, sizeof locals);
+    x->last_state = from;
+    x->last_action = who << 30 | what;
     const uint32_t to = step(x, locals[who], what);
-    const uint32_t action = who << 30 | what;
     if (x->broken == NULL && to == locals[who]) return true;
     locals[who] = to;
     if (x->broken == NULL) x->broken = disagreement(x, locals, who);
-    if (x->broken != NULL) {
-        x->broken_state = from;
-        x->broken_action = action;
-        return false;
-    }
-    (void)state_add(x, locals, from, action);
+    if (x->broken != NULL) return false;
+    (void)state_add(x, locals, from, x->last_action);
     return true;
 }
 
@@ -527,12 +526,24 @@ static void print_path(const struct explore *x)
 {
     uint32_t path[1024];
     uint32_t length = 0;
-    path[length++] = x->broken_action;
-    for (uint64_t at = x->broken_state; at != 0 && length < 1024; at = x->states[at].parent)
+    path[length++] = x->last_action;
+    for (uint64_t at = x->last_state; at != 0 && length < 1024; at = x->states[at].parent)
         path[length++] = x->states[at].action;
     (void)printf("%s\nafter %u steps:\n", x->broken, length);
     while (length > 0)
         print_action(x, path[--length]);
+}
+
+/* A CHECK of a core ends the process: it comes from check_failed, in the middle of nothing else, so that printing is safe. */
+static struct explore *exploring;
+
+static void on_abort(int signal)
+{
+    (void)signal;
+    exploring->broken = "a CHECK failed, as above";
+    print_path(exploring);
+    (void)fflush(stdout);
+    _exit(1);
 }
 
 static const char *finished(const struct explore *x, uint64_t at, uint64_t depth)
@@ -656,6 +667,8 @@ static int explore(int argc, char **argv)
     x->budget_us = budget * 1000000;
     x->states_max = states;
     begin(x);
+    exploring = x;
+    (void)signal(SIGABRT, on_abort);
     const int code = search(x);
     end(x);
     return verb_end(code);
