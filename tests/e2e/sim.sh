@@ -31,6 +31,18 @@ END
 check "what does not hold is told: what, the last events, the scenario, how to repeat it" run_says 1 "accepted 11 is 10, not 11" run --scenario "$home/wrong.txt"
 check "... the events" says " r1 MESSAGE "
 check "... the command" says "pbft-sim run --scenario $home/wrong.txt"
+cat >"$home/too_many.txt" <<'END'
+clients 2
+loss_permille 20
+at 0 submit 0 5
+at 10 submit 1 5
+at 50 evil 0 equivocate
+at 60 evil 2 view-change-hide
+at 100 submit 0 10
+at 6000 rest
+END
+check "two of four that misbehave are too many" run_says 1 "invariant 18 (results) is broken" run --scenario "$home/too_many.txt"
+check "... and the events are there, although the next line is seconds away" says " r0 MESSAGE COMMIT"
 check "shrunk it is small, and fails the same way" eval '"$sim" shrink "$home/wrong.txt" >"$home/small.txt" && [ "$(grep -c . "$home/small.txt")" -le 3 ] && grep -q "expect accepted 11" "$home/small.txt"'
 check "what holds is not shrunk" run_says 1 "there is nothing to shrink" shrink tests/scenarios/one_transaction.txt
 check "crashes at some effects of a replica hold" run_says 0 "all invariants held" crashes --scenario tests/scenarios/crash_points.txt --replica 2 --stride 150
