@@ -143,6 +143,7 @@ help:
 	@echo "make crash BUDGET=60  power losses at points of a recorded run, for so many seconds (CRASH_IMAGES=0: at all points first)"
 	@echo "make swarm BUDGET=60  fresh seeds in the simulator, for so many seconds"
 	@echo "make evil-run BUDGET=60   every misbehaviour in a real process, for so many seconds each, under load"
+	@echo "make mutants       breaks one line of the product at a time: each must be noticed (MUTANTS=NAME... for some)"
 	@echo "make coverage     line coverage of wire, crypto, ledger, replica/core"
 	@echo "make bench        pbft-bench load against the running group"
 	@echo "make evil         build/release/pbft-evil, a replica that misbehaves (docs/adversary.md)"
@@ -188,6 +189,8 @@ FUZZ_NAMES := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 TSAN_NAMES := $(filter test_pool test_record test_storage test_net test_node_effects test_hostile test_hostile_flood test_pbftd test_log test_client_busy test_client_callback test_client_import test_client_links test_client_open test_client_read test_client_reply test_client_sequence test_client_submit,$(UNIT_NAMES))
 SUB = $(MAKE) --no-print-directory -j$(shell nproc)
 suite = $(foreach n,$(2),'$(1)_$(n)=$(3) build/$(1)/tests/unit/$(n)')
+# quickly found; all of them: make mutants
+MUTANTS_SAMPLE := commit-quorum-short checkpoint-before-blocks lowest-view-certificate
 CRASH_TOOLS := build/release/tests/crash/shim.so build/release/tests/crash/crash_search
 SAN_ENV := UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1
 
@@ -205,9 +208,10 @@ check: deps-check
 		'crash=bash tests/crash/crash.sh' 'crash_power=bash tests/crash/power.sh' 'swarm=bash tests/sim/swarm.sh' \
 		$(foreach n,$(FUZZ_NAMES),'$(n)=bash tests/fuzz/run.sh $(n) 15') \
 		'includes=bash tests/style/check_includes.sh' 'style=bash tests/style/check_style.sh' 'rules=bash tests/style/check_rules.sh' \
+		$(foreach n,$(MUTANTS_SAMPLE),'mutant_$(n)=bash tests/mutants/run.sh $(n)') \
 		'trace=bash tests/tools/trace_compilers.sh' 'lint=bash tests/style/lint.sh'
 
-.PHONY: unit e2e asan tsan valgrind lint trace fuzz crash swarm evil-run coverage
+.PHONY: unit e2e asan tsan valgrind lint trace fuzz crash swarm evil-run mutants coverage
 unit: deps-check
 	@$(SUB) programs unit-programs
 	@bash tests/run.sh $(call suite,release,$(UNIT_NAMES),)
@@ -243,6 +247,9 @@ swarm: deps-check
 evil-run: deps-check
 	@$(SUB) programs evil
 	@EVIL_SECONDS=$(BUDGET) bash tests/e2e/evil_minutes.sh
+mutants: deps-check
+	@$(SUB) programs $(patsubst %,build/release/tests/unit/%,$(shell sed -n 's/^caught by: unit //p' tests/mutants/*.patch))
+	@bash tests/mutants/run.sh $(MUTANTS)
 coverage: deps-check
 	@$(SUB) VARIANT=cov build/cov/pbftd unit-programs
 	@bash tests/tools/coverage.sh $(UNIT_NAMES)

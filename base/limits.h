@@ -37,6 +37,8 @@
 #define TIME_MS_MAX (1ull << 48) /* (P) milliseconds since 1970 */
 #define EPOCH_MAX (1ull << 32)  /* (P) configuration numbers */
 
+#define EVIDENCE_MESSAGE_BYTES_MAX (5u * 512u * 1024u) /* (P) a signed message kept as evidence: any VIEW-CHANGE is within that */
+
 #define FRAME_BYTES_MAX (8u * 1024u * 1024u)                /* between replicas */
 #define CLIENT_FRAME_BYTES_MAX (REQUEST_BYTES_MAX + 65536u) /* from a client to a replica */
 #define PEER_QUEUE_BYTES_MAX (24u * 1024u * 1024u)          /* unsent bytes kept for one replica */
@@ -52,6 +54,8 @@ _Static_assert(BATCH_BYTES_TARGET + REQUEST_BYTES_MAX + 16u * BATCH_REQUESTS_MAX
 _Static_assert(BATCH_BYTES_MAX + BLOCK_RESULT_BYTES_MAX + 65536u < FRAME_BYTES_MAX, "a block fits in a frame");
 _Static_assert(BATCH_BYTES_MAX + BLOCK_RESULT_BYTES_MAX + BLOCK_OPS_MAX * 16u + 65536u < FRAME_BYTES_MAX,
                "a block with what its execution gave fits in a frame");
+_Static_assert(WINDOW_BATCHES * (REPLICAS_MAX * 70u + 72u) + REPLICAS_MAX * 70u + 512u < EVIDENCE_MESSAGE_BYTES_MAX,
+               "the largest VIEW-CHANGE can be kept as evidence");
 _Static_assert(STATE_ASK_MAX * 48u < STATE_ASK_BYTES_MAX, "a whole question fits");
 _Static_assert(STATE_PIECE_BYTES_TARGET + STATE_VALUE_BYTES_MAX + STATE_PIECE_ITEMS_MAX * 72u + 65536u < FRAME_BYTES_MAX,
                "an answer about the state fits in a frame");

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "client/cli_common.h"
+#include "client/cli_group.h"
 #include "client/cli_progress.h"
 #include "ledger/ledger_check.h"
 
@@ -16,22 +17,13 @@
 struct checking {
     const char *dir;
     struct wire_store_identity identity;
-    struct group *group;
-    struct public_key *keys; /* the members' */
-    struct wire_group wire;
+    struct cli_group group;
     struct cli_progress progress;
     uint64_t faults;
     bool state_broken; /* its pages are damaged */
 };
 
 /* ---- while it runs ---- */
-
-static bool check_signature(void *context, struct verify_item *item)
-{
-    (void)context;
-    item->valid = sign_verify(&item->key, &item->digest, &item->signature);
-    return item->valid;
-}
 
 static void show_fault(void *context, const struct ledger_fault *fault)
 {
@@ -48,23 +40,10 @@ static void show_progress(void *context, uint64_t done, uint64_t total)
     cli_progress_show(&c->progress, done);
 }
 
-static struct err read_group(struct checking *c, const char *home)
-{
-    struct cli_path path;
-    ERR_TRY(cli_home_path(home, &path, "group.json"));
-    ERR_TRY(group_read(path.text, &c->group));
-    const struct group *g = c->group;
-    c->keys = mem_alloc(sizeof *c->keys * g->member_count);
-    for (uint32_t i = 0; i < g->member_count; i++)
-        c->keys[i] = g->members[i].signing_key;
-    c->wire = (struct wire_group){.id = g->id, .quorum = quorum_of(g->member_count), .members = c->keys};
-    return err_none();
-}
-
 static struct err open_reader(struct checking *c, const char *home, struct data_dir *out)
 {
     ERR_TRY(data_dir_open_reader_whole(c->dir, out, &c->identity));
-    if (digest_equal(&c->identity.group, &c->group->id) && c->identity.replica < c->group->member_count)
+    if (digest_equal(&c->identity.group, &c->group.group->id) && c->identity.replica < c->group.group->member_count)
         return err_none();
     data_dir_close(out);
     return err_make(ERR_CONFIG,
@@ -160,9 +139,10 @@ static struct ledger_check check_of(struct checking *c, const struct data_dir *d
     c->progress.what = "blocks";
     return (struct ledger_check){.log = d->log,
                                  .state = d->state,
-                                 .group = c->group,
-                                 .wire = &c->wire,
-                                 .checker = {.check = check_signature},
+                                 .group = c->group.group,
+                                 .wire = &c->group.wire,
+                                 .self = (uint32_t)c->identity.replica,
+                                 .checker = cli_checker(),
                                  .fault = show_fault,
                                  .progress = show_progress,
                                  .context = c};
@@ -229,10 +209,10 @@ static struct err repair(struct checking *c, const struct cli_globals *globals)
     struct data_dir d;
     struct ledger_check_result r;
     struct ledger_repair done;
-    if (c->group->member_count == 1)
+    if (c->group.group->member_count == 1)
         return err_make(ERR_CONFIG, "a group of one replica has nobody to repair from; restore %s from a copy", c->dir);
-    if (c->state_broken) ERR_TRY(data_dir_renew_state(c->dir, c->group));
-    ERR_TRY(data_dir_open(c->dir, c->group, (uint32_t)c->identity.replica, &d));
+    if (c->state_broken) ERR_TRY(data_dir_renew_state(c->dir, c->group.group));
+    ERR_TRY(data_dir_open(c->dir, c->group.group, (uint32_t)c->identity.replica, &d));
     const struct ledger_check in = check_of(c, &d);
     const struct err e = ledger_repair(&in, &r, &done);
     cli_progress_end(&c->progress);
@@ -262,7 +242,7 @@ struct err cli_check_run(const struct cli_call *call)
     const bool wants_repair = call->values[0] != NULL;
     struct checking c = {.dir = call->words[0]};
     struct data_dir d;
-    struct err e = read_group(&c, call->globals->home);
+    struct err e = cli_group_open(call->globals->home, NULL, &c.group);
     if (!err_is(&e)) e = open_reader(&c, call->globals->home, &d);
     if (!err_is(&e)) {
         note_state_fault(&c, &d.state_fault);
@@ -270,7 +250,6 @@ struct err cli_check_run(const struct cli_call *call)
         data_dir_close(&d);
         if (wants_repair) e = repair(&c, call->globals);
     }
-    free(c.keys);
-    group_free(c.group);
+    cli_group_close(&c.group);
     return e;
 }

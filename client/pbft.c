@@ -3,6 +3,7 @@
 #include "base/version.h"
 #include "client/cli_command.h"
 #include "client/cli_devnet.h"
+#include "client/cli_evidence.h"
 #include "client/cli_kv.h"
 #include "client/cli_ledger.h"
 #include "client/cli_log.h"
@@ -41,8 +42,8 @@ static int report(const struct err *e)
 
 static int run(int argc, char **argv)
 {
-    const struct cli_table tables[] = {cli_devnet_table, cli_kv_table, cli_log_table, cli_status_table,
-                                       cli_why_table,    cli_ledger_table};
+    const struct cli_table tables[] = {cli_devnet_table, cli_kv_table,     cli_log_table,     cli_status_table,
+                                       cli_why_table,    cli_ledger_table, cli_evidence_table};
     const uint32_t table_count = sizeof tables / sizeof tables[0];
     struct cli_globals globals;
     (void)signal(SIGPIPE, SIG_IGN); /* a peer or reader that goes away is an error that is reported */

@@ -392,7 +392,7 @@ struct err executor_execute(struct executor *e, uint64_t seq, struct bytes batch
         result = execute_request(&run, raw, &block->requests[block->request_count++]);
     for (uint32_t c = 0; c < e->group->client_count; c++) {
         if (!e->touched[c]) continue;
-        store_window(e->state, &e->group->clients[c].key, &e->windows[c]);
+        store_window(e->state, &e->group->clients[c].key, &e->windows[c]); /* rule 22 */
         e->touched[c] = false;
     }
     state_accept(e->state);

@@ -6,6 +6,7 @@
 #include "ledger/ledger_check.h"
 
 #include "ledger/ledger_check_private.h"
+#include "ledger/promises.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -116,55 +117,71 @@ static void check_stable(struct ledger_checking *c)
 
 /* ---- votes ---- */
 
-/* A batch that was voted for; the votes above the window are never looked at (replica/run/recovery.c). */
-static const char *voted_batch_fault(const struct ledger_checking *c, uint64_t seq, const struct digest *digest)
+/* Of a batch that was voted for; the votes above the window are never looked at (replica/run/recovery.c). */
+static struct err voted_batch_fault(const struct ledger_checking *c, const struct promise_reader *p, uint64_t seq,
+                                    const struct digest *digest)
 {
-    const struct signature_checker none = {0}; /* they were checked before the vote */
-    struct batch_view view = {.valid = false};
     struct bytes raw;
-    if (seq <= c->out->stable || seq > c->out->stable + WINDOW_BATCHES) return NULL;
-    const struct err e = log_get_batch(c->in->log, seq, digest, &raw);
-    if (err_is(&e)) return "its batch is not here";
-    const char *fault = batch_open(c->in->wire, none, raw, &view);
-    if (fault == NULL) fault = view.fault;
-    if (fault == NULL && !digest_equal(&view.digest, digest)) fault = "its batch has another digest";
-    return fault;
+    if (seq <= c->out->stable || seq > c->out->stable + WINDOW_BATCHES) return err_none();
+    return promises_batch(p, seq, digest, &raw, NULL);
 }
 
-static const char *vote_fault(const struct ledger_checking *c, const struct wire_stored_vote *vote)
+static struct err prepared_fault(const struct ledger_checking *c, const struct promise_reader *p,
+                                 const struct wire_vote_certificate *certificate)
 {
-    const struct wire_group *g = c->in->wire;
-    const uint32_t primary = quorum_primary(&g->quorum, vote->view);
-    const struct wire_pre_prepare m = {
-        .epoch = g->epoch, .sender = primary, .view = vote->view, .seq = vote->seq, .digest = vote->digest};
-    struct verify_item item = {.key = g->members[primary], .signature = vote->signature};
-    item.digest = wire_record_signing_digest(&g->id, &wire_record_pre_prepare, &m);
-    if (!c->in->checker.check(c->in->checker.context, &item)) return "it is for no PRE-PREPARE of its primary";
-    return voted_batch_fault(c, vote->seq, &vote->digest);
+    const char *fault = certificate_check_prepared(p->group, p->checker, certificate);
+    if (fault != NULL) return err_make(ERR_CORRUPT, "%s", fault);
+    return voted_batch_fault(c, p, certificate->seq, &certificate->digest);
+}
+
+static struct err vote_fault(const struct ledger_checking *c, const struct promise_reader *p,
+                             const struct wire_stored_vote *vote)
+{
+    if (!promises_proposal_good(p, vote)) return err_make(ERR_CORRUPT, "it is for no PRE-PREPARE of its primary");
+    return voted_batch_fault(c, p, vote->seq, &vote->digest);
 }
 
 /* Prepared certificates, or the votes of a clean stop. */
-static void check_votes(struct ledger_checking *c, bool prepared)
+static void check_votes(struct ledger_checking *c, const struct promise_reader *p, bool prepared)
 {
     const char *what = prepared ? "prepared certificate" : "kept vote";
     struct wire_vote_certificate certificate = {0};
     struct wire_stored_vote vote = {0};
     struct log_place at = {.seq = 0};
     for (uint64_t from = 0; at.seq < SEQ_MAX; from = at.seq + 1) { /* a damaged key may be any number */
-        const struct err e = prepared ? log_next_prepared(c->in->log, from, &at, &certificate)
-                                      : log_next_vote(c->in->log, from, &at, &vote);
+        struct err e = prepared ? log_next_prepared(p->log, from, &at, &certificate) : log_next_vote(p->log, from, &at, &vote);
         if (e.code == ERR_NOT_FOUND) return;
         const struct ledger_fault place = {.kind = LEDGER_FAULT_VOTE, .low = at.seq};
         if (err_is(&e)) {
             ledger_check_say(c, place, "log: %s", e.text);
             return;
         }
-        const char *fault = at.fault;
-        if (fault == NULL && prepared) fault = certificate_check_prepared(c->in->wire, c->in->checker, &certificate);
-        if (fault == NULL && prepared) fault = voted_batch_fault(c, certificate.seq, &certificate.digest);
-        if (fault == NULL && !prepared) fault = vote_fault(c, &vote);
-        if (fault != NULL) ledger_check_say(c, place, "log: the %s %" PRIu64 " is damaged: %s", what, at.seq, fault);
+        if (at.fault != NULL)
+            e = err_make(ERR_CORRUPT, "%s", at.fault);
+        else
+            e = prepared ? prepared_fault(c, p, &certificate) : vote_fault(c, p, &vote);
+        if (err_is(&e)) ledger_check_say(c, place, "log: the %s %" PRIu64 " is damaged: %s", what, at.seq, e.text);
     }
+}
+
+/* The fence, the view, the own VIEW-CHANGE and the NEW-VIEW. */
+static void check_views(struct ledger_checking *c, const struct promise_reader *p)
+{
+    const struct ledger_fault place = {.kind = LEDGER_FAULT_VOTE};
+    struct blob *view_change = NULL;
+    struct blob *new_view = NULL;
+    struct wire_new_view m;
+    uint64_t view = 0;
+    uint64_t until;
+    enum fence_reason reason;
+    const struct err fence = log_get_fence(p->log, &until, &reason);
+    const struct err own = promises_view(p, &view, &view_change);
+    const struct err e = promises_new_view(p, err_is(&own) ? NULL : &view, view_change != NULL, &new_view, &m);
+    if (err_is(&fence)) ledger_check_say(c, place, "log: %s", fence.text);
+    if (err_is(&own)) ledger_check_say(c, place, "log: %s", own.text);
+    if (err_is(&e)) ledger_check_say(c, place, "log: %s", e.text);
+    blob_release(view_change);
+    blob_release(new_view);
 }
 
 static void check_gap(struct ledger_checking *c)
@@ -177,11 +194,14 @@ static void check_gap(struct ledger_checking *c)
 
 struct err ledger_check_records(struct ledger_checking *c)
 {
+    const struct promise_reader p = {
+        .log = c->in->log, .group = c->in->wire, .checker = c->in->checker, .self = c->in->self};
     check_gap(c);
     check_checkpoints(c);
     check_stable(c);
-    check_votes(c, true);
-    check_votes(c, false);
+    check_votes(c, &p, true);
+    check_votes(c, &p, false);
+    check_views(c, &p);
     return kv_store_fault(c->in->log);
 }
 

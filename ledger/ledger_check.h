@@ -1,11 +1,12 @@
 /* ledger_check.h - whether a replica's data directory is what it should be, as far as that can be told offline; and
  * what is arranged so that the replica repairs itself from the others (ledger_repair).
  *
- *   log      blocks: keys and sequences, the chain of previous hashes, first indexes, times, entries' roots, the
- * history of all entries, batches by their digests, commit certificates; checkpoint certificates, also against the
- * blocks they name; the stable checkpoint; prepared certificates and kept votes state    the record of its checkpoint
- * against block and certificate; the tree from its root; each leaf's key, and its value by its digest; no value that
- * the tree does not name
+ *   log      blocks: keys and sequences, the chain of previous hashes, first indexes, times, entries' roots, the history of all
+ *            entries, batches by their digests, commit certificates; checkpoint certificates, also against the blocks they
+ *            name; the stable checkpoint; prepared certificates and kept votes; the view, the own VIEW-CHANGE, the NEW-VIEW,
+ *            the fence
+ *   state    the record of its checkpoint against block and certificate; the tree from its root; each leaf's key, and its
+ *            value by its digest; no value that the tree does not name
  *
  * A block that the gap record says is missing is no fault (ledger/log_store.h), nor is a state between two checkpoints:
  * its tree and data still have to belong together, unless it is marked as damaged already.
@@ -23,7 +24,7 @@ enum ledger_fault_kind {
     LEDGER_FAULT_CHECKPOINT, /* the checkpoint certificate under `key`; low: its sequence, 0 when the key is none */
     LEDGER_FAULT_STABLE,     /* the record of the stable checkpoint */
     LEDGER_FAULT_GAP,        /* the record of the missing blocks */
-    LEDGER_FAULT_VOTE,       /* the prepared certificate or kept vote at low */
+    LEDGER_FAULT_VOTE,       /* the prepared certificate or kept vote at low; 0: what it has promised about views, or its fence */
     LEDGER_FAULT_STATE,
 };
 
@@ -42,6 +43,7 @@ struct ledger_check {
     struct kv_store *state; /* where a replica runs beside it: as it was before `log`, or at the same time */
     const struct group *group;
     const struct wire_group *wire; /* of the same group */
+    uint32_t self;                 /* whose directory it is */
     struct signature_checker checker;
     void (*fault)(void *context, const struct ledger_fault *fault);
     void (*progress)(void *context, uint64_t done, uint64_t total); /* blocks; may be NULL */

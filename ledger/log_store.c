@@ -113,6 +113,27 @@ void log_put_new_view(struct kv_batch *b, uint64_t view, struct bytes record)
     kv_batch_delete(b, LOG_TABLE_META, bytes_of_text("view-change"));
 }
 
+/* "evidence", member, kind */
+#define EVIDENCE_NAME "evidence"
+struct evidence_key {
+    uint8_t bytes[sizeof EVIDENCE_NAME - 1 + 16];
+};
+
+static struct bytes evidence_key(struct evidence_key *space, uint64_t member, uint64_t kind)
+{
+    const size_t len = sizeof EVIDENCE_NAME - 1;
+    memcpy(space->bytes, EVIDENCE_NAME, len);
+    be64_put(space->bytes + len, member);
+    be64_put(space->bytes + len + 8, kind);
+    return bytes_of(space->bytes, sizeof space->bytes);
+}
+
+void log_put_evidence(struct kv_batch *b, uint64_t member, uint64_t kind, struct bytes record)
+{
+    struct evidence_key space;
+    kv_batch_put(b, LOG_TABLE_META, evidence_key(&space, member, kind), record);
+}
+
 void log_put_clean(struct kv_batch *b)
 {
     kv_batch_put(b, LOG_TABLE_META, bytes_of_text("clean"), bytes_of_text("yes"));
@@ -354,6 +375,12 @@ struct err log_get_view_change(struct kv_store *s, uint64_t member, struct bytes
 {
     struct seq_key space;
     return get_message(s, LOG_TABLE_VIEW_CHANGES, seq_key(&space, member), "VIEW-CHANGE", out);
+}
+
+struct err log_get_evidence(struct kv_store *s, uint64_t member, uint64_t kind, struct bytes *out)
+{
+    struct evidence_key space;
+    return get_message(s, LOG_TABLE_META, evidence_key(&space, member, kind), "evidence", out);
 }
 
 bool log_is_clean(struct kv_store *s)

@@ -12,6 +12,8 @@
  *                 "gap"                   lowest and highest block (8 bytes each) that are not here, because the state was
  *                                         transferred, or not to be trusted; absent when there is none.
  *                                         One that came out of turn is here all the same
+ *                 "evidence", member (8),  evidence: the first record of that kind against that member
+ *                   kind (8)
  *   blocks        seq (8 bytes)           stored_block
  *   batches       seq (8), digest (32)    encoded batch; more than one for a seq only above the low watermark
  *   certificates  seq (8)                 vote_certificate, prepared; only above the low watermark
@@ -80,6 +82,9 @@ void log_put_past_block(struct kv_batch *b, uint64_t gap_low, const struct wire_
                         const struct wire_vote_certificate *committed, struct wire_list entries, struct bytes checkpoint,
                         struct bytes batch);
 
+/* record: encoded evidence against a member, of a kind (enum evidence_kind). Checked by the caller. */
+void log_put_evidence(struct kv_batch *b, uint64_t member, uint64_t kind, struct bytes record);
+
 /* For what is repaired from others (ledger/ledger_check.h): the record of the missing blocks; low 0: there are none. */
 void log_put_gap(struct kv_batch *b, uint64_t low, uint64_t high);
 /* Deletes the records, not the batches, of those blocks low to high that are here. */
@@ -112,6 +117,8 @@ MUST_USE struct err log_get_block(struct kv_store *s, uint64_t seq, struct wire_
 MUST_USE struct err log_get_batch(struct kv_store *s, uint64_t seq, const struct digest *digest, struct bytes *out);
 MUST_USE struct err log_get_checkpoint(struct kv_store *s, uint64_t seq, struct wire_checkpoint_certificate *out,
                                        struct bytes *raw);
+/* As it was put, not looked at. ERR_NOT_FOUND when there is none. */
+MUST_USE struct err log_get_evidence(struct kv_store *s, uint64_t member, uint64_t kind, struct bytes *out);
 /* Where a walk over certificates or votes is. */
 struct log_place {
     uint64_t seq;      /* of the key */

@@ -13,7 +13,7 @@ struct digest wire_signing_digest(const struct digest *group_id, struct bytes si
     struct digest out;
     hasher_start(&h, DIGEST_DOMAIN_MESSAGE);
     hasher_add(&h, group_id->bytes, sizeof group_id->bytes);
-    hasher_add(&h, signed_part.data, signed_part.len);
+    hasher_add(&h, signed_part.data, signed_part.len); /* rules 19, 28: all but the signature */
     hasher_finish(&h, &out);
     return out;
 }
@@ -41,7 +41,7 @@ struct digest batch_digest(uint64_t time_ms, const struct digest *leaves, uint32
     struct digest out;
     const struct digest root = merkle_root(leaves, count);
     hasher_start(&h, DIGEST_DOMAIN_BATCH);
-    hasher_add_be64(&h, time_ms);
+    hasher_add_be64(&h, time_ms); /* rule 10: and no view */
     hasher_add_be64(&h, count);
     hasher_add(&h, root.bytes, sizeof root.bytes);
     hasher_finish(&h, &out);

@@ -98,6 +98,17 @@ enum fence_reason {
 };
 #define FENCE_REASON_MAX 10u
 
+/* What a member is accused of (wire/evidence.h). */
+enum evidence_kind {
+    EVIDENCE_KIND_PRE_PREPARE = 1, /* two different ones for one view and sequence; the same for PREPARE and COMMIT */
+    EVIDENCE_KIND_PREPARE = 2,
+    EVIDENCE_KIND_COMMIT = 3,
+    EVIDENCE_KIND_CHECKPOINT = 4,  /* two different ones for one sequence */
+    EVIDENCE_KIND_VIEW_CHANGE = 5, /* two different ones for one view */
+    EVIDENCE_KIND_CERTIFICATE = 6, /* a VIEW-CHANGE with a certificate that proves nothing */
+};
+#define EVIDENCE_KIND_MAX 6u
+
 /* replica_why: how far its sequence is, in the view that the replica is in. */
 enum why_phase {
     WHY_PHASE_EMPTY = 0,     /* no PRE-PREPARE is here */

@@ -251,29 +251,48 @@ static const char *verify_data(const struct wire_group *g, struct signature_chec
     }
 }
 
-/* The signature of a message inside a message; nothing else of it is believed. */
-static bool shown_is_signed(const struct wire_group *g, struct signature_checker checker, struct bytes raw)
+/* The signature of a message inside a message, or of one that is shown to somebody; nothing else of it is believed. */
+const char *msg_check_signed(const struct wire_group *g, struct signature_checker checker, struct bytes raw,
+                             struct wire_message *out, struct digest *id)
 {
-    struct msg_verified m = {0};
-    if (wire_decode(raw, &m.msg) != NULL) return false;
-    const struct wire_message *w = &m.msg;
-    switch (w->type) {
+    const struct signature *signature;
+    uint64_t sender;
+    uint64_t epoch;
+    const char *fault = wire_decode(raw, out);
+    if (fault != NULL) return fault;
+    switch (out->type) {
     case WIRE_TYPE_pre_prepare:
-        return check_member_signature(g, checker, w->pre_prepare.sender, w->pre_prepare.epoch,
-                                      &w->pre_prepare.signature, &m) == NULL;
+        sender = out->pre_prepare.sender;
+        epoch = out->pre_prepare.epoch;
+        signature = &out->pre_prepare.signature;
+        break;
     case WIRE_TYPE_prepare:
-        return check_member_signature(g, checker, w->prepare.sender, w->prepare.epoch, &w->prepare.signature, &m) ==
-               NULL;
+        sender = out->prepare.sender;
+        epoch = out->prepare.epoch;
+        signature = &out->prepare.signature;
+        break;
     case WIRE_TYPE_commit:
-        return check_member_signature(g, checker, w->commit.sender, w->commit.epoch, &w->commit.signature, &m) == NULL;
+        sender = out->commit.sender;
+        epoch = out->commit.epoch;
+        signature = &out->commit.signature;
+        break;
     case WIRE_TYPE_checkpoint:
-        return check_member_signature(g, checker, w->checkpoint.sender, w->checkpoint.epoch, &w->checkpoint.signature,
-                                      &m) == NULL;
+        sender = out->checkpoint.sender;
+        epoch = out->checkpoint.epoch;
+        signature = &out->checkpoint.signature;
+        break;
     case WIRE_TYPE_view_change:
-        return check_member_signature(g, checker, w->view_change.sender, w->view_change.epoch,
-                                      &w->view_change.signature, &m) == NULL;
-    default: return false;
+        sender = out->view_change.sender;
+        epoch = out->view_change.epoch;
+        signature = &out->view_change.signature;
+        break;
+    default: return "it is neither a vote nor a PRE-PREPARE, CHECKPOINT or VIEW-CHANGE";
     }
+    fault = check_member(g, sender, epoch);
+    if (fault != NULL) return fault;
+    *id = wire_signing_digest(&g->id, out->signed_part);
+    struct verify_item item = {.key = g->members[sender], .digest = *id, .signature = *signature};
+    return checker.check(checker.context, &item) ? NULL : "the signature is wrong";
 }
 
 static const char *verify_status(const struct wire_group *g, struct signature_checker checker,
@@ -285,9 +304,11 @@ static const char *verify_status(const struct wire_group *g, struct signature_ch
     /* a claim without proof counts as absent (rule 5) */
     out->checkpoint_good = m->stable.seq > 0 && certificate_check_checkpoint(g, checker, &m->stable) == NULL;
     struct wire_iterator i = wire_list_start(m->shown);
+    struct wire_message shown;
+    struct digest id;
     struct bytes raw;
     for (uint32_t k = 0; wire_list_next_bytes(&i, &raw); k++)
-        if (shown_is_signed(g, checker, raw)) out->shown_good |= 1u << k;
+        if (msg_check_signed(g, checker, raw, &shown, &id) == NULL) out->shown_good |= 1u << k;
     return NULL;
 }
 
@@ -340,7 +361,7 @@ const char *msg_verify(const struct wire_group *g, struct signature_checker chec
     memset(out, 0, sizeof *out);
     out->blob = blob;
     const char *fault = wire_decode(blob_bytes(blob), &out->msg);
-    return fault != NULL ? fault : verify_typed(g, checker, out);
+    return fault != NULL ? fault : verify_typed(g, checker, out); /* rule 27: a fault is the sender's, not ours */
 }
 
 void msg_verified_release(struct msg_verified *m)

@@ -41,6 +41,12 @@ MUST_USE const char *msg_verify(const struct wire_group *g, struct signature_che
                                 struct msg_verified *out);
 void msg_verified_release(struct msg_verified *m);
 
+/* A vote, PRE-PREPARE, CHECKPOINT or VIEW-CHANGE by itself: NULL when it decodes, names a member and this epoch, and
+ * that member has signed it. Nothing that is nested in it is looked at. *out borrows from raw; *id is what the
+ * signature is over. */
+MUST_USE const char *msg_check_signed(const struct wire_group *g, struct signature_checker checker, struct bytes raw,
+                                      struct wire_message *out, struct digest *id);
+
 /* Decodes a batch and computes its digest; checks signatures only when `checker` has a function. Static sentence when the
  * bytes are no batch at all. */
 MUST_USE const char *batch_open(const struct wire_group *g, struct signature_checker checker, struct bytes in,

@@ -78,6 +78,7 @@ static void effect_release(struct core_effect *e)
         blob_release(e->past_block.data);
         blob_release(e->past_block.entries);
         return;
+    case CORE_EFFECT_EVIDENCE: blob_release(e->evidence.record); return;
     case CORE_EFFECT_ANSWER:
     case CORE_EFFECT_STABLE:
     case CORE_EFFECT_SERVE_BLOCKS:
@@ -261,6 +262,7 @@ static const char *on_start(struct core *c, const struct core_recovered *r)
     if (c->started) return "already started";
     c->started = true;
     c->view = r->view;
+    c->slots_view = r->view;
     c->changing = r->view_change != NULL;
     c->view_since_us = c->now_us;
     c->low = r->stable.seq;

@@ -167,6 +167,7 @@ enum core_effect_type {
                                * the replica is started anew: it then stands at that checkpoint */
     CORE_EFFECT_WALK_PIECE,   /* an answer to one of its questions */
     CORE_EFFECT_PAST_BLOCK,   /* keep a block of the gap below a transferred state: its highest, or one out of turn */
+    CORE_EFFECT_EVIDENCE,     /* a member contradicts itself (wire/evidence.h): once for each kind */
     CORE_EFFECT_DIVERGED,     /* a quorum proved another state than ours at seq: stop, and say so */
 };
 
@@ -244,6 +245,11 @@ struct core_effect {
             uint32_t number;
             struct blob *data; /* the DATA message, verified */
         } walk_piece;
+        struct {
+            uint32_t member;
+            enum evidence_kind kind;
+            struct blob *record; /* encoded evidence */
+        } evidence;
     };
 };
 
@@ -352,6 +358,8 @@ struct core_why {
     struct core_why_member members[REPLICAS_MAX]; /* replica_count of them, the own one too */
 };
 void core_why(const struct core *c, struct core_why *out);
+/* How often since the start a member was found to contradict itself, or to send an invalid certificate. */
+uint64_t core_contradictions(const struct core *c, uint32_t member, enum evidence_kind kind);
 /* When the proposal at this sequence was accepted (or made), in the time of TICK; 0: none was, in this view. */
 uint64_t core_proposed_us(const struct core *c, uint64_t seq);
 /* Highest settled sequence of a client, as of the last executed block. */

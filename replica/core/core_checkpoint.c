@@ -47,12 +47,13 @@ static void try_stable(struct core *c, const struct core_checkpoint *p)
         wire_list_add(&certificate.signatures, &w, &wire_record_member_signature, &m);
     }
     CHECK(!w.overflow);
-    if (certificate.signatures.count == quorum) core_offer_stable(c, &certificate);
+    if (certificate.signatures.count == quorum) core_offer_stable(c, &certificate); /* rule 7: with what proves it */
 }
 
 const char *core_on_checkpoint(struct core *c, const struct wire_checkpoint *m)
 {
     if (m->sender == c->config.self) return "own CHECKPOINT";
+    core_weigh_checkpoint(c, m);
     struct core_checkpoint *p = core_checkpoint_at(c, m->seq);
     if (p == NULL) return "CHECKPOINT outside the window";
     struct core_checkpoint_vote *v = &p->votes[m->sender];

@@ -13,7 +13,7 @@
 #define KNOWS_EVERY_FIELD(type, size)                                                                                  \
     _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "core_image knows every field of this "       \
                                                                          "struct")
-KNOWS_EVERY_FIELD(core, 109976);
+KNOWS_EVERY_FIELD(core, 110000);
 KNOWS_EVERY_FIELD(core_slot, 352);
 KNOWS_EVERY_FIELD(core_batch, 48);
 KNOWS_EVERY_FIELD(core_vote, 97);
@@ -23,7 +23,7 @@ KNOWS_EVERY_FIELD(core_client, 15400);
 KNOWS_EVERY_FIELD(core_request, 120);
 KNOWS_EVERY_FIELD(core_early, 24);
 KNOWS_EVERY_FIELD(core_early_vote, 112);
-KNOWS_EVERY_FIELD(core_peer, 312);
+KNOWS_EVERY_FIELD(core_peer, 360);
 KNOWS_EVERY_FIELD(core_wanted, 48);
 KNOWS_EVERY_FIELD(core_question, 40);
 KNOWS_EVERY_FIELD(core_detour, 56);
@@ -299,6 +299,8 @@ static void peer_image(struct core_peer *p, struct image *i)
 {
     image_bool(i, &p->heard);
     image_bool(i, &p->changing);
+    for (uint32_t k = 0; k < EVIDENCE_KIND_MAX; k++)
+        image_u64(i, &p->contradictions[k]);
     image_bool(i, &p->fenced);
     image_u32(i, &p->filled);
     image_u64(i, &p->filled_us);
@@ -327,9 +329,12 @@ static void view_image(struct core *c, struct image *i)
     image_bool(i, &c->active);
     image_bool(i, &c->changing);
     image_u64(i, &c->entry_token);
+    image_u64(i, &c->slots_view);
     image_u64(i, &c->left_token);
     image_u64(i, &c->view);
     image_u64(i, &c->view_since_us);
+    image_bool(i, &c->overdue);
+    image_u64(i, &c->caught_us);
     image_bool(i, &c->unproven);
     image_u64(i, &c->view_changes);
     viewchange_image(c->collected, i);

@@ -107,8 +107,7 @@ static void why_timers(const struct core *c, struct core_why *out)
     out->request_timer_us = CORE_NO_TIMER;
     out->new_view_timer_us = CORE_NO_TIMER;
     if (counts && c->active && !behind && oldest != UINT64_MAX) {
-        if (oldest < c->view_since_us) oldest = c->view_since_us;
-        out->request_timer_us = remaining(c, oldest, c->backoff.now_us);
+        out->request_timer_us = remaining(c, core_timer_start(c, oldest), c->backoff.now_us);
     }
     if (counts && c->changing && c->quorum_us != 0) /* rule 17 */
         out->new_view_timer_us = remaining(c, c->quorum_us, c->backoff.now_us);
@@ -239,6 +238,11 @@ void core_effect_trace(struct hasher *h, const struct core_effect *e)
         hasher_add_be64(h, e->serve.seq);
         hasher_add_be64(h, e->serve.count);
         if (e->serve.past) hasher_add_be64(h, 1);
+        return;
+    case CORE_EFFECT_EVIDENCE:
+        hasher_add_be64(h, e->evidence.member);
+        hasher_add_be64(h, e->evidence.kind);
+        trace_blob(h, e->evidence.record);
         return;
     case CORE_EFFECT_DIVERGED: hasher_add_be64(h, e->diverged); return;
     }

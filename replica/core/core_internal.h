@@ -159,6 +159,7 @@ struct core_peer {
     uint64_t repaired_us;  /* last repair after its STATUS */
     uint64_t served_us;    /* batches and messages of view changes sent to it again: since when, and bytes */
     uint64_t served_bytes;
+    uint64_t contradictions[EVIDENCE_KIND_MAX]; /* found, by kind - 1 (core_evidence.c) */
     /* the state, served to it: its questions wait here, and are answered at a steady rate */
     uint64_t state_served_us;
     uint32_t asked_count;
@@ -201,7 +202,10 @@ struct core {
     uint64_t entry_token; /* PERSIST of the start or the NEW-VIEW */
     uint64_t left_token;  /* PERSIST of the own VIEW-CHANGE */
     uint64_t view;
+    uint64_t slots_view;    /* the view whose votes are in the slots: entered last */
     uint64_t view_since_us; /* entered, or left for */
+    bool overdue;           /* a request's time ran out while this replica was behind the others */
+    uint64_t caught_us;     /* no timer began before: when it had caught up after that */
     bool unproven; /* the view was entered by a NEW-VIEW, and nothing has executed in it yet */
     uint64_t view_changes;
     struct viewchange *collected;
@@ -377,9 +381,22 @@ bool core_take_missing(struct core *c, const struct msg_verified *m);
 void core_leave_view(struct core *c, uint64_t to);
 void core_view_retake(struct core *c, struct blob *own, uint64_t view);
 void core_view_tick(struct core *c);
+/* When the time of a request or slot that is here since oldest_us began to count. */
+uint64_t core_timer_start(const struct core *c, uint64_t oldest_us);
 void core_view_repair(struct core *c, uint32_t to);
 void core_view_restore(struct core *c, const struct core_recovered *r);
 void core_view_restore_carried(struct core *c);
+
+/* core_evidence.c: what a member says that contradicts what it has said (design.md section 11) */
+void core_weigh_proposal(struct core *c, uint64_t view, uint64_t seq, const struct digest *digest,
+                         const struct signature *signature);
+void core_weigh_vote(struct core *c, enum wire_type type, uint32_t member, uint64_t view,
+                     const struct core_early_vote *vote);
+void core_weigh_checkpoint(struct core *c, const struct wire_checkpoint *m);
+void core_weigh_votes(struct core *c, const struct wire_vote_certificate *certificate, bool prepared);
+void core_weigh_checkpoints(struct core *c, const struct wire_checkpoint_certificate *certificate);
+void core_weigh_view_change(struct core *c, const struct msg_verified *m);
+void core_show_proposals(struct core *c, uint32_t to);
 
 /* core_checkpoint.c */
 const char *core_on_checkpoint(struct core *c, const struct wire_checkpoint *m);

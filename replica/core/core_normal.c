@@ -114,6 +114,7 @@ const char *core_on_pre_prepare(struct core *c, struct msg_verified *m)
 {
     const struct wire_pre_prepare *p = &m->msg.pre_prepare;
     if (p->sender == c->config.self) return "own PRE-PREPARE";
+    core_weigh_proposal(c, p->view, p->seq, &p->digest, &p->signature);
     if (core_is_early(c, p->view)) return core_keep_early_proposal(c, m);
     if (p->view != c->view) return "PRE-PREPARE of a view that is past";
     struct core_slot *s = core_slot(c, p->seq);
@@ -143,6 +144,7 @@ const char *core_on_prepare(struct core *c, const struct wire_prepare *m)
     if (m->sender == c->config.self) return "own PREPARE";
     if (m->sender == quorum_primary(&c->config.group.quorum, m->view)) return "PREPARE from the primary"; /* rule 18 */
     const struct core_early_vote vote = {.seq = m->seq, .digest = m->digest, .signature = m->signature};
+    core_weigh_vote(c, WIRE_TYPE_prepare, (uint32_t)m->sender, m->view, &vote);
     if (core_is_early(c, m->view)) return core_keep_early(c, m->sender, m->view, &vote);
     if (m->view != c->view) return "PREPARE of a view that is past";
     struct core_slot *s = core_slot(c, m->seq);
@@ -155,6 +157,7 @@ const char *core_on_commit(struct core *c, const struct wire_commit *m)
     if (m->sender == c->config.self) return "own COMMIT";
     const struct core_early_vote vote = {
         .commit = true, .seq = m->seq, .digest = m->digest, .signature = m->signature};
+    core_weigh_vote(c, WIRE_TYPE_commit, (uint32_t)m->sender, m->view, &vote);
     if (core_is_early(c, m->view)) return core_keep_early(c, m->sender, m->view, &vote);
     if (m->view != c->view) return "COMMIT of a view that is past";
     struct core_slot *s = core_slot(c, m->seq);
@@ -214,7 +217,7 @@ static void try_prepare(struct core *c, struct core_slot *s)
 {
     if (s->prepare_sent || !c->active || c->stopping || c->disk_full || core_is_primary(c)) return;
     if (s->phase == CORE_PHASE_EMPTY || s->batch.bytes == NULL || s->batch_void) return; /* rule 9 */
-    if (s->seq <= c->abstain_until) return; /* design.md 7.5: it may have voted before and forgotten */
+    if (s->seq <= c->abstain_until) return; /* rule 12, design.md 7.5: it may have voted before and forgotten */
     if (!s->carried && !time_agreed(c, s)) return;
     core_sign_prepare(c, s);
     core_send_vote(c, s, WIRE_TYPE_prepare, CORE_TO_ALL, 0, false);

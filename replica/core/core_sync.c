@@ -235,6 +235,7 @@ const char *core_on_status(struct core *c, const struct msg_verified *m, uint32_
     if (from == c->config.self) return "own STATUS";
     struct core_peer *peer = &c->peers[from];
     if (take_claims(c, peer, m)) c->changed = true;
+    if (m->checkpoint_good) core_weigh_checkpoints(c, &status->stable);
     if (m->checkpoint_good) core_offer_stable(c, &status->stable);
     if (c->listening && (status->flags & STATUS_FLAG_ANSWER) != 0) core_hear(c, m, from);
     if ((status->flags & STATUS_FLAG_LISTENING) != 0) answer_start(c, peer, from);
@@ -244,6 +245,7 @@ const char *core_on_status(struct core *c, const struct msg_verified *m, uint32_
     if (due) {
         peer->repaired_us = c->now_us; /* however often it sends STATUS */
         core_view_repair(c, from);
+        core_show_proposals(c, from);
         if (status->view == c->view && !c->changing && !peer->changing && status->executed + WINDOW_BATCHES > c->low)
             repair(c, status, from);
         if (status->executed + WINDOW_BATCHES > c->low) repair_checkpoints(c, status, from);
@@ -398,9 +400,11 @@ static const char *on_block(struct core *c, struct msg_verified *m)
     const struct wire_block *b = &m->block;
     struct core_slot *s = core_slot(c, b->header.seq);
     if (s == NULL) return "a block outside the window";
+    core_weigh_votes(c, &b->committed, false);
     struct wire_iterator i = wire_list_start(b->checkpoint);
     struct wire_checkpoint_certificate proof;
     if (m->checkpoint_good && wire_list_next(&i, &wire_record_checkpoint_certificate, &proof)) {
+        core_weigh_checkpoints(c, &proof);
         if (s->decision == CORE_EXECUTED) core_offer_stable(c, &proof);
         if (s->checkpoint == NULL) s->checkpoint = wire_encode_blob(&wire_record_checkpoint_certificate, &proof);
     }

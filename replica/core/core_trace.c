@@ -5,6 +5,7 @@
  *
  * The number after a message's type is its sequence, of STATUS what is executed. */
 #include "replica/core/core_internal.h"
+#include "wire/evidence.h"
 
 #include <inttypes.h>
 
@@ -121,6 +122,9 @@ void core_effect_text(const struct core_effect *e, struct buffer *out)
         break;
     case CORE_EFFECT_WALK_BEGIN: buffer_printf(out, "WALK to %" PRIu64, e->walk_begin); break;
     case CORE_EFFECT_WALK_PIECE: buffer_printf(out, "WALK piece %u", e->walk_piece.number); break;
+    case CORE_EFFECT_EVIDENCE:
+        buffer_printf(out, "EVIDENCE %s against %u", evidence_kind_name(e->evidence.kind), e->evidence.member);
+        break;
     case CORE_EFFECT_DIVERGED: buffer_printf(out, "DIVERGED %" PRIu64, e->diverged); break;
     }
     if (e->after != 0) buffer_printf(out, " after %" PRIu64, e->after);

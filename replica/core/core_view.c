@@ -69,7 +69,7 @@ static void leave(struct core *c, uint64_t to)
     blob_release(c->own_view_change);
     c->own_view_change = wire_encode_blob(&wire_record_view_change, &m);
     blob_release(prepared);
-    /* the certificates in it were given out before: they are durable with it or before it */
+    /* the certificates in it were given out before: they are durable with it or before it (rule 13) */
     c->left_token = core_persist(c, CORE_PERSIST_VIEW_LEFT, 0, NULL, blob_retain(c->own_view_change), NULL);
     core_send_blob(c, CORE_TO_ALL, WIRE_TYPE_view_change, blob_retain(c->own_view_change), c->left_token, false);
     add_own(c);
@@ -184,6 +184,7 @@ static void enter(struct core *c, const struct viewchange_plan *plan, struct blo
     struct wire_iterator i = wire_list_start(proposals);
     struct wire_reproposal p;
     c->view = plan->view;
+    c->slots_view = plan->view;
     c->changing = false;
     c->active = false; /* until the entry is durable */
     c->view_since_us = c->now_us;
@@ -452,6 +453,7 @@ const char *core_on_view_change(struct core *c, const struct msg_verified *m)
 {
     const struct wire_view_change *v = &m->msg.view_change;
     if (v->sender == c->config.self) return "own VIEW-CHANGE";
+    core_weigh_view_change(c, m);
     if (!m->checkpoint_good) return "a VIEW-CHANGE without proof of its checkpoint"; /* rule 5 */
     struct core_peer *peer = &c->peers[v->sender];
     if (v->proof.seq > peer->stable) peer->stable = v->proof.seq;
@@ -494,24 +496,38 @@ void core_view_repair(struct core *c, uint32_t to)
     if (c->changing ? c->left_token > c->durable_token || core_is_mute(c)
                     : c->entry_token > c->durable_token || c->new_view == NULL)
         return;
-    struct blob *bytes = c->changing ? c->own_view_change : c->new_view;
+    struct blob *bytes = c->changing ? c->own_view_change : c->new_view; /* rule 15: as signed */
     if (core_may_lead_on(c, p, bytes->len))
         core_send_blob(c, to, c->changing ? WIRE_TYPE_view_change : WIRE_TYPE_new_view, blob_retain(bytes), 0, true);
 }
 
 /* ---- time ---- */
 
+uint64_t core_timer_start(const struct core *c, uint64_t oldest_us)
+{
+    const uint64_t since = c->view_since_us > c->caught_us ? c->view_since_us : c->caught_us;
+    return oldest_us < since ? since : oldest_us;
+}
+
+/* The oldest request has waited long enough. While this replica is behind, it is not the primary that is late; and when it has
+ * caught up it does not know yet what the others execute meanwhile, so the time begins anew. That is given once in the longest
+ * time-out: by making each backup fall behind now and then a primary must not gain more. */
 static bool timed_out(struct core *c)
 {
     uint64_t oldest = c->oldest_slot_us;
-    if (c->walking || core_peers_executed(c) > c->executed) return false; /* behind: it is not the primary that is late */
     if (c->custody_count > 0 && c->now_us - c->oldest_custody_us >= c->backoff.now_us) {
         const uint64_t exact = core_custody_oldest(c); /* what was kept is a bound only */
         c->oldest_custody_us = exact < c->now_us ? exact : c->now_us;
     }
     if (c->custody_count > 0 && c->oldest_custody_us < oldest) oldest = c->oldest_custody_us;
-    if (oldest < c->view_since_us) oldest = c->view_since_us;
-    return oldest < c->now_us && c->now_us - oldest >= c->backoff.now_us;
+    oldest = core_timer_start(c, oldest);
+    if (oldest >= c->now_us || c->now_us - oldest < c->backoff.now_us) return false;
+    const bool behind = c->walking || core_peers_executed(c) > c->executed;
+    const bool overdue = c->overdue;
+    c->overdue = behind;
+    if (behind || !overdue || (c->caught_us != 0 && c->now_us - c->caught_us < c->config.timeout_cap_us)) return !behind;
+    c->caught_us = c->now_us;
+    return false;
 }
 
 void core_view_tick(struct core *c)

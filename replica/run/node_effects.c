@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "wire/evidence.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -120,6 +121,33 @@ static bool begin_answer(struct node *n, uint32_t client)
     return true;
 }
 
+/* Checked once more, from its bytes alone as everybody else will, before it is kept and said. */
+void node_keep_evidence(struct node *n, struct core_effect *e)
+{
+    struct evidence found;
+    struct buffer text = {0};
+    const struct blob *record = e->evidence.record;
+    const char *fault = evidence_check(&n->wire, node_checker(n), blob_bytes(record), &found);
+    if (fault != NULL) { /* our own bug: nobody is accused by it */
+        LOG(LOG_LEVEL_ERROR, "evidence.unsound", LOG_U("member", e->evidence.member), LOG_S("reason", fault),
+            LOG_S("action", "report it with the log of this replica"));
+        return;
+    }
+    evidence_text(&found, &text);
+    buffer_append(&text, "", 1);
+    LOG(LOG_LEVEL_WARN, "evidence.found", LOG_U("member", found.member), LOG_S("kind", evidence_kind_name(found.kind)),
+        LOG_U("view", found.view), LOG_U("seq", found.seq), LOG_S("what", (const char *)text.data),
+        LOG_S("action", "tell that member's operator; pbft evidence list and export show it to anybody"));
+    buffer_free(&text);
+    struct storage_job *j = mem_zero(1, sizeof *j);
+    j->kind = STORAGE_EVIDENCE;
+    j->seq = found.member;
+    j->count = (uint32_t)found.kind;
+    j->record = e->evidence.record;
+    e->evidence.record = NULL; /* passed on */
+    storage_submit(n->storage, j);
+}
+
 static void perform(struct node *n, struct core_effect *e)
 {
     switch (e->type) {
@@ -165,6 +193,7 @@ static void perform(struct node *n, struct core_effect *e)
         submit_walk(n, EXECUTION_WALK_PIECE, 0, e->walk_piece.number, e->walk_piece.data);
         e->walk_piece.data = NULL;
         return;
+    case CORE_EFFECT_EVIDENCE: node_keep_evidence(n, e); return;
     case CORE_EFFECT_DIVERGED:
         LOG(LOG_LEVEL_ERROR, "replica.diverged", LOG_U("seq", e->diverged),
             LOG_S("action",

@@ -73,6 +73,19 @@ static json_t *peers_json(const struct node *n, const struct node_judgement *jud
     return out;
 }
 
+/* Members of which evidence was found since the start. */
+static json_t *evidence_json(const struct node *n)
+{
+    json_t *out = json_array();
+    for (uint32_t id = 0; id < n->wire.quorum.replica_count; id++) {
+        uint64_t count = 0;
+        for (uint32_t kind = 1; kind <= EVIDENCE_KIND_MAX; kind++)
+            count += core_contradictions(n->core, id, kind);
+        if (count > 0) CHECK(json_array_append_new(out, json_integer((json_int_t)id)) == 0);
+    }
+    return out;
+}
+
 /* The same names as `pbft -o json status` has. */
 static json_t *status_json(struct node *n)
 {
@@ -111,6 +124,7 @@ static json_t *status_json(struct node *n)
     set_number(out, "verified", m.verified);
     set(out, "header_hash", json_string(hash));
     set(out, "peers", peers_json(n, judged));
+    set(out, "evidence_against", evidence_json(n));
     set(out, "messages", messages_json(n));
     free(judged);
     return out;

@@ -183,6 +183,7 @@ void node_start_again(struct node *n);
 /* node_effects.c */
 void node_perform(struct node *n, struct core_effects *effects);
 void node_fold(struct node *n, uint64_t seq); /* the state may be folded up to seq */
+void node_keep_evidence(struct node *n, struct core_effect *e); /* takes its record */
 void node_release_waiting(struct node *n);
 void node_take_storage(struct node *n);
 void node_take_execution(struct node *n);

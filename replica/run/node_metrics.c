@@ -3,6 +3,7 @@
  * Labels are message types, ways, member ids and names of conditions: as many as there are in the group, whatever clients do. */
 #include "replica/run/node_internal.h"
 
+#include "wire/evidence.h"
 #include "wire/print.h"
 
 #include <inttypes.h>
@@ -126,6 +127,22 @@ static void peers(const struct node *n, const struct wire_replica_status *m, str
     metrics_value(out, "pbft_send_queue_bytes", "peer=\"clients\"", clients);
 }
 
+/* A member and kind of which nothing was found has no sample. */
+static void evidence(const struct node *n, struct buffer *out)
+{
+    char labels[64];
+    metrics_head(out, "pbft_evidence_total", METRICS_COUNTER,
+                 "Signed messages of a member that contradict what it signed before, or hold an invalid certificate.");
+    for (uint32_t id = 0; id < n->wire.quorum.replica_count; id++) {
+        for (uint32_t kind = 1; kind <= EVIDENCE_KIND_MAX; kind++) {
+            const uint64_t count = core_contradictions(n->core, id, kind);
+            if (count == 0) continue;
+            (void)snprintf(labels, sizeof labels, "member=\"%u\",kind=\"%s\"", id, evidence_kind_name(kind));
+            metrics_value(out, "pbft_evidence_total", labels, count);
+        }
+    }
+}
+
 static void work(struct node *n, const struct wire_replica_status *m, struct buffer *out)
 {
     const struct verify_counts counts = verify_cache_counts(n->cache);
@@ -163,6 +180,7 @@ uint32_t node_render_metrics(void *context, struct buffer *body)
     progress(&judged->core, &judged->why, &m, body);
     transfer(n, &judged->core, body);
     peers(n, &m, body);
+    evidence(n, body);
     work(n, &m, body);
     traffic(n, body);
     free(judged);

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "ledger/promises.h"
 #include "ledger/state_transfer.h"
 
 #include <inttypes.h>
@@ -14,30 +15,12 @@
 
 #define RECOVERED_SLOTS_MAX (2u * WINDOW_BATCHES) /* a vote of this view and a certificate of an earlier one each */
 
-/* What is read, and how it is checked. */
 struct source {
     struct data_dir *dir;
     const struct wire_group *group;
     struct signature_checker checker;
-    uint32_t self;
+    struct promise_reader promises; /* of the same */
 };
-
-/* A stored batch, which must be the one of its digest and fit to be executed: LMDB has no checksums. *time_ms may be
- * NULL. */
-static struct err read_batch(const struct source *in, uint64_t seq, const struct digest *digest, struct bytes *raw,
-                             uint64_t *time_ms)
-{
-    const struct signature_checker none = {0}; /* they were checked before the vote */
-    struct batch_view view = {.valid = false};
-    ERR_TRY(log_get_batch(in->dir->log, seq, digest, raw));
-    const char *fault = batch_open(in->group, none, *raw, &view);
-    if (fault == NULL) fault = view.fault;
-    if (fault == NULL && !digest_equal(&view.digest, digest)) fault = "it has another digest";
-    if (fault != NULL)
-        return err_make(ERR_CORRUPT, "the stored batch of sequence %" PRIu64 " is damaged: %s", seq, fault);
-    if (time_ms != NULL) *time_ms = view.batch.time_ms;
-    return err_none();
-}
 
 /* Rule 20. What is of another epoch than the group's is neither damaged nor usable. */
 static struct err check_epoch(const struct source *in, const char *what, uint64_t seq, uint64_t epoch)
@@ -123,7 +106,7 @@ static struct err rebuild(const struct source *in, struct executor *e, uint64_t 
         struct bytes batch;
         ERR_TRY(log_get_block(in->dir->log, seq, &stored));
         ERR_TRY(check_epoch(in, "block", seq, stored.header.epoch));
-        ERR_TRY(read_batch(in, seq, &stored.header.batch_digest, &batch, NULL));
+        ERR_TRY(promises_batch(&in->promises, seq, &stored.header.batch_digest, &batch, NULL));
         ERR_TRY(executor_execute(e, seq, batch, &stored.header.batch_digest, &block));
         const struct err fault = check_block(in, block, &stored.header, r);
         executed_block_free(block);
@@ -166,18 +149,6 @@ static bool in_window(const struct recovery *r, uint64_t seq)
     return seq > r->recovered.stable.seq && seq <= r->recovered.stable.seq + WINDOW_BATCHES;
 }
 
-/* The PRE-PREPARE that the vote was for, as its primary signed it. */
-static bool proposal_good(const struct wire_group *g, struct signature_checker checker,
-                          const struct wire_stored_vote *vote)
-{
-    const uint32_t primary = quorum_primary(&g->quorum, vote->view);
-    const struct wire_pre_prepare m = {
-        .epoch = g->epoch, .sender = primary, .view = vote->view, .seq = vote->seq, .digest = vote->digest};
-    struct verify_item item = {.key = g->members[primary], .signature = vote->signature};
-    item.digest = wire_record_signing_digest(&g->id, &wire_record_pre_prepare, &m);
-    return checker.check(checker.context, &item);
-}
-
 /* design.md 7.6: a vote record that fails its check. False when not the record is to blame but the store. */
 static bool drop_damaged(const struct source *in, struct recovery *r, const char *what, uint64_t seq,
                          const struct err *e)
@@ -201,7 +172,7 @@ static struct err take_certificate(const struct source *in, const struct wire_vo
     /* only now: a damaged view would pass for another one */
     if (stored->view > r->recovered.view) return err_make(ERR_CORRUPT, "the prepared certificate is of a later view");
     if (!in_window(r, stored->seq)) return err_none();
-    ERR_TRY(read_batch(in, stored->seq, &stored->digest, &batch, &time_ms));
+    ERR_TRY(promises_batch(&in->promises, stored->seq, &stored->digest, &batch, &time_ms));
     struct core_recovered_slot *s = slot_at(r, stored->seq);
     const uint64_t k = stored->seq % WINDOW_BATCHES;
     s->digest = stored->digest;
@@ -231,10 +202,10 @@ static struct err take_vote(const struct source *in, const struct wire_stored_vo
 {
     struct bytes batch;
     uint64_t time_ms = 0;
-    if (!proposal_good(in->group, in->checker, stored))
+    if (!promises_proposal_good(&in->promises, stored))
         return err_make(ERR_CORRUPT, "the vote is for no PRE-PREPARE of its primary");
     if (!in_window(r, stored->seq) || stored->view != r->recovered.view) return err_none();
-    ERR_TRY(read_batch(in, stored->seq, &stored->digest, &batch, &time_ms));
+    ERR_TRY(promises_batch(&in->promises, stored->seq, &stored->digest, &batch, &time_ms));
     struct core_recovered_slot *s = slot_at(r, stored->seq);
     if (s->certificate && !digest_equal(&s->digest, &stored->digest)) /* rule 12 */
         return err_make(ERR_CORRUPT, "vote and prepared certificate contradict each other");
@@ -271,18 +242,6 @@ static struct err recover_votes(const struct source *in, struct recovery *r)
 
 /* ---- view changes ---- */
 
-/* A message of the view change, verified as if it had come from a peer. *out: one reference. */
-static struct err recover_message(const struct source *in, struct bytes raw, const char *what,
-                                  struct msg_verified *verified, struct blob **out)
-{
-    *out = blob_copy(raw);
-    const char *fault = msg_verify(in->group, in->checker, blob_retain(*out), verified);
-    if (fault == NULL && verified->msg.type == WIRE_TYPE_view_change && !verified->checkpoint_good)
-        fault = "its checkpoint is not proven";
-    msg_verified_release(verified); /* the blob stays, by *out */
-    return fault == NULL ? err_none() : err_make(ERR_CORRUPT, "the stored %s is damaged: %s", what, fault);
-}
-
 /* Those that the NEW-VIEW names and that are whole; others can be fetched from the other members. */
 static void recover_kept(const struct source *in, const struct wire_new_view *new_view, struct recovery *r)
 {
@@ -293,7 +252,7 @@ static void recover_kept(const struct source *in, const struct wire_new_view *ne
         struct msg_verified m;
         if (ref.id >= REPLICAS_MAX || r->kept[ref.id] != NULL) continue;
         struct err e = log_get_view_change(in->dir->log, ref.id, &raw);
-        if (!err_is(&e)) e = recover_message(in, raw, "VIEW-CHANGE of another member", &m, &r->kept[ref.id]);
+        if (!err_is(&e)) e = promises_message(&in->promises, raw, "VIEW-CHANGE of another member", &m, &r->kept[ref.id]);
         const bool right = !err_is(&e) && m.msg.type == WIRE_TYPE_view_change && digest_equal(&m.id, &ref.digest);
         if (right) continue;
         blob_release(r->kept[ref.id]);
@@ -301,69 +260,38 @@ static void recover_kept(const struct source *in, const struct wire_new_view *ne
     }
 }
 
-/* The view, and the own VIEW-CHANGE while that view is left for: what was promised about views (rule 13). */
-static struct err recover_own_view(const struct source *in, struct recovery *r)
-{
-    struct bytes raw;
-    struct msg_verified m;
-    ERR_TRY(log_get_view(in->dir->log, &r->recovered.view));
-    const struct err none = log_get_view_left(in->dir->log, &raw);
-    if (none.code == ERR_NOT_FOUND) return err_none();
-    if (err_is(&none)) return none;
-    ERR_TRY(recover_message(in, raw, "own VIEW-CHANGE", &m, &r->view_change));
-    if (m.msg.type != WIRE_TYPE_view_change || m.msg.view_change.sender != in->self ||
-        m.msg.view_change.view != r->recovered.view)
-        return err_make(ERR_CORRUPT, "the stored own VIEW-CHANGE is another's or for another view than %" PRIu64,
-                        r->recovered.view);
-    return err_none();
-}
-
-/* lost: the view that it entered is what is left to stand on. */
-static struct err recover_new_view(const struct source *in, bool lost, struct recovery *r)
-{
-    struct bytes raw;
-    struct msg_verified m;
-    uint64_t *view = &r->recovered.view;
-    const struct err e = log_get_new_view(in->dir->log, &raw);
-    if (lost) *view = 0;
-    if (e.code == ERR_NOT_FOUND && (*view == 0 || r->view_change != NULL)) return err_none();
-    if (err_is(&e)) return e;
-    ERR_TRY(recover_message(in, raw, "NEW-VIEW", &m, &r->new_view));
-    if (m.msg.type != WIRE_TYPE_new_view) return err_make(ERR_CORRUPT, "the stored NEW-VIEW is another message");
-    if (lost) *view = m.msg.new_view.view;
-    if ((r->view_change == NULL && m.msg.new_view.view != *view) || m.msg.new_view.view > *view)
-        return err_make(ERR_CORRUPT, "the stored NEW-VIEW is for another view than %" PRIu64, *view);
-    recover_kept(in, &m.msg.new_view, r);
-    return err_none();
-}
-
 /* design.md 7.6: what it promised about views is lost. In one transaction the damaged record goes and the fence comes: the next
  * start would find neither the one nor a reason for the other. */
-static struct err fence_view(const struct source *in, struct recovery *r)
+static struct err put_view_lost(const struct source *in, const struct recovery *r)
 {
     struct kv_batch *b = kv_batch_new();
     log_put_view_lost(b, r->recovered.view);
     const struct err e = kv_store_apply(in->dir->log, b);
     kv_batch_free(b);
-    r->recovered.fenced = true;
-    r->recovered.fence_until = 0;
-    r->recovered.fence_reason = FENCE_REASON_VIEW_DAMAGED;
     return e;
 }
 
 /* Where this replica stood between views. A fence makes it listen for its own VIEW-CHANGE: the others show it the one that they
- * hold, and it holds to that (core_fence.c). */
+ * hold, and it holds to that (core_fence.c). When the view is lost, the last one that it entered is what is left to stand on.
+ * A NEW-VIEW is no promise, but says what may be proposed in its view: without it the replica is fenced too, at every start
+ * until it enters another view. */
 static struct err recover_view(const struct source *in, struct recovery *r)
 {
-    const struct err e = recover_own_view(in, r);
-    const bool lost = e.code == ERR_CORRUPT && drop_damaged(in, r, "view", 0, &e);
-    if (err_is(&e) && !lost) return e;
-    if (lost) {
-        blob_release(r->view_change);
-        r->view_change = NULL;
-    }
-    ERR_TRY(recover_new_view(in, lost, r));
-    return lost ? fence_view(in, r) : err_none();
+    struct wire_new_view m = {.view = 0};
+    uint64_t *view = &r->recovered.view;
+    const struct err own = promises_view(&in->promises, view, &r->view_change);
+    const bool lost = own.code == ERR_CORRUPT && drop_damaged(in, r, "view", 0, &own);
+    if (err_is(&own) && !lost) return own;
+    const struct err e =
+        promises_new_view(&in->promises, lost ? NULL : view, r->view_change != NULL, &r->new_view, &m);
+    if (err_is(&e) && (e.code != ERR_CORRUPT || !drop_damaged(in, r, "NEW-VIEW", 0, &e))) return e;
+    if (lost) *view = m.view;
+    if (r->new_view != NULL) recover_kept(in, &m, r);
+    if (!lost && !err_is(&e)) return err_none();
+    r->recovered.fenced = true;
+    r->recovered.fence_until = 0;
+    r->recovered.fence_reason = FENCE_REASON_VIEW_DAMAGED;
+    return lost ? put_view_lost(in, r) : err_none();
 }
 
 /* A fence that cannot be read counts as one that has just been found. */
@@ -498,7 +426,10 @@ static struct err recover_without_state(const struct source *in, uint32_t client
 struct err recovery_run(struct data_dir *d, struct executor *e, const struct wire_group *g,
                         struct signature_checker checker, uint32_t self, uint32_t client_count, struct recovery *out)
 {
-    const struct source in = {.dir = d, .group = g, .checker = checker, .self = self};
+    const struct source in = {.dir = d,
+                              .group = g,
+                              .checker = checker,
+                              .promises = {.log = d->log, .group = g, .checker = checker, .self = self}};
     *out = (struct recovery){0};
     out->slots = mem_zero(RECOVERED_SLOTS_MAX, sizeof *out->slots);
     out->kept = mem_zero(REPLICAS_MAX, sizeof(struct blob *));

@@ -122,6 +122,17 @@ static void add_past_block(struct storage *s, struct storage_job *j)
     storage_job_free(j);
 }
 
+static void add_evidence(struct storage *s, struct storage_job *j)
+{
+    struct bytes known;
+    const struct err e = log_get_evidence(s->log, j->seq, j->count, &known);
+    if (err_is(&e)) {
+        log_put_evidence(s->batch, j->seq, j->count, blob_bytes(j->record));
+        if (s->blocks_since_us == 0) s->blocks_since_us = clock_monotonic_us();
+    }
+    storage_job_free(j);
+}
+
 /* A block that is damaged is one matter; pages that are, another: to write to them would make it worse. */
 static void end_if_broken(const struct storage *s)
 {
@@ -204,6 +215,7 @@ static void storage_run(void *context, struct worker_job *chain, uint32_t *wait_
         case STORAGE_PERSIST: add_persist(s, j); break;
         case STORAGE_BLOCK: add_block(s, j); break;
         case STORAGE_PAST_BLOCK: add_past_block(s, j); break;
+        case STORAGE_EVIDENCE: add_evidence(s, j); break;
         case STORAGE_READ_BLOCKS:
         case STORAGE_READ_ANSWER: add_read(s, j); break;
         }

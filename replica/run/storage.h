@@ -15,6 +15,7 @@ enum storage_kind {
     STORAGE_PERSIST,      /* token .. batch, as in the effect */
     STORAGE_BLOCK,        /* block, certificate, batch: no sync of its own */
     STORAGE_PAST_BLOCK,   /* gap_low, record (its DATA message), batch (its entries), checkpoint_good: no sync of its own */
+    STORAGE_EVIDENCE,     /* seq (the member), count (the kind), record: the first is kept; no sync of its own */
     STORAGE_READ_BLOCKS,  /* seq, count, past -> out[]: DATA messages */
     STORAGE_READ_ANSWER,  /* seq, range -> out[0]: a REPLY, or nothing; missing */
 };
@@ -57,7 +58,7 @@ MUST_USE struct err storage_start(struct kv_store *log, const struct reply_signe
                                   void (*notify)(void *context), void *context, struct storage **out);
 /* Takes over the job. */
 void storage_submit(struct storage *s, struct storage_job *job);
-/* A finished PERSIST or READ job, the caller's again; BLOCK and PAST_BLOCK jobs do not come back. */
+/* A finished PERSIST or READ job, the caller's again; BLOCK, PAST_BLOCK and EVIDENCE jobs do not come back. */
 struct storage_job *storage_take_done(struct storage *s);
 uint64_t storage_syncs(const struct storage *s);
 bool storage_disk_full(const struct storage *s);

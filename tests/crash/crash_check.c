@@ -176,6 +176,7 @@ static struct err check_ledger(struct started *s)
                                        .state = s->dir.state,
                                        .group = s->room->group,
                                        .wire = &s->room->wire,
+                                       .self = s->room->self,
                                        .checker = {.check = check_signature, .context = s->room->cache},
                                        .fault = note_fault,
                                        .context = &first};

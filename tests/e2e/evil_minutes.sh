@@ -11,11 +11,13 @@
 seconds=${EVIL_SECONDS:-60}
 timeout=2000
 bound=$((3 * timeout + 2000))
-counters="pbft_view_changes_total pbft_messages_ignored_total pbft_messages_invalid_total pbft_connections_closed_invalid_total"
+counters="pbft_view_changes_total pbft_messages_ignored_total pbft_messages_invalid_total pbft_connections_closed_invalid_total pbft_evidence_total"
 lasts() { read -r -t "$1" <> <(:) || true; }
 has_load() { [ "$(wc -l <"$home/accepted" 2>/dev/null)" -gt "$1" ] 2>/dev/null; }
+# total ID NAME: a counter, with whatever labels
+total() { page "$1" /metrics | tr -d '\r' | awk -v name="$2" '$1 == name || index($1, name "{") == 1 { sum += $2 } END { print sum + 0 }'; }
 # seen NAME: the sum over the two
-seen() { echo $(($(metric $(((id + 1) % 4)) "$1") + $(metric $(((id + 2) % 4)) "$1"))); }
+seen() { echo $(($(total $(((id + 1) % 4)) "$1") + $(total $(((id + 2) % 4)) "$1"))); }
 # handed BEHAVIOUR: replica $id misbehaves, and the view is its turn; $first was primary
 handed() {
     pbft devnet evil $id "$1" && pbft devnet stop $first && pbft devnet start $first && eventually 30 answers
@@ -50,8 +52,8 @@ misbehaved() { [ "$(count_lines "event=evil.started.*behaviour=$1\$" "$PBFT_HOME
 within_bound() { awk -F , -v bound=$bound '{ print; exit !(NF == 3 && $1 <= bound && $2 <= bound && $3 <= bound) }' <<<"$gaps"; }
 
 check "pbft-evil says what it can do" [ "$("$evil_program" --list | wc -l)" -gt 30 ]
-table="| behaviour | views left | ignored | invalid | connections closed | longest pause at the hand-over, ms | then, ms | after its end, ms | results |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+table="| behaviour | views left | ignored | invalid | connections closed | evidence | longest pause at the hand-over, ms | then, ms | after its end, ms | results |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
 for behaviour in ${EVIL_ONLY:-$("$evil_program" --list | cut -d ' ' -f 1)}; do
     row="| \`$behaviour\` | did not run |"
     gaps=

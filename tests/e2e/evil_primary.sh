@@ -4,22 +4,6 @@
 # are equal, and where no quorum was left to it the group has left it.
 . tests/e2e/kit.bash
 lines=200
-reigns() { view=$(view) && [ $((view % 4)) -eq $id ] && all_equal; }
-# reign BEHAVIOUR: makes the next primary one that does so, and gives it the view; $reign is the view and $id the replica.
-# On a slow machine the view may be past it already: then the one after.
-reign() {
-    local try before
-    for try in 1 2 3 4; do
-        before=$(view)
-        id=$(((before + 1) % 4))
-        pbft devnet evil $id "$1" && eventually 30 all_equal || return 1
-        pbft devnet stop $((before % 4)) && pbft devnet start $((before % 4)) || return 1
-        eventually 10 reigns && reign=$view && return
-        honest_again
-    done
-    return 1
-}
-honest_again() { pbft devnet good $id; }
 lines_in() { pbft --timeout 60000 log append --lines "$home/in"; }
 misbehaved() { [ "$(count_lines "event=evil.misbehaved.*behaviour=$1 " "$PBFT_HOME/run/r$id.log")" -gt 0 ]; }
 

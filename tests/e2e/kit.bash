@@ -106,7 +106,23 @@ exactly_once() {
     "$bin/pbft-bench" recover --home "$PBFT_HOME" --how "$1" --rounds "$2" --in-flight 16 -o json --accepted "$home/accepted" >"$home/result" || return 1
     gained_what_was_accepted
 }
-# port ID: where it answers HTTP
+reigns() { view=$(view) && [ $((view % 4)) -eq $id ] && all_equal; }
+# reign BEHAVIOUR: makes the next primary one that does so, and gives it the view; $reign is the view and $id the replica.
+# On a slow machine the view may be past it already: then the one after.
+reign() {
+    local try before
+    for try in 1 2 3 4; do
+        before=$(view)
+        id=$(((before + 1) % 4))
+        pbft devnet evil $id "$1" && eventually 30 all_equal || return 1
+        pbft devnet stop $((before % 4)) && pbft devnet start $((before % 4)) || return 1
+        eventually 10 reigns && reign=$view && return
+        honest_again
+    done
+    return 1
+}
+honest_again() { pbft devnet good $id; }
+# the HTTP port of replica ID
 port() { pbft -o json devnet status | tr -d ' ",' | awk -F: -v id="$1" '$1 == "id" { on = $2 == id } on && $1 == "http" { print $3 }'; }
 # request ID TEXT: sends it (with printf's escapes), the answer goes to $home/answer
 request() {

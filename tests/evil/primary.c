@@ -127,6 +127,15 @@ static bool propose_two_batches(struct evil *e, const struct evil_order *o, cons
     return false;
 }
 
+/* The true one, and right behind it another one for the same sequence. */
+static bool propose_twice(struct evil *e, const struct evil_order *o, const struct evil_saying *s)
+{
+    if (proposal(e, o, s) == NULL) return true;
+    evil_send_bytes(e, s->member, s->message->type, s->bytes, s->resend);
+    say_other_batch(e, s, 1);
+    return false;
+}
+
 static bool propose_a_batch_each(struct evil *e, const struct evil_order *o, const struct evil_saying *s)
 {
     if (proposal(e, o, s) == NULL || s->place == 0) return true;
@@ -326,6 +335,7 @@ const struct evil_behaviour evil_primary_behaviours[] = {
     {"slow", "each proposal leaves 0.9 T late", PRIMARY, .says = propose_late},
     {"equivocate", "one half of the backups gets another batch", PRIMARY, .says = propose_two_batches},
     {"scatter", "each backup gets another batch: none has a quorum", PRIMARY, .says = propose_a_batch_each},
+    {"propose-twice", "each backup gets a second batch for the same sequence", PRIMARY, .says = propose_twice},
     {"renumber", "each backup gets the batch under another sequence number", PRIMARY, .says = propose_a_sequence_each},
     {"omit", "f backups get no PRE-PREPARE", PRIMARY, .says = propose_to_all_but_f},
     {"starve", "only Q-2 backups get a PRE-PREPARE: no quorum", PRIMARY, .says = propose_to_too_few},
@@ -338,7 +348,8 @@ const struct evil_behaviour evil_primary_behaviours[] = {
     {"time-ahead", "batches are dated in a day", PRIMARY, .says = propose_the_future},
     {"batch-oversize", "batches hold more requests than the group allows", PRIMARY, .says = propose_too_much},
     {"batch-malformed", "half of each batch's bytes, under the whole one's digest", PRIMARY, .says = propose_garbage},
-    {"batch-bad-signature", "a request in each batch is not what its client signed", PRIMARY, .says = propose_a_bad_signature},
+    {"batch-bad-signature", "a request in each batch is not what its client signed", PRIMARY,
+     .says = propose_a_bad_signature},
     {"new-view-drop", "NEW-VIEW without the last batch that it must carry over", PRIMARY, .says = drop_from_new_view},
     {"new-view-alter", "NEW-VIEW with another digest for that batch", PRIMARY, .says = alter_new_view},
     {"new-view-invent", "NEW-VIEW with a batch that nobody prepared", PRIMARY, .says = invent_in_new_view},

@@ -1,10 +1,11 @@
 /* draw.c - a scenario from a seed.
  *
- *   0 ......................... FAULTS_MS ................... 
- *   load, crashes, stops, lost disks, cuts, clocks            calm, a last load, rest
+ *   0 ......................... FAULTS_MS ...................
+ *   load, crashes, stops, disks lost, full, slow, damaged,    calm, a last load, rest
+ *   cuts, clocks, pauses
  *
- * Members that misbehave do so to the end: at most f of them, together with those that have lost what they promised. Each kind
- * of fault draws from a stream of its own, so that one more kind leaves the others as they are. */
+ * Members that misbehave do so to the end: at most f of them, together with those that have lost what they promised.
+ * Each kind of fault draws from a stream of its own, so that one more kind leaves the others as they are. */
 #include "tests/sim/draw.h"
 
 #include "base/check.h"
@@ -18,13 +19,29 @@
 #define STEP_MS 100u
 #define STOP_TAKES_MS 6500u  /* until a replica that is stopped is surely down */
 
-enum stream { STREAM_SHAPE, STREAM_EVIL, STREAM_PROCESS, STREAM_DISK, STREAM_LINKS, STREAM_CLOCK, STREAM_COUNT };
+/* The later ones are seeded apart from the first six, which are as they were before. */
+enum stream {
+    STREAM_SHAPE,
+    STREAM_EVIL,
+    STREAM_PROCESS,
+    STREAM_DISK,
+    STREAM_LINKS,
+    STREAM_CLOCK,
+    STREAM_FIRST_COUNT,
+    STREAM_SYNCS = STREAM_FIRST_COUNT,
+    STREAM_ROT,
+    STREAM_PAUSE,
+    STREAM_TWIN,
+    STREAM_COUNT
+};
 
 struct replica_plan {
     bool evil;
     bool down;
     bool kept;            /* there is a copy of its disk */
     uint32_t free_ms;     /* it is not touched before */
+    bool full;            /* its disk is */
+    bool slow;            /* its syncs take up to a second */
     bool forgets;         /* it has lost its disk: how long its fence takes cannot be told here, so it counts to the end */
 };
 
@@ -40,6 +57,14 @@ struct drawing {
     uint32_t lose_permille; /* of those that are down */
     uint32_t cut_permille;
     uint32_t clock_permille;
+    uint32_t full_permille;
+    uint32_t slow_permille;
+    uint32_t fail_permille; /* a sync */
+    uint32_t rot_permille;  /* of those that start again */
+    uint32_t pause_permille;
+    uint32_t freeze_permille;
+    uint32_t twin_permille; /* in a step others see the copy */
+    uint32_t twin;
     bool is_cut;
 };
 
@@ -101,6 +126,13 @@ static void draw_shape(struct drawing *d, uint64_t seed, uint32_t replicas)
     d->lose_permille = maybe(d, STREAM_DISK, 35, 200);
     d->cut_permille = maybe(d, STREAM_LINKS, 40, 60);
     d->clock_permille = maybe(d, STREAM_CLOCK, 20, 20);
+    d->full_permille = maybe(d, STREAM_SYNCS, 15, 20);
+    d->slow_permille = maybe(d, STREAM_SYNCS, 15, 20);
+    d->fail_permille = maybe(d, STREAM_SYNCS, 20, 30);
+    d->rot_permille = maybe(d, STREAM_ROT, 25, 300);
+    d->pause_permille = maybe(d, STREAM_PAUSE, 20, 15);
+    d->freeze_permille = maybe(d, STREAM_PAUSE, 15, 15);
+    d->twin_permille = maybe(d, STREAM_TWIN, 12, 30);
 }
 
 /* ---- members that misbehave ---- */
@@ -129,6 +161,16 @@ static void draw_evil(struct drawing *d)
         }
         buffer_printf(d->out, "\n");
     }
+}
+
+/* Of half of the members one copy of it is seen, of the others the other one. */
+static void draw_twin(struct drawing *d, uint32_t at_ms)
+{
+    const uint64_t sees = draw(d, STREAM_TWIN, 1ull << d->n);
+    buffer_printf(d->out, "at %u twin %u ", at_ms, d->twin);
+    for (uint32_t id = 0; id < d->n; id++)
+        if (id != d->twin && (sees >> id & 1u) != 0) buffer_printf(d->out, "%x", id);
+    buffer_printf(d->out, "\n");
 }
 
 /* ---- processes and their disks ---- */
@@ -170,6 +212,18 @@ static void end_process(struct drawing *d, uint32_t at_ms, uint32_t id, bool cle
     r->free_ms = at_ms + (clean ? STOP_TAKES_MS : 0) + (uint32_t)draw(d, STREAM_PROCESS, 3000);
 }
 
+/* Of what it has promised, a block or its state: it is repaired, or fenced, or begins anew. */
+static void rot_disk(struct drawing *d, uint32_t at_ms, uint32_t id)
+{
+    static const char *const kinds[] = {"vote", "vote", "block", "state", "meta"};
+    struct replica_plan *r = &d->replicas[id];
+    const bool rots = draw(d, STREAM_ROT, 1000) < d->rot_permille;
+    const uint64_t kind = draw(d, STREAM_ROT, sizeof kinds / sizeof kinds[0]);
+    if (!rots || (!r->forgets && faulty(d) >= d->f)) return;
+    buffer_printf(d->out, "at %u rot %u %s\n", at_ms, id, kinds[kind]);
+    r->forgets = true;
+}
+
 static void draw_processes(struct drawing *d, uint32_t at_ms)
 {
     const bool blackout = draw(d, STREAM_PROCESS, 1000) < d->blackout_permille;
@@ -182,6 +236,7 @@ static void draw_processes(struct drawing *d, uint32_t at_ms)
         struct replica_plan *r = &d->replicas[id];
         if (!r->down || r->free_ms > at_ms) continue;
         lose_disk(d, at_ms, id);
+        rot_disk(d, at_ms, id);
         event(d, at_ms, "start", id);
         r->down = false;
     }
@@ -226,18 +281,60 @@ static void draw_clocks(struct drawing *d, uint32_t at_ms)
     buffer_printf(d->out, "at %u skew %" PRIu64 " %" PRId64 "\n", at_ms, draw(d, STREAM_CLOCK, d->n), skew_ms);
 }
 
+/* ---- disks that are full, slow or fail; processes and clocks that stand still ---- */
+
+static bool happens(struct drawing *d, enum stream s, uint32_t permille)
+{
+    return permille > 0 && draw(d, s, 1000) < permille;
+}
+
+static void draw_syncs(struct drawing *d, uint32_t at_ms)
+{
+    const uint32_t id = (uint32_t)draw(d, STREAM_SYNCS, d->n);
+    struct replica_plan *r = &d->replicas[id];
+    if (r->full ? d->full_permille > 0 && draw(d, STREAM_SYNCS, 4) == 0 : happens(d, STREAM_SYNCS, d->full_permille)) {
+        r->full = !r->full;
+        event(d, at_ms, r->full ? "full" : "room", id);
+    }
+    if (r->slow ? d->slow_permille > 0 && draw(d, STREAM_SYNCS, 8) == 0 : happens(d, STREAM_SYNCS, d->slow_permille)) {
+        r->slow = !r->slow;
+        buffer_printf(d->out, "at %u syncs %u %u\n", at_ms, id, r->slow ? 1000u : 0u);
+    }
+    if (happens(d, STREAM_SYNCS, d->fail_permille)) buffer_printf(d->out, "at %u fail-sync %u 1000\n", at_ms, id);
+}
+
+static void draw_pauses(struct drawing *d, uint32_t at_ms)
+{
+    const uint32_t id = (uint32_t)draw(d, STREAM_PAUSE, d->n);
+    if (happens(d, STREAM_PAUSE, d->pause_permille))
+        buffer_printf(d->out, "at %u pause %u %" PRIu64 "\n", at_ms, id, 100 + draw(d, STREAM_PAUSE, 10000));
+    if (happens(d, STREAM_PAUSE, d->freeze_permille))
+        buffer_printf(d->out, "at %u freeze %u %" PRIu64 "\n", at_ms, id, 100 + draw(d, STREAM_PAUSE, 20000));
+}
+
 void draw_scenario(uint64_t seed, uint32_t replicas, struct buffer *out)
 {
     struct drawing d = {.out = out};
     CHECK(replicas <= DRAW_REPLICAS_MAX);
-    for (uint32_t s = 0; s < STREAM_COUNT; s++)
-        d.streams[s] = prng_of(seed * STREAM_COUNT + s);
+    for (uint32_t s = 0; s < STREAM_FIRST_COUNT; s++)
+        d.streams[s] = prng_of(seed * STREAM_FIRST_COUNT + s);
+    for (uint32_t s = STREAM_FIRST_COUNT; s < STREAM_COUNT; s++)
+        d.streams[s] = prng_of(~(seed * 64u + s));
     draw_shape(&d, seed, replicas);
     draw_evil(&d);
+    d.twin = (uint32_t)draw(&d, STREAM_TWIN, d.n);
+    if (d.twin_permille > 0 && (faulty(&d) >= d.f || d.replicas[d.twin].evil)) d.twin_permille = 0;
+    if (d.twin_permille > 0) {
+        d.replicas[d.twin].evil = true;
+        draw_twin(&d, 0);
+    }
     for (uint32_t at_ms = STEP_MS; at_ms < FAULTS_MS; at_ms += STEP_MS) {
         draw_processes(&d, at_ms);
         if (d.n > 1) draw_links(&d, at_ms);
         draw_clocks(&d, at_ms);
+        draw_syncs(&d, at_ms);
+        draw_pauses(&d, at_ms);
+        if (happens(&d, STREAM_TWIN, d.twin_permille)) draw_twin(&d, at_ms);
     }
     buffer_printf(out, "at %u calm\nat %u load 2 100 %u\nat %u rest\n", FAULTS_MS + STOP_TAKES_MS, FAULTS_MS + 2 * STOP_TAKES_MS + 4000,
                   FAULTS_MS + 2 * STOP_TAKES_MS + 5000, FAULTS_MS + 2 * STOP_TAKES_MS + 6000);

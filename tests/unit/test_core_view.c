@@ -177,6 +177,52 @@ static void test_timeout_replica_behind_weak_quorum_stays(void **state)
     }
 }
 
+/* The others have executed the request, and more since: what they say of that comes after what this replica has caught up to. */
+static void test_timeout_replica_that_has_caught_up_waits_once_more(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 2);
+    solo_run_to(&s, 4);
+    assert_null(solo_request(&s, 0, 9));
+    (void)solo_status(&s, 0, 5, NULL);
+    (void)solo_status(&s, 3, 5, NULL);
+    (void)solo_tick(&s, T);
+    assert_int_equal(left_for(&s), 0);
+    solo_run_to(&s, 5);
+    (void)solo_tick(&s, 1);
+    assert_int_equal(left_for(&s), 0);
+    (void)solo_status(&s, 0, 6, NULL); /* behind for a moment, its time not yet over */
+    (void)solo_status(&s, 3, 6, NULL);
+    (void)solo_tick(&s, T / 2);
+    solo_run_to(&s, 6);
+    (void)solo_tick(&s, T - T / 2 - 1);
+    assert_int_equal(left_for(&s), 0);
+    (void)solo_tick(&s, 1);
+    assert_int_equal(left_for(&s), 1);
+    solo_close(&s);
+}
+
+/* A primary that makes a backup fall behind again and again gains one T by it. */
+static void test_timeout_replica_that_catches_up_again_and_again_leaves(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 2);
+    solo_run_to(&s, 4);
+    assert_null(solo_request(&s, 0, 9));
+    for (uint64_t n = 5; n <= 6; n++) {
+        (void)solo_status(&s, 0, n, NULL);
+        (void)solo_status(&s, 3, n, NULL);
+        (void)solo_tick(&s, T);
+        assert_int_equal(left_for(&s), 0);
+        solo_run_to(&s, n);
+        (void)solo_tick(&s, 1);
+        assert_int_equal(left_for(&s), n == 5 ? 0 : 1);
+    }
+    solo_close(&s);
+}
+
 static void test_timeout_diverged_replica_stays(void **state)
 {
     struct solo s;
@@ -587,6 +633,8 @@ int main(void)
         cmocka_unit_test(test_timeout_before_the_entry_is_durable_stays),
         cmocka_unit_test(test_timeout_request_above_its_window_does_not_count),
         cmocka_unit_test(test_timeout_replica_behind_weak_quorum_stays),
+        cmocka_unit_test(test_timeout_replica_that_has_caught_up_waits_once_more),
+        cmocka_unit_test(test_timeout_replica_that_catches_up_again_and_again_leaves),
         cmocka_unit_test(test_timeout_diverged_replica_stays),
         cmocka_unit_test(test_timeout_stopping_replica_stays),
         cmocka_unit_test(test_view_change_holds_every_certificate_given_out),

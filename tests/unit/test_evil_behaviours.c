@@ -93,6 +93,43 @@ static void test_primary_that_does_no_harm_is_not_left(void **state)
         check_view(names[i], false);
 }
 
+/* The kinds of evidence that must come of it, whoever heard what: bit k for enum evidence_kind k; 0: none may. The
+ * backup that misbehaves is there when a primary crashes and views change. */
+static void test_what_contradicts_itself_is_evidence_and_nothing_else_is(void **state)
+{
+    static const struct {
+        const char *behaviour;
+        uint32_t member;
+        uint32_t kinds;
+    } all[] = {{"equivocate", 0, 1u << EVIDENCE_KIND_PRE_PREPARE},
+               {"scatter", 0, 1u << EVIDENCE_KIND_PRE_PREPARE},
+               {"vote-twice", 1, 1u << EVIDENCE_KIND_PREPARE | 1u << EVIDENCE_KIND_COMMIT},
+               {"view-change-invalid", 1, 1u << EVIDENCE_KIND_CERTIFICATE},
+               {"mute", 1, 0},
+               {"slow", 0, 0},
+               {"omit", 0, 0},
+               {"skip", 0, 0},
+               {"time-ahead", 0, 0},
+               {"replay", 1, 0},
+               {"flood", 1, 0},
+               {"forge", 1, 0},
+               {"foreign-votes", 1, 0},
+               {"source-bad", 1, 0},
+               {"status-lie", 1, 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        const uint32_t crashes = all[i].member == 0 ? 2 : 0;
+        const struct scenario_result r =
+            run(all[i].behaviour,
+                "clients 2\ntimeout_us 400000\nbatch_requests_max 4\nat 0 evil %u %s\nat 0 load 4 50 2000\n"
+                "at 500 crash %u\nat 1500 start %u\nat 2000 rest\nat 5000 rest\n",
+                all[i].member, all[i].behaviour, crashes, crashes);
+        const uint32_t accused = all[i].kinds != 0 ? 1u << all[i].member : 0;
+        if (r.accused != accused || (r.evidence & all[i].kinds) != all[i].kinds)
+            fail_msg("%s: evidence of kinds %x against %x", all[i].behaviour, r.evidence, r.accused);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -101,6 +138,7 @@ int main(void)
         cmocka_unit_test(test_each_behaviour_of_a_backup_of_seven_while_the_primary_crashes),
         cmocka_unit_test(test_primary_that_serves_nobody_or_not_all_is_left),
         cmocka_unit_test(test_primary_that_does_no_harm_is_not_left),
+        cmocka_unit_test(test_what_contradicts_itself_is_evidence_and_nothing_else_is),
     };
     return cmocka_run_group_tests_name("evil_behaviours", tests, NULL, NULL);
 }

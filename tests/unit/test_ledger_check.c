@@ -70,6 +70,13 @@ static bool check_real(void *context, struct verify_item *item)
     return sign_verify(&item->key, &item->digest, &item->signature);
 }
 
+static void put_view(struct kv_store *log)
+{
+    struct kv_batch *b = kv_batch_new();
+    log_put_view(b, 0);
+    kit_apply(log, b);
+}
+
 static void count_fault(void *context, const struct ledger_fault *f)
 {
     (void)f;
@@ -86,6 +93,7 @@ static void test_ledger_check_with_real_signatures_is_good_and_one_wrong_is_foun
     struct kv_store *store;
     struct executor *e = kit_executor_new(k, &store);
     kit_grow(k, e, log, 5, NULL);
+    put_view(log);
     const struct ledger_check in = {.log = log,
                                     .state = store,
                                     .group = k->group,
@@ -151,6 +159,7 @@ static void test_ledger_check_of_a_log_that_fails_between_blocks_is_an_error(voi
     uint32_t count = 0;
     the_store = failing_store_new(LOG_TABLE_COUNT);
     kit_grow(c->room->kit, c->room->executor, &the_store->base, 90, NULL);
+    put_view(&the_store->base);
     const struct ledger_check in = {.log = &the_store->base,
                                     .state = c->state,
                                     .group = c->room->kit->group,
@@ -511,10 +520,36 @@ static void test_ledger_check_damaged_votes_are_found(void **state)
     recovery_room_put_prepared(c->room, 0, 301);
     recovery_room_put_vote(c->room, 0, 301, 301);
     check_room_flip(c->log, LOG_TABLE_BATCHES, batch_key(c, 301), -1);
-    check_room_finds(c, 3, "log: the prepared certificate 301 is damaged: its batch");
-    check_room_finds(c, 3, "log: the kept vote 301 is damaged: its batch");
+    check_room_finds(c, 3, "log: the prepared certificate 301 is damaged: the stored batch of sequence 301 is damaged");
+    check_room_finds(c, 3, "log: the kept vote 301 is damaged: the stored batch of sequence 301 is damaged");
     check_room_put(c->log, LOG_TABLE_CERTIFICATES, bytes_of_text("odd"), bytes_of_text("x"));
     check_room_finds(c, 4, "a key in it is no sequence");
+}
+
+static void check_meta_finds(struct check_room *c, const char *key, const char *words)
+{
+    check_room_flip(c->log, LOG_TABLE_META, bytes_of_text(key), -1);
+    check_room_finds(c, 1, words);
+    check_room_flip(c->log, LOG_TABLE_META, bytes_of_text(key), -1);
+    check_room_good(c);
+}
+
+static void test_ledger_check_damaged_promises_about_views_are_found(void **state)
+{
+    struct check_room *c = grown(state);
+    struct kv_batch *b = kv_batch_new();
+    log_put_fence(b, 777, FENCE_REASON_NEW_DIRECTORY);
+    kit_apply(c->log, b);
+    recovery_room_enter_view(c->room, 4);
+    check_meta_finds(c, "new-view", "log: the stored NEW-VIEW is damaged: ");
+    check_meta_finds(c, "view", "view");
+    check_meta_finds(c, "fence", "fence");
+    recovery_room_leave_for(c->room, 5);
+    check_meta_finds(c, "view-change", "log: the stored own VIEW-CHANGE is damaged: ");
+    check_room_put(c->log, LOG_TABLE_META, bytes_of_text("view-change"), bytes_of(NULL, 0));
+    check_room_finds(c, 1, "log: the stored NEW-VIEW is another message, or for another view");
+    check_room_put(c->log, LOG_TABLE_META, bytes_of_text("new-view"), bytes_of(NULL, 0));
+    check_room_finds(c, 1, "log: the NEW-VIEW of view 5 is missing");
 }
 
 /* ---- the state ---- */
@@ -685,6 +720,7 @@ int main(void)
         ROOM_TEST(test_ledger_check_damaged_stable_checkpoint_is_found),
         ROOM_TEST(test_ledger_check_damaged_gap_record_is_found),
         ROOM_TEST(test_ledger_check_damaged_votes_are_found),
+        ROOM_TEST(test_ledger_check_damaged_promises_about_views_are_found),
         ROOM_TEST(test_ledger_check_record_of_the_checkpoint_that_is_missing_or_garbage_is_found),
         ROOM_TEST(test_ledger_check_each_field_of_the_record_of_the_checkpoint_is_checked),
         ROOM_TEST(test_ledger_check_record_of_the_checkpoint_with_another_header_than_the_block_is_found),

@@ -138,6 +138,7 @@ static struct ledger_check check_of(const struct images *im, const struct data_d
                                  .state = d->state,
                                  .group = k->group,
                                  .wire = &k->wire,
+                                 .self = 1,
                                  .checker = kit_checker(k),
                                  .fault = hear};
 }

@@ -440,6 +440,46 @@ static void test_recovery_votes_damaged_view_fences(void **state)
     check_view_lost(r, 4);
 }
 
+/* What may be proposed in its view is lost, not what it has promised: that stays. */
+static void check_new_view_lost(struct recovery_room *r, uint64_t view, bool left)
+{
+    for (int start = 0; start < 2; start++) {
+        recovery_room_restart(r);
+        const struct core_recovered *c = recovery_room_recovered(r);
+        assert_int_equal(c->view, view);
+        assert_null(c->new_view);
+        assert_int_equal(c->view_change != NULL, left);
+        assert_true(c->fenced);
+        assert_int_equal(c->fence_until, 0);
+        assert_int_equal(c->fence_reason, FENCE_REASON_VIEW_DAMAGED);
+        assert_false(c->clean);
+        assert_int_equal(c->slot_count, 1);
+        assert_int_equal(c->slots[0].seq, 6);
+    }
+}
+
+static void test_recovery_votes_damaged_new_view_fences(void **state)
+{
+    struct recovery_room *r = *state;
+    recovery_room_mark_clean(r);
+    recovery_room_enter_view(r, 4);
+    recovery_room_put_prepared(r, 4, 6);
+    recovery_room_spoil(r, LOG_TABLE_META, bytes_of_text("new-view"), 0);
+    check_new_view_lost(r, 4, false);
+    recovery_room_put_raw(r, LOG_TABLE_META, bytes_of_text("new-view"), bytes_of(NULL, 0)); /* gone */
+    check_new_view_lost(r, 4, false);
+}
+
+static void test_recovery_votes_damaged_new_view_keeps_the_own_view_change(void **state)
+{
+    struct recovery_room *r = *state;
+    recovery_room_enter_view(r, 4);
+    recovery_room_put_prepared(r, 4, 6);
+    recovery_room_leave_for(r, 5);
+    recovery_room_spoil(r, LOG_TABLE_META, bytes_of_text("new-view"), 0);
+    check_new_view_lost(r, 5, true);
+}
+
 /* How long it was to last is not known: it is decided anew. */
 static void test_recovery_votes_damaged_fence_fences(void **state)
 {
@@ -484,6 +524,8 @@ int main(void)
         ROOM_TEST(test_recovery_votes_own_view_change_that_does_not_decode_fences),
         ROOM_TEST(test_recovery_votes_own_view_change_of_another_view_fences),
         ROOM_TEST(test_recovery_votes_damaged_view_fences),
+        ROOM_TEST(test_recovery_votes_damaged_new_view_fences),
+        ROOM_TEST(test_recovery_votes_damaged_new_view_keeps_the_own_view_change),
         ROOM_TEST(test_recovery_votes_damaged_fence_fences),
     };
     int failed = cmocka_run_group_tests_name("recovery_votes", tests, NULL, NULL);

@@ -1,0 +1,229 @@
+/* core_evidence.c - signed messages of one member that contradict each other (design.md section 11; rule 4 for
+ * certificates).
+ *
+ * What comes is compared with what is held: the votes in the slots, those kept for a view to come, CHECKPOINTs of the
+ * window, the newest VIEW-CHANGE of each member. Votes inside certificates are looked at too. One record for each
+ * member and kind leaves the core, and all that is found is counted; nothing else follows from it.
+ *
+ * A primary that sends each half another proposal shows nobody both. So who holds a PREPARE for another digest than
+ * that of the PRE-PREPARE it has accepted says so to that PREPARE's sender, with the PRE-PREPARE: on its STATUS, within
+ * what one member is sent again, and no more once the proof is here. Between replicas that keep the rules that never
+ * happens under a correct primary. */
+#include "replica/core/core_internal.h"
+#include "wire/evidence.h"
+
+#define SHOWN_PROPOSALS_MAX 16u /* for one STATUS */
+#define SHOWN_PROPOSAL_BYTES 256u
+
+/* ---- out ---- */
+
+/* Counts; the first of its kind leaves. The record is of messages a and b (b.data NULL: of a certificate in a). */
+static void accuse(struct core *c, uint32_t member, enum evidence_kind kind, struct bytes a, struct bytes b,
+                   uint32_t certificate)
+{
+    struct core_peer *p = &c->peers[member];
+    if (c->effects->count >= CORE_EFFECTS_MAX / 2) return; /* another time: this step says enough */
+    if (p->contradictions[kind - 1]++ > 0) return;
+    struct core_effect *e = core_emit(c, CORE_EFFECT_EVIDENCE);
+    e->evidence.member = member;
+    e->evidence.kind = kind;
+    e->evidence.record = evidence_make(&c->config.group.id, a, b, certificate);
+}
+
+static void accuse_of(struct core *c, uint32_t member, enum evidence_kind kind, const struct wire_record *record,
+                      const void *one, const void *other)
+{
+    struct blob *a = wire_encode_blob(record, one);
+    struct blob *b = wire_encode_blob(record, other);
+    accuse(c, member, kind, blob_bytes(a), blob_bytes(b), 0);
+    blob_release(a);
+    blob_release(b);
+}
+
+uint64_t core_contradictions(const struct core *c, uint32_t member, enum evidence_kind kind)
+{
+    return c->peers[member].contradictions[kind - 1];
+}
+
+/* ---- votes ---- */
+
+static const struct core_slot *slot_of(const struct core *c, uint64_t view, uint64_t seq)
+{
+    return view == c->slots_view ? core_slot_const(c, seq) : NULL;
+}
+
+void core_weigh_proposal(struct core *c, uint64_t view, uint64_t seq, const struct digest *digest,
+                         const struct signature *signature)
+{
+    const struct core_slot *s = slot_of(c, view, seq);
+    const uint32_t primary = quorum_primary(&c->config.group.quorum, view);
+    if (s == NULL || s->phase == CORE_PHASE_EMPTY || primary == c->config.self) return;
+    if (digest_equal(&s->batch.digest, digest)) return;
+    struct wire_pre_prepare one = {.epoch = c->config.group.epoch, .sender = primary, .view = view, .seq = seq};
+    struct wire_pre_prepare other = one;
+    one.digest = s->batch.digest;
+    one.signature = s->proposal;
+    other.digest = *digest;
+    other.signature = *signature;
+    accuse_of(c, primary, EVIDENCE_KIND_PRE_PREPARE, &wire_record_pre_prepare, &one, &other);
+}
+
+/* A PREPARE or COMMIT and another one of that member, view and sequence. */
+static void weigh_pair(struct core *c, enum wire_type type, uint32_t member, uint64_t view, uint64_t seq,
+                       const struct digest *digest, const struct signature *signature,
+                       const struct core_early_vote *vote)
+{
+    const uint64_t epoch = c->config.group.epoch;
+    if (digest_equal(digest, &vote->digest)) return;
+    if (type == WIRE_TYPE_prepare) {
+        const struct wire_prepare one = {
+            .epoch = epoch, .sender = member, .view = view, .seq = seq, .digest = *digest, .signature = *signature};
+        const struct wire_prepare other = {.epoch = epoch,
+                                           .sender = member,
+                                           .view = view,
+                                           .seq = seq,
+                                           .digest = vote->digest,
+                                           .signature = vote->signature};
+        accuse_of(c, member, EVIDENCE_KIND_PREPARE, &wire_record_prepare, &one, &other);
+    } else {
+        const struct wire_commit one = {
+            .epoch = epoch, .sender = member, .view = view, .seq = seq, .digest = *digest, .signature = *signature};
+        const struct wire_commit other = {.epoch = epoch,
+                                          .sender = member,
+                                          .view = view,
+                                          .seq = seq,
+                                          .digest = vote->digest,
+                                          .signature = vote->signature};
+        CHECK(type == WIRE_TYPE_commit);
+        accuse_of(c, member, EVIDENCE_KIND_COMMIT, &wire_record_commit, &one, &other);
+    }
+}
+
+void core_weigh_vote(struct core *c, enum wire_type type, uint32_t member, uint64_t view,
+                     const struct core_early_vote *vote)
+{
+    const struct core_slot *s = slot_of(c, view, vote->seq);
+    const struct core_early *e = &c->early[member];
+    if (s != NULL) {
+        const struct core_vote *known = type == WIRE_TYPE_prepare ? &s->prepares[member] : &s->commits[member];
+        if (known->present) weigh_pair(c, type, member, view, vote->seq, &known->digest, &known->signature, vote);
+        return;
+    }
+    for (uint32_t i = 0; i < e->count && e->view == view; i++) {
+        const struct core_early_vote *known = &e->votes[i];
+        if (known->seq != vote->seq || known->commit != (type == WIRE_TYPE_commit)) continue;
+        weigh_pair(c, type, member, view, vote->seq, &known->digest, &known->signature, vote);
+        return;
+    }
+}
+
+/* The votes inside a good certificate. */
+void core_weigh_votes(struct core *c, const struct wire_vote_certificate *certificate, bool prepared)
+{
+    const uint32_t primary = quorum_primary(&c->config.group.quorum, certificate->view);
+    struct wire_iterator i = wire_list_start(certificate->signatures);
+    struct wire_member_signature m;
+    if (slot_of(c, certificate->view, certificate->seq) == NULL) return;
+    while (wire_list_next(&i, &wire_record_member_signature, &m)) {
+        const struct core_early_vote vote = {
+            .seq = certificate->seq, .digest = certificate->digest, .signature = m.signature};
+        if (m.id == c->config.self) continue;
+        if (prepared && m.id == primary)
+            core_weigh_proposal(c, certificate->view, vote.seq, &vote.digest, &vote.signature);
+        else
+            core_weigh_vote(c, prepared ? WIRE_TYPE_prepare : WIRE_TYPE_commit, (uint32_t)m.id, certificate->view,
+                            &vote);
+    }
+}
+
+/* ---- CHECKPOINT ---- */
+
+void core_weigh_checkpoint(struct core *c, const struct wire_checkpoint *m)
+{
+    const struct core_checkpoint *p = core_checkpoint_at(c, m->seq);
+    if (p == NULL || p->votes[m->sender].seq != m->seq) return;
+    const struct core_checkpoint_vote *known = &p->votes[m->sender];
+    if (digest_equal(&known->header_hash, &m->header_hash) && digest_equal(&known->state_root, &m->state_root)) return;
+    const struct wire_checkpoint one = {.epoch = m->epoch,
+                                        .sender = m->sender,
+                                        .seq = m->seq,
+                                        .header_hash = known->header_hash,
+                                        .state_root = known->state_root,
+                                        .signature = known->signature};
+    accuse_of(c, (uint32_t)m->sender, EVIDENCE_KIND_CHECKPOINT, &wire_record_checkpoint, &one, m);
+}
+
+/* Those inside a good certificate. */
+void core_weigh_checkpoints(struct core *c, const struct wire_checkpoint_certificate *certificate)
+{
+    struct wire_iterator i = wire_list_start(certificate->signatures);
+    struct wire_member_signature m;
+    if (core_checkpoint_at(c, certificate->seq) == NULL) return;
+    while (wire_list_next(&i, &wire_record_member_signature, &m)) {
+        const struct wire_checkpoint vote = {.epoch = certificate->epoch,
+                                             .sender = m.id,
+                                             .seq = certificate->seq,
+                                             .header_hash = certificate->header_hash,
+                                             .state_root = certificate->state_root,
+                                             .signature = m.signature};
+        if (m.id != c->config.self) core_weigh_checkpoint(c, &vote);
+    }
+}
+
+/* ---- VIEW-CHANGE ---- */
+
+/* rule 4: a certificate that proves nothing is void, and its sender has signed it */
+static void weigh_certificates(struct core *c, const struct msg_verified *m)
+{
+    const struct wire_view_change *v = &m->msg.view_change;
+    struct wire_iterator i = wire_list_start(v->prepared);
+    struct wire_vote_certificate certificate;
+    uint32_t bad = UINT32_MAX;
+    for (uint32_t k = 0; wire_list_next(&i, &wire_record_vote_certificate, &certificate); k++) {
+        if ((m->certificates_good[k / 64] >> (k % 64) & 1u) != 0)
+            core_weigh_votes(c, &certificate, true);
+        else if (bad == UINT32_MAX)
+            bad = k;
+    }
+    if (!m->checkpoint_good) bad = EVIDENCE_PROOF;
+    if (bad != UINT32_MAX)
+        accuse(c, (uint32_t)v->sender, EVIDENCE_KIND_CERTIFICATE, blob_bytes(m->blob), (struct bytes){0}, bad);
+}
+
+void core_weigh_view_change(struct core *c, const struct msg_verified *m)
+{
+    const struct wire_view_change *v = &m->msg.view_change;
+    const struct viewchange_message *known = viewchange_latest(c->collected, (uint32_t)v->sender);
+    struct wire_message other;
+    weigh_certificates(c, m);
+    if (m->checkpoint_good) core_weigh_checkpoints(c, &v->proof);
+    if (known->blob == NULL || known->view != v->view || digest_equal(&known->id, &m->id)) return;
+    CHECK(wire_decode(blob_bytes(known->blob), &other) == NULL); /* decoded when it came */
+    if (evidence_contradict(&other, &m->msg))
+        accuse(c, (uint32_t)v->sender, EVIDENCE_KIND_VIEW_CHANGE, blob_bytes(known->blob), blob_bytes(m->blob), 0);
+}
+
+/* ---- what two members have to put together ---- */
+
+/* After a STATUS: the proposals that a member's PREPAREs contradict. */
+void core_show_proposals(struct core *c, uint32_t to)
+{
+    const uint32_t primary = quorum_primary(&c->config.group.quorum, c->slots_view);
+    uint32_t shown = 0;
+    if (primary == c->config.self || primary == to) return;
+    if (core_contradictions(c, primary, EVIDENCE_KIND_PRE_PREPARE) > 0) return; /* proven here */
+    for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES && shown < SHOWN_PROPOSALS_MAX; n++) {
+        const struct core_slot *s = core_slot_const(c, n);
+        if (s == NULL || s->phase == CORE_PHASE_EMPTY || !s->prepares[to].present) continue;
+        if (digest_equal(&s->prepares[to].digest, &s->batch.digest)) continue;
+        if (!core_may_serve(c, &c->peers[to], SHOWN_PROPOSAL_BYTES)) break;
+        struct wire_pre_prepare m = {.epoch = c->config.group.epoch,
+                                     .sender = primary,
+                                     .view = c->slots_view,
+                                     .seq = n,
+                                     .digest = s->batch.digest,
+                                     .signature = s->proposal};
+        core_send(c, to, &wire_record_pre_prepare, &m, 0, true);
+        shown++;
+    }
+}

@@ -1,0 +1,321 @@
+/* test_core_evidence.c - what a core takes for two messages that contradict each other, and what it does not; how two
+ * members put together what each has one side of. Core 1 of N = 4, driven by hand, in view 0, whose primary is 0. */
+#include "tests/fixture/solo.h"
+#include "wire/evidence.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static uint32_t given(const struct solo *s)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->effects->count; i++)
+        if (s->effects->items[i].type == CORE_EFFECT_EVIDENCE) count++;
+    return count;
+}
+
+/* The only record of the last event; it proves what its effect says. */
+static struct evidence the_one(const struct solo *s)
+{
+    struct evidence out = {.kind = EVIDENCE_KIND_PREPARE};
+    assert_int_equal(given(s), 1);
+    for (uint32_t i = 0; i < s->effects->count; i++) {
+        const struct core_effect *e = &s->effects->items[i];
+        if (e->type != CORE_EFFECT_EVIDENCE) continue;
+        assert_null(evidence_check(&s->wire, fixture_checker(), blob_bytes(e->evidence.record), &out));
+        assert_int_equal(out.member, e->evidence.member);
+        assert_int_equal(out.kind, e->evidence.kind);
+    }
+    return out;
+}
+
+struct room {
+    struct solo s;
+    struct solo_batch a;
+    struct solo_batch b;
+};
+
+static void open_room(struct room *r)
+{
+    solo_ready(&r->s, 4, 1);
+    r->a = solo_batch_make(&r->s, 1);
+    r->b = solo_batch_make(&r->s, 2);
+}
+
+static void close_room(struct room *r)
+{
+    solo_batch_free(&r->a);
+    solo_batch_free(&r->b);
+    solo_close(&r->s);
+}
+
+static void check(const struct room *r, enum evidence_kind kind, uint32_t member, uint64_t view, uint64_t seq)
+{
+    const struct evidence e = the_one(&r->s);
+    assert_int_equal(e.kind, kind);
+    assert_int_equal(e.member, member);
+    assert_int_equal(e.view, view);
+    assert_int_equal(e.seq, seq);
+    assert_int_equal(core_contradictions(r->s.core, member, kind), 1);
+}
+
+/* ---- pairs ---- */
+
+static void test_two_pre_prepares_are_evidence_without_their_batches(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r);
+    assert_null(solo_propose(&r.s, 1, &r.a, true));
+    assert_non_null(solo_propose(&r.s, 1, &r.b, true));
+    check(&r, EVIDENCE_KIND_PRE_PREPARE, 0, 0, 1);
+    close_room(&r);
+}
+
+static void test_two_votes_are_evidence(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r);
+    assert_null(solo_vote(&r.s, WIRE_TYPE_prepare, 2, 1, &r.a.digest)); /* before any proposal */
+    assert_non_null(solo_vote(&r.s, WIRE_TYPE_prepare, 2, 1, &r.b.digest));
+    check(&r, EVIDENCE_KIND_PREPARE, 2, 0, 1);
+    assert_null(solo_vote(&r.s, WIRE_TYPE_commit, 0, 2, &r.a.digest));
+    assert_non_null(solo_vote(&r.s, WIRE_TYPE_commit, 0, 2, &r.b.digest));
+    check(&r, EVIDENCE_KIND_COMMIT, 0, 0, 2);
+    close_room(&r);
+}
+
+static void test_what_is_said_again_or_elsewhere_is_none(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r);
+    assert_null(solo_propose(&r.s, 1, &r.a, true));
+    assert_null(solo_vote(&r.s, WIRE_TYPE_prepare, 2, 1, &r.a.digest));
+    (void)solo_propose(&r.s, 1, &r.a, true);
+    assert_int_equal(given(&r.s), 0);
+    (void)solo_vote(&r.s, WIRE_TYPE_prepare, 2, 1, &r.a.digest); /* again */
+    assert_int_equal(given(&r.s), 0);
+    (void)solo_vote(&r.s, WIRE_TYPE_prepare, 2, 2, &r.b.digest); /* another sequence */
+    assert_int_equal(given(&r.s), 0);
+    (void)solo_vote(&r.s, WIRE_TYPE_commit, 2, 1, &r.b.digest); /* another type */
+    assert_int_equal(given(&r.s), 0);
+    (void)solo_vote(&r.s, WIRE_TYPE_prepare, 3, 1, &r.b.digest); /* another member */
+    assert_int_equal(given(&r.s), 0);
+    (void)solo_vote_in(&r.s, WIRE_TYPE_prepare, 4, 2, 1, &r.b.digest); /* another view */
+    assert_int_equal(given(&r.s), 0);
+    close_room(&r);
+}
+
+static void test_votes_for_a_view_to_come_are_compared(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r);
+    assert_null(solo_vote_in(&r.s, WIRE_TYPE_prepare, 2, 3, 5, &r.a.digest));
+    (void)solo_vote_in(&r.s, WIRE_TYPE_prepare, 2, 3, 5, &r.b.digest);
+    check(&r, EVIDENCE_KIND_PREPARE, 3, 2, 5);
+    close_room(&r);
+}
+
+static void test_votes_of_the_view_just_left_are_compared(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r);
+    assert_null(solo_propose(&r.s, 1, &r.a, true));
+    (void)solo_view_change(&r.s, 0, 1); /* the primary resigns */
+    assert_true(core_summary(r.s.core).changing);
+    assert_non_null(solo_propose(&r.s, 1, &r.b, true));
+    check(&r, EVIDENCE_KIND_PRE_PREPARE, 0, 0, 1);
+    close_room(&r);
+}
+
+static void test_first_of_a_kind_leaves_all_are_counted(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r);
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        assert_null(solo_vote(&r.s, WIRE_TYPE_commit, 2, seq, &r.a.digest));
+        (void)solo_vote(&r.s, WIRE_TYPE_commit, 2, seq, &r.b.digest);
+        assert_int_equal(given(&r.s), seq == 1);
+    }
+    assert_int_equal(core_contradictions(r.s.core, 2, EVIDENCE_KIND_COMMIT), 3);
+    assert_int_equal(core_contradictions(r.s.core, 2, EVIDENCE_KIND_PREPARE), 0);
+    assert_int_equal(core_contradictions(r.s.core, 3, EVIDENCE_KIND_COMMIT), 0);
+    close_room(&r);
+}
+
+static void test_two_checkpoints_are_evidence(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r);
+    struct wire_checkpoint m = {.sender = 3, .seq = CHECKPOINT_INTERVAL};
+    assert_null(solo_receive(&r.s, 3, &wire_record_checkpoint, &m));
+    (void)solo_receive(&r.s, 3, &wire_record_checkpoint, &m);
+    assert_int_equal(given(&r.s), 0);
+    m.state_root.bytes[0] = 1;
+    (void)solo_receive(&r.s, 3, &wire_record_checkpoint, &m);
+    check(&r, EVIDENCE_KIND_CHECKPOINT, 3, 0, CHECKPOINT_INTERVAL);
+    assert_true(the_one(&r.s).same_header);
+    close_room(&r);
+}
+
+static void test_two_view_changes_are_evidence(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r);
+    const struct solo_claim claim = {1, 0, &r.a};
+    struct blob *one = solo_view_change_make(&r.s, 3, 4, &claim, 1, NULL);
+    assert_null(solo_receive_bytes(&r.s, 3, blob_retain(one)));
+    (void)solo_receive_bytes(&r.s, 2, one); /* again, by another way */
+    assert_int_equal(given(&r.s), 0);
+    (void)solo_receive_bytes(&r.s, 3, solo_view_change_make(&r.s, 3, 4, NULL, 0, NULL)); /* it hides the certificate */
+    check(&r, EVIDENCE_KIND_VIEW_CHANGE, 3, 4, 0);
+    (void)solo_view_change(&r.s, 2, 4);
+    (void)solo_view_change(&r.s, 2, 5);
+    assert_int_equal(given(&r.s), 0); /* for two views */
+    close_room(&r);
+}
+
+/* ---- certificates ---- */
+
+static void test_bad_certificate_in_a_view_change_is_evidence_against_its_sender(void **state)
+{
+    struct room r;
+    struct wire_message m;
+    (void)state;
+    open_room(&r);
+    const struct solo_claim claims[] = {{1, 0, &r.a}, {2, 0, &r.b}};
+    struct blob *good = solo_view_change_make(&r.s, 3, 4, claims, 2, NULL);
+    assert_null(wire_decode(blob_bytes(good), &m));
+    struct wire_view_change spoiled = m.view_change;
+    struct blob *items = blob_copy(spoiled.prepared.items);
+    items->data[items->len - 1] ^= 1; /* a signature of the second */
+    spoiled.prepared.items = blob_bytes(items);
+    (void)solo_receive(&r.s, 3, &wire_record_view_change, &spoiled);
+    check(&r, EVIDENCE_KIND_CERTIFICATE, 3, 4, 2);
+    blob_release(items);
+    blob_release(good);
+    close_room(&r);
+}
+
+static void test_bad_proof_of_a_view_change_is_evidence_against_its_sender(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r);
+    struct wire_view_change m = {.sender = 2, .view = 3, .proof = {.seq = CHECKPOINT_INTERVAL}};
+    assert_non_null(solo_receive(&r.s, 2, &wire_record_view_change, &m)); /* rule 5: it counts as absent */
+    check(&r, EVIDENCE_KIND_CERTIFICATE, 2, 3, CHECKPOINT_INTERVAL);
+    assert_true(the_one(&r.s).proof);
+    close_room(&r);
+}
+
+/* The certificate holds the primary's PRE-PREPARE for the other batch, and a PREPARE of 2. */
+static void test_votes_inside_certificates_are_compared(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r);
+    const struct solo_claim claim = {1, 0, &r.b};
+    assert_null(solo_propose(&r.s, 1, &r.a, true));
+    assert_null(solo_receive_bytes(&r.s, 3, solo_view_change_make(&r.s, 3, 1, &claim, 1, NULL)));
+    check(&r, EVIDENCE_KIND_PRE_PREPARE, 0, 0, 1);
+    close_room(&r);
+}
+
+/* ---- two members, one side each ---- */
+
+static const struct core_effect *shown_to(const struct solo *s, uint32_t member)
+{
+    for (uint32_t i = 0; i < s->effects->count; i++) {
+        const struct core_effect *e = &s->effects->items[i];
+        if (e->type == CORE_EFFECT_SEND && e->send.type == WIRE_TYPE_pre_prepare && e->send.to == member) return e;
+    }
+    return NULL;
+}
+
+static void test_proposal_is_shown_to_whom_it_contradicts_and_makes_evidence_there(void **state)
+{
+    struct room r;
+    struct room other;
+    (void)state;
+    open_room(&r);
+    solo_ready(&other.s, 4, 2);
+    other.a = solo_batch_make(&other.s, 1);
+    other.b = solo_batch_make(&other.s, 2);
+    assert_null(solo_propose(&r.s, 1, &r.a, true));
+    assert_null(solo_propose(&other.s, 1, &other.b, true));
+    assert_null(solo_vote(&r.s, WIRE_TYPE_prepare, 2, 1, &r.b.digest)); /* what `other` has said */
+    (void)solo_tick(&r.s, SOLO_RESEND_US);
+    (void)solo_status(&r.s, 3, 0, NULL);
+    assert_null(shown_to(&r.s, 3)); /* it has said nothing */
+    (void)solo_status(&r.s, 2, 0, NULL);
+    const struct core_effect *e = shown_to(&r.s, 2);
+    assert_non_null(e);
+    assert_true(e->send.resend);
+    assert_true(e->send.bytes->len < 256);
+    (void)solo_receive_bytes(&other.s, 1, blob_retain(e->send.bytes));
+    check(&other, EVIDENCE_KIND_PRE_PREPARE, 0, 0, 1);
+    close_room(&other);
+    close_room(&r);
+}
+
+static void test_proposal_is_shown_no_more_once_the_proof_is_here(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r);
+    assert_null(solo_propose(&r.s, 1, &r.a, true));
+    assert_null(solo_vote(&r.s, WIRE_TYPE_prepare, 2, 1, &r.b.digest));
+    (void)solo_propose(&r.s, 1, &r.b, false);
+    assert_int_equal(given(&r.s), 1);
+    (void)solo_tick(&r.s, SOLO_RESEND_US);
+    (void)solo_status(&r.s, 2, 0, NULL);
+    assert_null(shown_to(&r.s, 2));
+    close_room(&r);
+}
+
+static void test_proposal_is_not_shown_to_whom_has_voted_for_it(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r);
+    assert_null(solo_propose(&r.s, 1, &r.a, true));
+    assert_null(solo_vote(&r.s, WIRE_TYPE_prepare, 2, 1, &r.a.digest));
+    (void)solo_tick(&r.s, SOLO_RESEND_US);
+    (void)solo_status(&r.s, 2, 0, NULL);
+    assert_null(shown_to(&r.s, 2));
+    close_room(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_two_pre_prepares_are_evidence_without_their_batches),
+        cmocka_unit_test(test_two_votes_are_evidence),
+        cmocka_unit_test(test_what_is_said_again_or_elsewhere_is_none),
+        cmocka_unit_test(test_votes_for_a_view_to_come_are_compared),
+        cmocka_unit_test(test_votes_of_the_view_just_left_are_compared),
+        cmocka_unit_test(test_first_of_a_kind_leaves_all_are_counted),
+        cmocka_unit_test(test_two_checkpoints_are_evidence),
+        cmocka_unit_test(test_two_view_changes_are_evidence),
+        cmocka_unit_test(test_bad_certificate_in_a_view_change_is_evidence_against_its_sender),
+        cmocka_unit_test(test_bad_proof_of_a_view_change_is_evidence_against_its_sender),
+        cmocka_unit_test(test_votes_inside_certificates_are_compared),
+        cmocka_unit_test(test_proposal_is_shown_to_whom_it_contradicts_and_makes_evidence_there),
+        cmocka_unit_test(test_proposal_is_shown_no_more_once_the_proof_is_here),
+        cmocka_unit_test(test_proposal_is_not_shown_to_whom_has_voted_for_it),
+    };
+    return cmocka_run_group_tests_name("core_evidence", tests, NULL, NULL);
+}
