@@ -31,6 +31,7 @@ enum recover_how {
     RECOVER_PAUSE,
     RECOVER_RANDOM, /* kill -9 of any replica, and every fifth time of all at once */
     RECOVER_ROLL,   /* TERM of one replica after the other */
+    RECOVER_WATCH,  /* none is let go by this program; a round lasts until a line, or the end, of standard input */
 };
 
 struct recover_options {

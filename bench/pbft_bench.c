@@ -21,9 +21,10 @@ static const char usage_text[] =
     "  --op-bytes N      bytes of each value (default 256)\n"
     "  --seconds S       measured time (default 10)     --warm-up S  before it (default 2)\n"
     "  --rounds N        recover: how often the primary goes (default 5)\n"
-    "  --how kill|stop|pause|random|roll    recover: kill -9, TERM, or SIGSTOP for 10 s of the primary (default "
+    "  --how HOW         recover: kill, stop, pause: kill -9, TERM, or SIGSTOP for 10 s of the primary (default "
     "kill);\n"
-    "                    random: kill -9 of any replica, every fifth time of all at once; roll: TERM of each in turn\n"
+    "                    random: kill -9 of any replica, every fifth time of all at once; roll: TERM of each in turn;\n"
+    "                    watch: none is let go by this program, a line on standard input ends a round\n"
     "  --at-once N       recover: so many go together, the chosen one and those after it by id (default 1, at most f)\n"
     "  --accepted FILE   recover: a line for each accepted result, the index of its entry and its block\n"
     "  -o table|json     form of the result\n"
@@ -69,8 +70,10 @@ static bool parse_how(const char *text, enum recover_how *out)
         *out = RECOVER_RANDOM;
     else if (strcmp(text, "roll") == 0)
         *out = RECOVER_ROLL;
+    else if (strcmp(text, "watch") == 0)
+        *out = RECOVER_WATCH;
     else {
-        (void)fprintf(stderr, "pbft-bench: --how is \"%.60s\"; give kill, stop, pause, random or roll\n", text);
+        (void)fprintf(stderr, "pbft-bench: --how is \"%.60s\"; give kill, stop, pause, random, roll or watch\n", text);
         return false;
     }
     return true;
