@@ -1,6 +1,6 @@
-/* history.c - clients that put, get, delete and compare-and-set a few keys between them, and a record of what they asked, when, and
- * what came of it: whether one order fits it all is for `pbft-sim linearize` to say (docs/adversary.md, "Histories"). Gets are reads by
- * quorum and ordered operations in turn. */
+/* history.c - clients that put, get, delete and compare-and-set a few keys between them, and a record of what they
+ * asked, when, and what came of it: whether one order fits it all is for `pbft-sim linearize` to say
+ * (docs/adversary.md, "Histories"). Gets are reads by quorum and ordered operations in turn. */
 #include "bench/bench.h"
 
 #include "base/bytes.h"
@@ -69,7 +69,8 @@ static void write_line(struct history *h, const struct operation *op, const stru
 {
     static const char *const verbs[] = {[PUT] = "put", [GET] = "get", [DELETE] = "delete", [CAS] = "cas"};
     FILE *f = h->file;
-    (void)fprintf(f, "{\"client\":\"%s\",\"op\":\"%s\",\"key\":\"%s %u\"", op->owner->name, verbs[op->verb], h->prefix, op->key);
+    (void)fprintf(f, "{\"client\":\"%s\",\"op\":\"%s\",\"key\":\"%s %u\"", op->owner->name, verbs[op->verb], h->prefix,
+                  op->key);
     if (op->verb == PUT || op->verb == CAS) (void)fprintf(f, ",\"value\":\"%s\"", op->value);
     if (op->expect[0] != '\0') (void)fprintf(f, ",\"expect\":\"%s\"", op->expect);
     (void)fprintf(f, ",\"invoke_us\":%" PRIu64, op->invoke_us);
@@ -108,9 +109,9 @@ static void on_answer(void *context, const struct pbft_answer *answer)
     struct history *h = op->owner->history;
     const bool settled = answer->status == PBFT_OK;
     /* what was refused or has expired did nothing, nor did a get without an answer */
-    const bool nothing = settled ? answer->outcome != PBFT_OUTCOME_OK && answer->outcome != PBFT_OUTCOME_NEGATIVE : op->verb == GET;
-    if (!nothing)
-        write_line(h, op, settled ? answer : NULL);
+    const bool nothing =
+        settled ? answer->outcome != PBFT_OUTCOME_OK && answer->outcome != PBFT_OUTCOME_NEGATIVE : op->verb == GET;
+    if (!nothing) write_line(h, op, settled ? answer : NULL);
     forget(h, op);
 }
 
@@ -126,8 +127,10 @@ static void ask(struct history *h, struct history_client *c)
     (void)snprintf(op->value, sizeof op->value, "value %" PRIu64, ++h->number);
     if (op->verb == CAS) memcpy(op->expect, h->last[op->key], sizeof op->expect);
     if (op->verb == PUT || op->verb == CAS) memcpy(h->last[op->key], op->value, sizeof op->value);
-    struct pbft_operation what = {.app = 1, .verb = (uint16_t)op->verb, .arg_count = 1, .args = {{(uint8_t *)key, strlen(key)}}};
-    if (op->expect[0] != '\0') what.args[what.arg_count++] = (struct pbft_bytes){(uint8_t *)op->expect, strlen(op->expect)};
+    struct pbft_operation what = {
+        .app = 1, .verb = (uint16_t)op->verb, .arg_count = 1, .args = {{(uint8_t *)key, strlen(key)}}};
+    if (op->expect[0] != '\0')
+        what.args[what.arg_count++] = (struct pbft_bytes){(uint8_t *)op->expect, strlen(op->expect)};
     if (op->verb == PUT || op->verb == CAS)
         what.args[what.arg_count++] = (struct pbft_bytes){(uint8_t *)op->value, strlen(op->value)};
     op->invoke_us = clock_monotonic_us();
@@ -165,7 +168,8 @@ static struct err open_client(struct history *h, const char *name)
     char group[PATH_BYTES];
     char key[PATH_BYTES + NAME_MAX];
     char journal[PATH_BYTES + NAME_MAX];
-    if (h->client_count == CLIENTS_HERE_MAX) return err_make(ERR_USAGE, "at most %u clients in one process", CLIENTS_HERE_MAX);
+    if (h->client_count == CLIENTS_HERE_MAX)
+        return err_make(ERR_USAGE, "at most %u clients in one process", CLIENTS_HERE_MAX);
     struct history_client *c = &h->clients[h->client_count];
     (void)snprintf(group, sizeof group, "%s/group.json", h->o->home);
     (void)snprintf(key, sizeof key, "%s/clients/%s.pem", h->o->home, name);
@@ -178,7 +182,8 @@ static struct err open_client(struct history *h, const char *name)
         h->client_count++;
         e = pbft_ready(c->client, 10000);
     }
-    return e.status == PBFT_OK ? err_none() : err_make(e.status == PBFT_TIMEOUT ? ERR_TIMEOUT : ERR_CONFIG, "%s", e.text);
+    return e.status == PBFT_OK ? err_none()
+                               : err_make(e.status == PBFT_TIMEOUT ? ERR_TIMEOUT : ERR_CONFIG, "%s", e.text);
 }
 
 static struct err record(struct history *h)
@@ -203,7 +208,8 @@ static struct err record(struct history *h)
     const bool good = ferror(h->file) == 0;
     if (fclose(h->file) != 0 || !good) return err_make(ERR_IO, "%s cannot be written", h->o->path);
     if (h->failure[0] != '\0') return err_make(ERR_TIMEOUT, "the clients stopped: %s", h->failure);
-    (void)printf("%" PRIu64 " operations in %s, of %" PRIu64 " of them nobody knows what came\n", h->written, h->o->path, h->unknown);
+    (void)printf("%" PRIu64 " operations in %s, of %" PRIu64 " of them nobody knows what came\n", h->written,
+                 h->o->path, h->unknown);
     return err_none();
 }
 

@@ -13,7 +13,8 @@
 static const char usage_text[] =
     "usage: pbft-bench load [options]     closed loop of signed kv puts against a running development group\n"
     "       pbft-bench recover [options]  how long results pause when the primary goes, under load\n"
-    "       pbft-bench history [options]  clients share a few keys; what they asked and got goes to a file, for pbft-sim linearize\n"
+    "       pbft-bench history [options]  clients share a few keys; what they asked and got goes to a file, for "
+    "pbft-sim linearize\n"
     "       pbft-bench micro              cost of Ed25519 on this machine\n"
     "\n"
     "  --home DIR        the group's directory (default $PBFT_HOME or ./devnet)\n"

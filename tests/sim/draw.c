@@ -19,7 +19,17 @@
 #define STEP_MS 100u
 #define STOP_TAKES_MS 6500u  /* until a replica that is stopped is surely down */
 
-enum stream { STREAM_SHAPE, STREAM_EVIL, STREAM_PROCESS, STREAM_DISK, STREAM_LINKS, STREAM_CLOCK, STREAM_COUNT, STREAM_CLIENTS = STREAM_COUNT, STREAMS_ALL };
+enum stream {
+    STREAM_SHAPE,
+    STREAM_EVIL,
+    STREAM_PROCESS,
+    STREAM_DISK,
+    STREAM_LINKS,
+    STREAM_CLOCK,
+    STREAM_COUNT,
+    STREAM_CLIENTS = STREAM_COUNT,
+    STREAMS_ALL
+};
 
 struct replica_plan {
     bool evil;
@@ -32,7 +42,7 @@ struct replica_plan {
 struct drawing {
     struct prng streams[STREAMS_ALL];
     struct buffer *out;
-    uint32_t clients; /* that keep the rules */
+    uint32_t clients;      /* that keep the rules */
     uint32_t evil_clients; /* ... and those after them, which do not */
     uint32_t n;
     uint32_t f;
@@ -147,7 +157,8 @@ static void draw_evil_clients(struct drawing *d)
         const uint64_t ways = 1 + draw(d, STREAM_CLIENTS, 2);
         buffer_printf(d->out, "at 0 evil-client %u", d->clients + k);
         for (uint64_t w = 0; w < ways; w++)
-            buffer_printf(d->out, " %s", client_behaviour_name(client_behaviour_at((uint32_t)draw(d, STREAM_CLIENTS, count))));
+            buffer_printf(d->out, " %s",
+                          client_behaviour_name(client_behaviour_at((uint32_t)draw(d, STREAM_CLIENTS, count))));
         buffer_printf(d->out, "\n");
     }
 }
@@ -254,7 +265,7 @@ void draw_scenario(uint64_t seed, uint32_t replicas, struct buffer *out)
     for (uint32_t s = 0; s < STREAM_COUNT; s++)
         d.streams[s] = prng_of(seed * STREAM_COUNT + s);
     d.streams[STREAM_CLIENTS] = prng_of(seed ^ 0xc11e47u); /* came later: the others stay what they were */
-    d.evil_clients = draw(&d, STREAM_CLIENTS, 3) == 0 ? 1 + (uint32_t)draw(&d, STREAM_CLIENTS, 2) : 0;
+    d.evil_clients = draw(&d, STREAM_CLIENTS, 8) == 0 ? 1 + (uint32_t)draw(&d, STREAM_CLIENTS, 2) : 0;
     draw_shape(&d, seed, replicas);
     draw_evil(&d);
     draw_evil_clients(&d);
