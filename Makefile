@@ -44,7 +44,7 @@ ARCHIVE := $(B)/libpbft-all.a
 
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 UNIT_PROGRAMS := $(UNIT_SOURCES:%.c=$(B)/%)
-SIM_MAINS := $(addprefix tests/sim/,pbft_sim.c verb_linearize.c verb_replay.c run.c swarm.c shrink.c crashes.c)
+SIM_MAINS := $(addprefix tests/sim/,pbft_sim.c verb_linearize.c verb_replay.c run.c swarm.c shrink.c crashes.c explore.c)
 SIM_SOURCES := $(filter-out $(SIM_MAINS),$(wildcard tests/sim/*.c))
 # misbehaviours, apart from the process that they can live in
 EVIL_SOURCES := tests/evil/evil.c tests/evil/primary.c tests/evil/backup.c
@@ -54,7 +54,7 @@ TEST_KIT := $(B)/libtest-kit.a
 
 .DEFAULT_GOAL := all
 .PHONY: all
-all: programs
+all: programs evil
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -142,6 +142,7 @@ help:
 	@echo "make fuzz BUDGET=60   each libFuzzer target for so many seconds"
 	@echo "make crash BUDGET=60  power losses at points of a recorded run, for so many seconds (CRASH_IMAGES=0: at all points first)"
 	@echo "make swarm BUDGET=60  fresh seeds in the simulator, for so many seconds"
+	@echo "make evil-run BUDGET=60   every misbehaviour in a real process, for so many seconds each, under load"
 	@echo "make mutants       breaks one line of the product at a time: each must be noticed (MUTANTS=NAME... for some)"
 	@echo "make coverage     line coverage of wire, crypto, ledger, replica/core"
 	@echo "make bench        pbft-bench load against the running group"
@@ -157,7 +158,7 @@ deps-check:
 
 .PHONY: up down bench
 up: deps-build
-	@$(MAKE) --no-print-directory -j$(shell nproc) programs
+	@$(MAKE) --no-print-directory -j$(shell nproc) programs evil
 	@bin/pbft devnet up
 down:
 	@if [ -x bin/pbft ]; then bin/pbft devnet down; \
@@ -182,7 +183,7 @@ clean:
 # ---- tests ----
 
 UNIT_NAMES := $(UNIT_SOURCES:tests/unit/%.c=%)
-E2E_NAMES := $(filter-out lib,$(patsubst tests/e2e/%.sh,%,$(wildcard tests/e2e/*.sh)))
+E2E_NAMES := $(filter-out lib evil_minutes,$(patsubst tests/e2e/%.sh,%,$(wildcard tests/e2e/*.sh)))
 FUZZ_NAMES := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 # what runs threads or real processes, and so also runs under ThreadSanitizer
 TSAN_NAMES := $(filter test_pool test_record test_storage test_net test_node_effects test_hostile test_hostile_flood test_pbftd test_log test_client_busy test_client_callback test_client_import test_client_links test_client_open test_client_read test_client_reply test_client_sequence test_client_submit,$(UNIT_NAMES))
@@ -210,7 +211,7 @@ check: deps-check
 		$(foreach n,$(MUTANTS_SAMPLE),'mutant_$(n)=bash tests/mutants/run.sh $(n)') \
 		'trace=bash tests/tools/trace_compilers.sh' 'lint=bash tests/style/lint.sh'
 
-.PHONY: unit e2e asan tsan valgrind lint trace fuzz crash swarm mutants coverage
+.PHONY: unit e2e asan tsan valgrind lint trace fuzz crash swarm evil-run mutants coverage
 unit: deps-check
 	@$(SUB) programs unit-programs
 	@bash tests/run.sh $(call suite,release,$(UNIT_NAMES),)
@@ -243,6 +244,9 @@ CRASH_IMAGES ?= 2000
 swarm: deps-check
 	@$(SUB) programs
 	@bin/pbft-sim swarm --budget $(BUDGET)
+evil-run: deps-check
+	@$(SUB) programs evil
+	@EVIL_SECONDS=$(BUDGET) bash tests/e2e/evil_minutes.sh
 mutants: deps-check
 	@$(SUB) programs $(patsubst %,build/release/tests/unit/%,$(shell sed -n 's/^caught by: unit //p' tests/mutants/*.patch))
 	@bash tests/mutants/run.sh $(MUTANTS)
@@ -256,9 +260,9 @@ $(B)/tests/tools/%: $(B)/tests/tools/%.o $(TEST_KIT) $(ARCHIVE)
 	@echo "  ld $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS) -lcmocka
 
-$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(ARCHIVE)
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/loopback.o $(TEST_KIT) $(ARCHIVE)
 	@echo "  ld $@"
-	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS) -lmicrohttpd -lcmocka
 
 # what a replica does to its disk and sends, recorded; and the search over what a power loss leaves of it
 $(B)/tests/crash/shim.so: tests/crash/shim.c Makefile

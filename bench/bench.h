@@ -31,6 +31,7 @@ enum recover_how {
     RECOVER_PAUSE,
     RECOVER_RANDOM, /* kill -9 of any replica, and every fifth time of all at once */
     RECOVER_ROLL,   /* TERM of one replica after the other */
+    RECOVER_WATCH,  /* none is let go by this program; a round lasts until a line, or the end, of standard input */
 };
 
 struct recover_options {
@@ -44,5 +45,15 @@ struct recover_options {
     bool json;
 };
 MUST_USE struct err recover_run(const struct recover_options *o);
+
+struct history_options {
+    const char *home;
+    const char *clients; /* names, separated by commas */
+    uint32_t in_flight;  /* of each */
+    uint32_t keys;       /* 1 to 64 */
+    double seconds;
+    const char *path; /* of the history */
+};
+MUST_USE struct err history_run(const struct history_options *o);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,11 +143,9 @@ static struct err wait_steady(struct recover *r, uint32_t *primary)
     return err_none();
 }
 
-static const char *const how_names[] = {[RECOVER_KILL] = "kill",
-                                        [RECOVER_STOP] = "stop",
-                                        [RECOVER_PAUSE] = "pause",
-                                        [RECOVER_RANDOM] = "random",
-                                        [RECOVER_ROLL] = "roll"};
+static const char *const how_names[] = {
+    [RECOVER_KILL] = "kill",     [RECOVER_STOP] = "stop", [RECOVER_PAUSE] = "pause",
+    [RECOVER_RANDOM] = "random", [RECOVER_ROLL] = "roll", [RECOVER_WATCH] = "watch"};
 
 /* devnet VERB for so many members, from the first on. */
 static struct err devnet_each(struct recover *r, const char *verb, uint32_t first, uint32_t how_many)
@@ -168,17 +167,31 @@ static struct err wait_results(struct recover *r)
     return err_none();
 }
 
+/* Somebody else lets replicas go; the load runs until a line, or the end, of standard input. */
+static struct err watch(struct recover *r)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    char byte = '\0';
+    r->gap_us = 0;
+    while (byte != '\n') {
+        ERR_TRY(poll_once(r));
+        if (poll(&input, 1, 0) > 0 && read(STDIN_FILENO, &byte, 1) <= 0) break;
+    }
+    ERR_TRY(wait_results(r));
+    r->gaps_ms[r->rounds++] = (double)r->gap_us / 1000.0;
+    return err_none();
+}
+
 static struct err one_round(struct recover *r)
 {
-    static const char *const before[] = {[RECOVER_KILL] = "kill",
-                                         [RECOVER_STOP] = "stop",
-                                         [RECOVER_PAUSE] = "pause",
-                                         [RECOVER_RANDOM] = "kill",
-                                         [RECOVER_ROLL] = "stop"};
+    static const char *const before[] = {[RECOVER_KILL] = "kill",   [RECOVER_STOP] = "stop", [RECOVER_PAUSE] = "pause",
+                                         [RECOVER_RANDOM] = "kill", [RECOVER_ROLL] = "stop", [RECOVER_WATCH] = NULL};
     const uint32_t count = pbft_replica_count(r->client);
     const bool all = r->o->how == RECOVER_RANDOM && r->rounds % 5 == 4;
     uint32_t first;
+    if (r->o->how == RECOVER_WATCH && r->rounds > 0) return watch(r); /* whatever state the group is in */
     ERR_TRY(wait_steady(r, &first));
+    if (r->o->how == RECOVER_WATCH) return watch(r);
     ERR_TRY(run_for(r, REST_US));
     if (r->o->how == RECOVER_RANDOM) first = (uint32_t)prng_below(&r->random, count);
     if (r->o->how == RECOVER_ROLL) first = r->rounds % count;
@@ -206,11 +219,17 @@ static int compare_double(const void *a, const void *b)
 
 static void report(struct recover *r)
 {
+    if (r->o->json) {
+        (void)printf("{\"gaps_ms\":[");
+        for (uint32_t i = 0; i < r->rounds; i++)
+            (void)printf("%s%.1f", i == 0 ? "" : ",", r->gaps_ms[i]);
+        (void)printf("],");
+    }
     qsort(r->gaps_ms, r->rounds, sizeof r->gaps_ms[0], compare_double);
     const double median = r->gaps_ms[r->rounds / 2];
     const double longest = r->gaps_ms[r->rounds - 1];
     if (r->o->json)
-        (void)printf("{\"how\":\"%s\",\"rounds\":%u,\"accepted\":%llu,\"gap_ms\":{\"median\":%.1f,\"max\":%.1f}}\n",
+        (void)printf("\"how\":\"%s\",\"rounds\":%u,\"accepted\":%llu,\"gap_ms\":{\"median\":%.1f,\"max\":%.1f}}\n",
                      how_names[r->o->how], r->rounds, (unsigned long long)r->accepted, median, longest);
     else
         (void)printf("%u rounds (%s): %llu results; longest pause without a result: median %.1f ms, worst %.1f ms\n",
@@ -275,7 +294,7 @@ struct err recover_run(const struct recover_options *o)
     for (uint32_t i = 0; i < o->rounds && !err_is(&e); i++)
         e = one_round(r);
     uint32_t primary;
-    if (!err_is(&e)) e = wait_steady(r, &primary);
+    if (!err_is(&e) && o->how != RECOVER_WATCH) e = wait_steady(r, &primary); /* one that was watched may stay behind */
     while (!err_is(&e) && pbft_in_flight(r->client) > 0) {
         pbft_poll(r->client, 100);
         if (r->failure[0] != '\0') e = err_make(ERR_TIMEOUT, "the load stopped: %s", r->failure);

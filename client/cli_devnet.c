@@ -1,8 +1,9 @@
-/* cli_devnet.c - devnet down, status, kill, start, pause, resume, and the table of the verbs. `up` is cli_devnet_up.c.
- */
+/* cli_devnet.c - devnet down, status, kill, start, pause, resume, and the table of the verbs. `up` is cli_devnet_up.c,
+ * `evil` and `good` are cli_devnet_evil.c. */
 #include "client/cli_devnet.h"
 
 #include "base/check.h"
+#include "client/cli_devnet_evil.h"
 #include "client/cli_devnet_up.h"
 #include "client/cli_status.h"
 #include "replica/run/config.h"
@@ -14,8 +15,7 @@
 
 #define STATUS_WAIT_MS 3000u
 
-/* The devnet of this home, which must exist, locked. */
-static struct err open_devnet(const struct cli_call *call, struct devnet *out)
+struct err devnet_open(const struct cli_call *call, struct devnet *out)
 {
     bool found;
     ERR_TRY(devnet_load(call->globals, out, &found));
@@ -25,7 +25,7 @@ static struct err open_devnet(const struct cli_call *call, struct devnet *out)
     return devnet_lock(out);
 }
 
-static struct err parse_id(const struct devnet *d, const char *word, uint32_t *out)
+struct err devnet_id_parse(const struct devnet *d, const char *word, uint32_t *out)
 {
     uint64_t id;
     ERR_TRY(cli_number_parse("the replica's id", word, 0, d->replica_count - 1, &id));
@@ -33,8 +33,7 @@ static struct err parse_id(const struct devnet *d, const char *word, uint32_t *o
     return err_none();
 }
 
-/* The answer of a verb on one replica: its id, or {"verb": id}. */
-static void print_id(const struct cli_call *call, const char *verb, uint32_t id)
+void devnet_print_id(const struct cli_call *call, const char *verb, uint32_t id)
 {
     if (call->globals->json)
         cli_json_print(json_pack("{s:I}", verb, (json_int_t)id));
@@ -147,6 +146,7 @@ static json_t *process_json(const struct devnet *d, uint32_t id, const struct de
                             address, "http", http, "data", data);
     const pid_t pid = p->state != DEVNET_STATE_STOPPED ? p->pid : p->stranger;
     CHECK(out != NULL && json_object_set_new(out, "pid", pid > 0 ? json_integer((json_int_t)pid) : json_null()) == 0);
+    CHECK(json_object_set_new(out, "evil", p->evil ? json_string_nocheck(p->behaviour) : json_null()) == 0);
     return out;
 }
 
@@ -159,7 +159,7 @@ static struct err status_run(const struct cli_call *call)
         return err_make(ERR_CONFIG, "there is no devnet in %s; pbft devnet up makes one, --home DIR names another",
                         call->globals->home);
     json_t *list = call->globals->json ? json_array() : NULL;
-    if (list == NULL) (void)printf("ID   STATE     PID       %-17s HTTP\n", "ADDRESS");
+    if (list == NULL) (void)printf("ID   STATE     PID       %-17s %-17s EVIL\n", "ADDRESS", "HTTP");
     for (uint32_t id = 0; id < d.replica_count; id++) {
         struct devnet_process p;
         char http[GROUP_ADDRESS_BYTES_MAX];
@@ -168,8 +168,9 @@ static struct err status_run(const struct cli_call *call)
         if (list != NULL)
             CHECK(json_array_append_new(list, process_json(&d, id, &p, http)) == 0);
         else
-            (void)printf("%-4u %-9s %-9d 127.0.0.1:%-7u %s\n", id, devnet_state_name(&p),
-                         (int)(p.state != DEVNET_STATE_STOPPED ? p.pid : p.stranger), d.base_port + id, http);
+            (void)printf("%-4u %-9s %-9d 127.0.0.1:%-7u %-17s %s\n", id, devnet_state_name(&p),
+                         (int)(p.state != DEVNET_STATE_STOPPED ? p.pid : p.stranger), d.base_port + id, http,
+                         p.evil ? p.behaviour : "no");
         if (p.stranger != 0) {
             const struct err e = not_running(&p, id);
             (void)fprintf(stderr, "pbft: %s\n", e.text);
@@ -202,8 +203,7 @@ static struct err find_primary(const struct cli_call *call, const struct devnet 
     return err_none();
 }
 
-/* signal: SIGKILL, or SIGTERM for a clean stop. */
-static struct err end_one(const struct devnet *d, uint32_t id, int signal)
+struct err devnet_end(const struct devnet *d, uint32_t id, int signal)
 {
     struct devnet_process p;
     ERR_TRY(devnet_process_find(d, id, &p));
@@ -223,12 +223,12 @@ static struct err end_run(const struct cli_call *call, int signal, const char *v
 {
     struct devnet d;
     uint32_t id = 0;
-    ERR_TRY(open_devnet(call, &d));
+    ERR_TRY(devnet_open(call, &d));
     struct err e =
-        strcmp(call->words[0], "primary") == 0 ? find_primary(call, &d, &id) : parse_id(&d, call->words[0], &id);
-    if (!err_is(&e)) e = end_one(&d, id, signal);
+        strcmp(call->words[0], "primary") == 0 ? find_primary(call, &d, &id) : devnet_id_parse(&d, call->words[0], &id);
+    if (!err_is(&e)) e = devnet_end(&d, id, signal);
     devnet_unlock(&d);
-    if (!err_is(&e)) print_id(call, verb, id);
+    if (!err_is(&e)) devnet_print_id(call, verb, id);
     return e;
 }
 
@@ -247,8 +247,8 @@ static struct err start_run(const struct cli_call *call)
     struct devnet d;
     struct devnet_process p;
     uint32_t id;
-    ERR_TRY(open_devnet(call, &d));
-    ERR_TRY(parse_id(&d, call->words[0], &id));
+    ERR_TRY(devnet_open(call, &d));
+    ERR_TRY(devnet_id_parse(&d, call->words[0], &id));
     ERR_TRY(devnet_process_find(&d, id, &p));
     devnet_process_close(&p);
     if (p.state == DEVNET_STATE_PAUSED)
@@ -262,7 +262,7 @@ static struct err start_run(const struct cli_call *call)
     replica_set_add(&wanted, id);
     ERR_TRY(devnet_wait_answers(call, &d, &wanted, false));
     devnet_unlock(&d);
-    print_id(call, "started", id);
+    devnet_print_id(call, "started", id);
     return err_none();
 }
 
@@ -272,14 +272,14 @@ static struct err signal_one(const struct cli_call *call, int signal, const char
     struct devnet d;
     struct devnet_process p;
     uint32_t id;
-    ERR_TRY(open_devnet(call, &d));
-    ERR_TRY(parse_id(&d, call->words[0], &id));
+    ERR_TRY(devnet_open(call, &d));
+    ERR_TRY(devnet_id_parse(&d, call->words[0], &id));
     ERR_TRY(devnet_process_find(&d, id, &p));
     if (p.state == DEVNET_STATE_STOPPED) return not_running(&p, id);
     const struct err e = devnet_process_signal(&p, id, signal);
     devnet_process_close(&p);
     devnet_unlock(&d);
-    if (!err_is(&e)) print_id(call, verb, id);
+    if (!err_is(&e)) devnet_print_id(call, verb, id);
     return e;
 }
 
@@ -304,9 +304,10 @@ static const struct cli_command devnet_commands[] = {
      .options = {[UP_OPTION_REPLICAS] = {.name = "replicas",
                                          .value = "N",
                                          .help = "members of a new group (default 4)"},
-                 [UP_OPTION_BASE_PORT] = {.name = "base-port",
-                                          .value = "P",
-                                          .help = "replica I listens on 127.0.0.1:P+I, and on P+200+I for HTTP (default 7450, if free)"}},
+                 [UP_OPTION_BASE_PORT] =
+                     {.name = "base-port",
+                      .value = "P",
+                      .help = "replica I listens on 127.0.0.1:P+I, and on P+200+I for HTTP (default 7450, if free)"}},
      .run = devnet_up_run},
     {.noun = "devnet",
      .verb = "down",
@@ -330,6 +331,17 @@ static const struct cli_command devnet_commands[] = {
      .run = stop_run},
     {ONE_ID, .verb = "start", .summary = "Starts a replica and waits until it answers.", .run = start_run},
     {ONE_ID, .verb = "pause", .summary = "Stops a replica's process for a while (SIGSTOP).", .run = pause_run},
+    {.noun = "devnet",
+     .verb = "evil",
+     .words = "ID BEHAVIOUR[@WHEN][,...]",
+     .words_min = 2,
+     .words_max = 2,
+     .summary = "Replaces a replica by one that breaks the rules on purpose.",
+     .details = "pbft-evil --list shows the behaviours; up to three at once. WHEN: seq=N from that sequence on, view=V "
+                "in that\n"
+                "view only, time=SECONDS so long after its start. docs/adversary.md says what each does to the group.",
+     .run = devnet_evil_run},
+    {ONE_ID, .verb = "good", .summary = "Replaces it by the replica that keeps the rules.", .run = devnet_good_run},
     {ONE_ID, .verb = "resume", .summary = "Lets a paused replica go on (SIGCONT).", .run = resume_run},
 };
 

@@ -7,8 +7,8 @@
  *   HOME/rI/                                  its data directory
  *   HOME/run/rI.pid, HOME/run/rI.log          its process and what that wrote
  *
- * Processes are signalled through a pidfd, and only after /proc has shown that they are pbftd with that very
- * configuration file: a stale pid file never harms a stranger.
+ * Processes are signalled through a pidfd, and only after /proc has shown that they are pbftd, or pbft-evil, with that
+ * very configuration file: a stale pid file never harms a stranger.
  */
 #ifndef PBFT_CLIENT_CLI_DEVNET_INTERNAL_H
 #define PBFT_CLIENT_CLI_DEVNET_INTERNAL_H
@@ -22,6 +22,8 @@
 #define DEVNET_PORT_DEFAULT 7450u
 #define DEVNET_HTTP_OFFSET 200u /* replica I listens on base + I, and answers HTTP on base + 200 + I */
 #define DEVNET_WAIT_MS 15000u
+#define DEVNET_EVIL_NAME "pbft-evil" /* the program that misbehaves (docs/adversary.md) */
+#define DEVNET_BEHAVIOUR_BYTES 400u  /* with its closing zero; what is longer is cut when it is shown */
 
 _Static_assert(DEVNET_HTTP_OFFSET >= REPLICAS_MAX, "the ports for HTTP follow those of the largest group");
 
@@ -41,6 +43,8 @@ struct devnet_process {
     int pidfd;      /* unless stopped; closed with devnet_process_close */
     pid_t stranger; /* stopped, but this process has the data directory locked; -1: it is locked, by whom is not known;
                        0: nobody */
+    bool evil;      /* it is pbft-evil that runs */
+    char behaviour[DEVNET_BEHAVIOUR_BYTES]; /* evil: what it has been told to do; "-": nothing */
 };
 
 /* ---- cli_devnet_files.c ---- */
@@ -54,6 +58,18 @@ MUST_USE struct err devnet_create(struct devnet *d);
 MUST_USE struct err devnet_lock(struct devnet *d);
 void devnet_unlock(struct devnet *d);
 
+/* ---- cli_devnet.c ---- */
+
+/* The devnet of this home, which must exist, locked. Errors: ERR_CONFIG. */
+MUST_USE struct err devnet_open(const struct cli_call *call, struct devnet *out);
+/* Errors: ERR_USAGE. */
+MUST_USE struct err devnet_id_parse(const struct devnet *d, const char *word, uint32_t *out);
+/* Ends a replica's process, SIGKILL or SIGTERM, and waits for that. Errors: ERR_NEGATIVE when it does not run,
+ * ERR_TIMEOUT. */
+MUST_USE struct err devnet_end(const struct devnet *d, uint32_t id, int signal);
+/* The answer of a verb on one replica: its id, or {"verb": id}. */
+void devnet_print_id(const struct cli_call *call, const char *verb, uint32_t id);
+
 /* ---- cli_devnet_process.c ---- */
 
 MUST_USE struct err devnet_process_find(const struct devnet *d, uint32_t id, struct devnet_process *out);
@@ -63,6 +79,9 @@ void devnet_process_close(struct devnet_process *p);
 const char *devnet_state_name(const struct devnet_process *p);
 /* Starts pbftd in a session of its own. Errors: ERR_CONFIG, ERR_IO. */
 MUST_USE struct err devnet_process_start(const struct devnet *d, uint32_t id);
+/* The same with pbft-evil, at `program`, told to do `behaviour`. */
+MUST_USE struct err devnet_process_start_evil(const struct devnet *d, uint32_t id, const char *program,
+                                              const char *behaviour);
 /* Runs `pbftd --config C --init-new-group` and waits for it. */
 MUST_USE struct err devnet_process_init(const struct devnet *d, uint32_t id);
 MUST_USE struct err devnet_process_signal(const struct devnet_process *p, uint32_t id, int signal);

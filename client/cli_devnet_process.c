@@ -41,21 +41,76 @@ static bool read_small(const char *path, char *out, size_t size, size_t *len)
     return got >= 0;
 }
 
-/* True when the process is `pbftd --config CONF`. */
-static bool is_replica(pid_t pid, const char *conf)
+/* A file of /proc/PID that holds words, each with a zero behind it. */
+struct proc_words {
+    char text[PROC_BYTES_MAX];
+    size_t len;
+};
+
+static bool proc_read(pid_t pid, const char *name, struct proc_words *out)
 {
     char path[64];
-    char words[PROC_BYTES_MAX];
-    size_t len;
-    (void)snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
-    if (!read_small(path, words, sizeof words, &len)) return false;
-    const char *program = words;
-    const char *slash = strrchr(program, '/');
-    if (strcmp(slash == NULL ? program : slash + 1, "pbftd") != 0) return false;
-    const char *end = words + len;
-    for (const char *word = words; word < end; word += strlen(word) + 1)
+    (void)snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    return read_small(path, out->text, sizeof out->text, &out->len);
+}
+
+/* The word after `word`, which is NULL for the first; NULL past the last. */
+static const char *proc_next(const struct proc_words *w, const char *word)
+{
+    const char *next = word == NULL ? w->text : word + strlen(word) + 1;
+    return next < w->text + w->len ? next : NULL;
+}
+
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+/* True when the process is `pbftd --config CONF`, or that of pbft-evil. */
+static bool is_replica(const struct proc_words *words, const char *conf)
+{
+    const char *program = last_part(words->text);
+    if (strcmp(program, "pbftd") != 0 && strcmp(program, DEVNET_EVIL_NAME) != 0) return false;
+    for (const char *word = proc_next(words, NULL); word != NULL; word = proc_next(words, word))
         if (strcmp(word, conf) == 0) return true;
     return false;
+}
+
+/* What the process really runs, whatever it is called: pbft-evil, under a link named pbftd too. */
+static bool is_evil(pid_t pid)
+{
+    char path[64];
+    struct cli_path program;
+    (void)snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+    const ssize_t len = readlink(path, program.text, sizeof program.text - 1);
+    if (len <= 0) return false;
+    program.text[len] = '\0';
+    const char *name = last_part(program.text);
+    return strcmp(name, DEVNET_EVIL_NAME) == 0 || strcmp(name, DEVNET_EVIL_NAME " (deleted)") == 0;
+}
+
+/* What it has been told to do: by --behaviour, else by its environment. */
+static void read_behaviour(pid_t pid, const struct proc_words *words, char out[DEVNET_BEHAVIOUR_BYTES])
+{
+    static const char *const names[] = {"PBFT_EVIL_BEHAVIOUR=", "PBFT_EVIL_LINKS="};
+    static const char *const shown[] = {"", "links "};
+    struct proc_words environment;
+    (void)snprintf(out, DEVNET_BEHAVIOUR_BYTES, "-");
+    for (const char *word = proc_next(words, NULL); word != NULL; word = proc_next(words, word)) {
+        const char *next = proc_next(words, word);
+        if (strcmp(word, "--behaviour") != 0 || next == NULL) continue;
+        (void)snprintf(out, DEVNET_BEHAVIOUR_BYTES, "%s", next);
+        return;
+    }
+    if (!proc_read(pid, "environ", &environment)) return;
+    for (uint32_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        for (const char *word = proc_next(&environment, NULL); word != NULL; word = proc_next(&environment, word)) {
+            if (strncmp(word, names[i], strlen(names[i])) != 0) continue;
+            (void)snprintf(out, DEVNET_BEHAVIOUR_BYTES, "%s%s", shown[i], word + strlen(names[i]));
+            return;
+        }
+    }
 }
 
 /* Stopped by a signal: state T in /proc/PID/stat, after the name in parentheses. */
@@ -137,8 +192,11 @@ struct err devnet_process_find(const struct devnet *d, uint32_t id, struct devne
     const pid_t pid = pid_read(pid_path.text);
     /* The pidfd first: what /proc then shows is this process, or one that this pidfd no longer reaches. */
     if (pid > 0) p.pidfd = pidfd_open(pid, 0);
-    if (p.pidfd >= 0 && is_replica(pid, conf.text)) {
+    struct proc_words words;
+    if (p.pidfd >= 0 && proc_read(pid, "cmdline", &words) && is_replica(&words, conf.text)) {
         p.pid = pid;
+        p.evil = is_evil(pid);
+        if (p.evil) read_behaviour(pid, &words, p.behaviour);
         p.state = is_paused(pid) ? DEVNET_STATE_PAUSED : DEVNET_STATE_RUNNING;
     } else {
         devnet_process_close(&p);
@@ -236,14 +294,16 @@ static bool child_note_pid(const char *pid_path)
     return fd >= 0 && dprintf(fd, "%d\n", (int)getpid()) > 0;
 }
 
-/* In the child: becomes pbftd. pid_path NULL: nothing is noted. */
-static _Noreturn void child_become(const struct devnet *d, const char *conf, const char *log_path, const char *pid_path)
+/* In the child: becomes the program. pid_path NULL: nothing is noted. */
+static _Noreturn void child_become(const char *path, const char *conf, const char *option, const char *value,
+                                   const char *log_path, const char *pid_path)
 {
     static char option_config[] = "--config";
-    static char option_init[] = "--init-new-group";
     char *conf_word = strdup(conf);
-    char *program = strdup(d->pbftd.text);
-    char *const words[] = {program, option_config, conf_word, pid_path == NULL ? option_init : NULL, NULL};
+    char *program = strdup(path);
+    char *const words[] = {
+        program, option_config, conf_word, option == NULL ? NULL : strdup(option), value == NULL ? NULL : strdup(value),
+        NULL};
     sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -270,14 +330,14 @@ struct err devnet_process_init(const struct devnet *d, uint32_t id)
     ERR_TRY(run_path(d, id, "log", &log));
     const pid_t child = fork();
     if (child < 0) return err_system(errno, "cannot make a process");
-    if (child == 0) child_become(d, conf.text, log.text, NULL);
+    if (child == 0) child_become(d->pbftd.text, conf.text, "--init-new-group", NULL, log.text, NULL);
     if (wait_child(child) == 0) return err_none();
     devnet_log_tail(d, id);
     return err_make(ERR_CONFIG, "%s --init-new-group failed for replica %u; its words are above", d->pbftd.text, id);
 }
 
 /* A grandchild in its own session: it belongs to nobody's terminal, and init reaps it. */
-struct err devnet_process_start(const struct devnet *d, uint32_t id)
+static struct err start(const struct devnet *d, uint32_t id, const char *program, const char *option, const char *value)
 {
     struct cli_path conf;
     struct cli_path log;
@@ -287,15 +347,12 @@ struct err devnet_process_start(const struct devnet *d, uint32_t id)
     ERR_TRY(conf_path(d, id, &conf));
     ERR_TRY(run_path(d, id, "log", &log));
     ERR_TRY(run_path(d, id, "pid", &pid_path));
-    if (access(d->pbftd.text, X_OK) != 0)
-        return err_make(ERR_CONFIG, "%s cannot be run; build it with make, or set PBFT_PBFTD to where pbftd is",
-                        d->pbftd.text);
     if (pipe2(alive, O_CLOEXEC) != 0) return err_system(errno, "cannot make a pipe");
     const pid_t child = fork();
     if (child == 0) {
         if (setsid() < 0) _exit(EXEC_FAILED);
         const pid_t grandchild = fork();
-        if (grandchild == 0) child_become(d, conf.text, log.text, pid_path.text);
+        if (grandchild == 0) child_become(program, conf.text, option, value, log.text, pid_path.text);
         _exit(grandchild < 0 ? EXEC_FAILED : 0);
     }
     const int why = errno;
@@ -306,6 +363,19 @@ struct err devnet_process_start(const struct devnet *d, uint32_t id)
     if (child < 0) return err_system(why, "cannot make a process");
     if (wait_child(child) != 0) return err_make(ERR_IO, "cannot make a process for replica %u", id);
     return err_none();
+}
+
+struct err devnet_process_start(const struct devnet *d, uint32_t id)
+{
+    if (access(d->pbftd.text, X_OK) != 0)
+        return err_make(ERR_CONFIG, "%s cannot be run; build it with make, or set PBFT_PBFTD to where pbftd is",
+                        d->pbftd.text);
+    return start(d, id, d->pbftd.text, NULL, NULL);
+}
+
+struct err devnet_process_start_evil(const struct devnet *d, uint32_t id, const char *program, const char *behaviour)
+{
+    return start(d, id, program, "--behaviour", behaviour);
 }
 
 /* ---- signalling ---- */

@@ -128,8 +128,9 @@ static struct err refuse_strangers(const struct devnet *d)
     return err_none();
 }
 
-/* Starts what does not run; paused ones go on. */
-static struct err start_missing(const struct devnet *d, json_t *started)
+/* Starts what does not run; paused ones go on. Those that were made to misbehave go out of *wanted: nobody waits for
+ * them. */
+static struct err start_missing(const struct devnet *d, json_t *started, struct replica_set *wanted)
 {
     ERR_TRY(refuse_strangers(d));
     for (uint32_t id = 0; id < d->replica_count; id++) {
@@ -141,6 +142,11 @@ static struct err start_missing(const struct devnet *d, json_t *started)
         else if (p.state == DEVNET_STATE_PAUSED)
             e = devnet_process_signal(&p, id, SIGCONT);
         if (p.state == DEVNET_STATE_PAUSED) (void)fprintf(stderr, "pbft: replica %u was paused; it goes on\n", id);
+        if (p.evil) {
+            (void)fprintf(stderr, "pbft: replica %u misbehaves on purpose (%s); pbft devnet good %u ends that\n", id,
+                          p.behaviour, id);
+            replica_set_remove(wanted, id);
+        }
         if (p.state == DEVNET_STATE_STOPPED) (void)json_array_append_new(started, json_integer((json_int_t)id));
         devnet_process_close(&p);
         if (err_is(&e)) return e;
@@ -227,7 +233,7 @@ static struct err start_and_wait(const struct cli_call *call, const struct devne
     struct replica_set all = {0};
     for (uint32_t id = 0; id < d->replica_count; id++)
         replica_set_add(&all, id);
-    ERR_TRY(start_missing(d, started));
+    ERR_TRY(start_missing(d, started, &all));
     return devnet_wait_answers(call, d, &all, true);
 }
 

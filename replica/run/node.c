@@ -24,9 +24,11 @@ void node_step(struct node *n, const struct core_event *event)
     recorder_event(n->recorder, n->core, event);
     const char *ignored = core_step(n->core, event, n->effects);
     recorder_effects(n->recorder, n->effects);
-    if (ignored != NULL && event->type == CORE_EVENT_MESSAGE)
+    if (ignored != NULL && event->type == CORE_EVENT_MESSAGE) {
+        n->ignored_count++;
         LOG_LIMITED(LOG_LEVEL_DEBUG, "core.ignored", (uint64_t)(uintptr_t)ignored,
                     LOG_S("type", wire_type_name(event->message.verified->msg.type)), LOG_S("reason", ignored));
+    }
     node_note_fetches(n, n->effects);
     node_perform(n, n->effects);
 }

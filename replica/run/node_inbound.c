@@ -170,6 +170,7 @@ static void send_busy(struct session *s, uint64_t seq, const struct digest *tran
 static void count_bad(struct session *s, const char *fault)
 {
     s->bad++;
+    s->node->invalid_count++;
     if (s->kind == SESSION_REPLICA)
         LOG_LIMITED(LOG_LEVEL_WARN, "peer.invalid", node_cause(fault, s->member), LOG_U("peer", s->member),
                     LOG_S("fault", fault));
@@ -177,6 +178,7 @@ static void count_bad(struct session *s, const char *fault)
         LOG_LIMITED(LOG_LEVEL_WARN, "client.invalid", node_cause(fault, s->client), LOG_U("client", s->client),
                     LOG_S("fault", fault));
     if (s->bad < NODE_BAD_MAX || s->connection == NULL) return;
+    s->node->closed_count++;
     if (s->kind == SESSION_REPLICA) node_keep_out(s->node, s->member);
     net_close(s->connection, "too many invalid messages");
 }

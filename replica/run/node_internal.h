@@ -154,6 +154,9 @@ struct node {
     struct traffic traffic[REPLICAS_MAX + 1];
     uint64_t proposed_us[WINDOW_BATCHES]; /* of what is being executed, by seq % WINDOW_BATCHES; 0: not known */
     struct metrics_histogram commit_latency;
+    uint64_t ignored_count; /* messages that the core had no use for */
+    uint64_t invalid_count; /* messages that broke a rule, of members and clients */
+    uint64_t closed_count;  /* connections ended because of too many of these */
     struct http *http; /* NULL: not configured */
     uint64_t last_tick_us;
     uint64_t core_us; /* the core's clock */

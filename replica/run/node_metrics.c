@@ -153,6 +153,12 @@ static void work(struct node *n, const struct wire_replica_status *m, struct buf
     metrics_value(out, "pbft_signatures_total", "verdict=\"good\"", counts.verified);
     metrics_value(out, "pbft_signatures_total", "verdict=\"remembered\"", counts.remembered);
     metrics_value(out, "pbft_signatures_total", "verdict=\"bad\"", counts.bad);
+    metrics_one(out, "pbft_messages_ignored_total", METRICS_COUNTER, "Messages that the protocol had no use for.",
+                n->ignored_count);
+    metrics_one(out, "pbft_messages_invalid_total", METRICS_COUNTER,
+                "Messages that broke a rule of their form, or badly signed.", n->invalid_count);
+    metrics_one(out, "pbft_connections_closed_invalid_total", METRICS_COUNTER,
+                "Connections ended because of too many of these.", n->closed_count);
     metrics_one(out, "pbft_waiting_effects", METRICS_GAUGE, "What waits for a sync before it leaves.", n->waiting_count);
     metrics_one(out, "pbft_waiting_reads", METRICS_GAUGE, "Reads that wait for execution.", n->query_count);
     metrics_one(out, "pbft_syncs_total", METRICS_COUNTER, "Synced commits of the ledger's log.", m->syncs);

@@ -5,7 +5,6 @@
 trap '' PIPE # a connection that is refused ends a request, not this script
 code() { page "$1" "$2" >/dev/null && [ "$(head -n 1 "$home/answer" | cut -d ' ' -f 2)" = "$3" ]; }
 says() { grep -qE -- "$1" "$home/answer"; }
-metric() { page "$1" /metrics | tr -d '\r' | awk -v name="$2" '$1 == name { print $2 }'; }
 # answered PATTERN TEXT: replica 0's answer to the text matches
 answered() { request 0 "$2"; says "$1" || { head -c 300 "$home/answer"; false; }; }
 

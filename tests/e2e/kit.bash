@@ -3,6 +3,7 @@
 set -u
 bin=${PBFT_BIN:-$PWD/bin}
 evil_program=${PBFT_EVIL:-$PWD/build/release/pbft-evil}
+export PBFT_EVIL=$evil_program
 home=$(mktemp -d "${TMPDIR:-/tmp}/pbft-e2e-XXXXXX")
 export PBFT_HOME=$home/net
 failures=0
@@ -80,26 +81,30 @@ view() { pbft -o json status | tr -d ' ",' | awk -F: '$1 == "view" && $2 > most 
 timeout_ms() { for conf in "$PBFT_HOME"/conf/r*.conf; do printf '[tuning]\ntimeout_ms = %s\n' "$1" >>"$conf"; done; }
 # group_up MS UP-OPTIONS...: a group whose T is so long
 group_up() { pbft devnet up "${@:2}" && pbft devnet down && timeout_ms "$1" && pbft devnet up; }
-# pbft-evil under the name by which a devnet knows its processes (docs/adversary.md)
-evil() {
-    [ -e "$home/evil/pbftd" ] || { mkdir -p "$home/evil" && ln -s "$evil_program" "$home/evil/pbftd"; } || return 1
-    PBFT_PBFTD=$home/evil/pbftd pbft "$@"
-}
+# what it starts is pbft-evil, which takes its orders from the environment (docs/adversary.md)
+evil() { PBFT_PBFTD=$evil_program pbft "$@"; }
 # all have executed the same, and replica 0's last block is on its disk
 durable() { all_equal && [ "$(pbft ledger export "$PBFT_HOME/r0" | sed -n 's/^end blocks \([0-9]*\) .*/\1/p')" = "$(sequence 0)" ]; }
-# exactly_once HOW ROUNDS: pbft-bench recover, and then, line by line: the entries that the four equal ledgers have gained are those
-# that the client accepted a result for, each at the index and in the block that the client was told, and none is there twice
-exactly_once() {
-    local from
+# mark_ledger: $from is the number of entries that all four have by now
+mark_ledger() {
     eventually 60 durable || return 1
     from=$(pbft ledger export "$PBFT_HOME/r0" | grep -c '^entry')
-    "$bin/pbft-bench" recover --home "$PBFT_HOME" --how "$1" --rounds "$2" --in-flight 16 -o json --accepted "$home/accepted" >"$home/result" || return 1
+}
+# gained_what_was_accepted: line by line: the entries that the four equal ledgers have gained since mark_ledger are those that a client
+# accepted a result for ($home/accepted), each at the index and in the block that the client was told, and none is there twice
+gained_what_was_accepted() {
     eventually 60 durable && exports_become_equal || return 1
     awk -v from="$from" '$1 == "block" { block = $2 } $1 == "entry" && $2 >= from { print $2, block }' "$home/export0" | sort >"$home/gained"
     sort "$home/accepted" >"$home/accepted.sorted"
-    echo "$1: $(cat "$home/result"); $(wc -l <"$home/gained") entries gained"
+    echo "$(cat "$home/result"); $(wc -l <"$home/gained") entries gained"
     [ -s "$home/gained" ] && cmp "$home/gained" "$home/accepted.sorted" || return 1
     [ -z "$(sed -n 's/^entry [0-9]* operation \([0-9]*\) .* transaction \([0-9a-f]*\) .*/\2 \1/p' "$home/export0" | sort | uniq -d)" ]
+}
+# exactly_once HOW ROUNDS: under pbft-bench recover
+exactly_once() {
+    mark_ledger || return 1
+    "$bin/pbft-bench" recover --home "$PBFT_HOME" --how "$1" --rounds "$2" --in-flight 16 -o json --accepted "$home/accepted" >"$home/result" || return 1
+    gained_what_was_accepted
 }
 reigns() { view=$(view) && [ $((view % 4)) -eq $id ] && all_equal; }
 # reign BEHAVIOUR: makes the next primary one that does so, and gives it the view; $reign is the view and $id the replica.
@@ -109,14 +114,14 @@ reign() {
     for try in 1 2 3 4; do
         before=$(view)
         id=$(((before + 1) % 4))
-        pbft devnet stop $id && PBFT_EVIL_BEHAVIOUR=$1 evil devnet start $id && eventually 30 all_equal || return 1
+        pbft devnet evil $id "$1" && eventually 30 all_equal || return 1
         pbft devnet stop $((before % 4)) && pbft devnet start $((before % 4)) || return 1
         eventually 10 reigns && reign=$view && return
         honest_again
     done
     return 1
 }
-honest_again() { pbft devnet stop $id && pbft devnet start $id; }
+honest_again() { pbft devnet good $id; }
 # the HTTP port of replica ID
 port() { pbft -o json devnet status | tr -d ' ",' | awk -F: -v id="$1" '$1 == "id" { on = $2 == id } on && $1 == "http" { print $3 }'; }
 # request ID TEXT: sends it (with printf's escapes), the answer goes to $home/answer
@@ -126,3 +131,5 @@ request() {
     { printf "$2" >&8; timeout 30 cat <&8 >"$home/answer"; } 8<>"/dev/tcp/127.0.0.1/$to"
 }
 page() { request "$1" "GET $2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"; cat "$home/answer"; }
+# metric ID NAME: a number of its /metrics
+metric() { page "$1" /metrics | tr -d '\r' | awk -v name="$2" '$1 == name { print $2 }'; }

@@ -1,8 +1,7 @@
 /* pbft_evil.c - the command line of pbft-evil.
  *
- * Never installed. A development group runs it in the place of pbftd when PBFT_PBFTD names a link to it whose last part
- * is `pbftd` (that is how `pbft devnet` knows its processes); what it does then comes from the environment
- * (docs/adversary.md). */
+ * Never installed. `pbft devnet evil` runs it in the place of one replica of a development group; in the place of all
+ * when PBFT_PBFTD names it, and what it does then comes from the environment (docs/adversary.md). */
 #include "tests/evil/process.h"
 
 #include "replica/run/config.h"
@@ -20,14 +19,25 @@ static const char usage_text[] =
     "A replica that misbehaves on purpose, for tests.\n"
     "\n"
     "  --config FILE      as of pbftd\n"
-    "  --behaviour NAME   what it does (--list), up to three at once. WHEN: seq=N from that sequence on, view=V in that\n"
+    "  --behaviour NAME   what it does (--list), up to three at once. WHEN: seq=N from that sequence on, view=V in "
+    "that\n"
     "                     view only, time=SECONDS so long after it has started\n"
     "  --links SPEC       what becomes of frames to other replicas:\n"
     "                     drop=PERCENT,dup=PERCENT,delay=PERCENT:MOSTms,seed=NUMBER\n"
     "  --list             the behaviours, and end\n"
+    "  --check            ends after the options were understood; 2 when not\n"
     "\n"
     "PBFT_EVIL_BEHAVIOUR and PBFT_EVIL_LINKS stand for options that are not given.\n"
     "Exit codes: those of pbftd.\n";
+
+static void print_names(FILE *to)
+{
+    const struct evil_behaviour *b;
+    (void)fputs("pbft-evil: behaviours are", to);
+    for (uint32_t i = 0; (b = evil_behaviour_at(i)) != NULL; i++)
+        (void)fprintf(to, " %s", b->name);
+    (void)fputc('\n', to);
+}
 
 /* "NAME[@...][,NAME[@...]]": each an order. */
 static bool parse_behaviours(const char *text)
@@ -35,12 +45,16 @@ static bool parse_behaviours(const char *text)
     char part[128];
     for (const char *at = text; *at != '\0';) {
         const size_t len = strcspn(at, ",");
-        if (len == 0 || len >= sizeof part) return false;
+        if (len == 0 || len >= sizeof part) {
+            print_names(stderr);
+            return false;
+        }
         memcpy(part, at, len);
         part[len] = '\0';
         const char *fault = evil_order(&process.evil, part);
         if (fault != NULL) {
             (void)fprintf(stderr, "pbft-evil: %s: %s\n", part, fault);
+            print_names(stderr);
             return false;
         }
         at += len + (at[len] == ',' ? 1 : 0);
@@ -85,14 +99,18 @@ static void list(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"behaviour", required_argument, NULL, 'b'},
-        {"links", required_argument, NULL, 'k'},  {"list", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"behaviour", required_argument, NULL, 'b'},
+                                            {"links", required_argument, NULL, 'k'},
+                                            {"list", no_argument, NULL, 'l'},
+                                            {"check", no_argument, NULL, 'o'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     const char *path = NULL;
     const char *behaviour = getenv("PBFT_EVIL_BEHAVIOUR");
     const char *links_text = getenv("PBFT_EVIL_LINKS");
     struct evil_links links = {0};
+    bool check = false;
     int option;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         switch (option) {
@@ -100,11 +118,16 @@ int main(int argc, char **argv)
         case 'b': behaviour = optarg; break;
         case 'k': links_text = optarg; break;
         case 'l': list(); return 0;
+        case 'o': check = true; break;
         case 'h': (void)fputs(usage_text, stdout); return 0;
         default: (void)fputs(usage_text, stderr); return 2;
         }
     }
     process.lossy = links_text != NULL;
+    if (check && optind == argc) {
+        if (behaviour != NULL && behaviour[0] == '\0') print_names(stderr);
+        return behaviour != NULL && behaviour[0] != '\0' && parse_behaviours(behaviour) ? 0 : 2;
+    }
     if (path == NULL || optind != argc || (behaviour != NULL && !parse_behaviours(behaviour)) ||
         (links_text != NULL && !links_parse(links_text, &links))) {
         (void)fputs(usage_text, stderr);

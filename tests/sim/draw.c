@@ -50,7 +50,7 @@ struct replica_plan {
 struct drawing {
     struct prng streams[STREAM_COUNT];
     struct buffer *out;
-    uint32_t clients; /* that keep the rules */
+    uint32_t clients;      /* that keep the rules */
     uint32_t evil_clients; /* ... and those after them, which do not */
     uint32_t n;
     uint32_t f;
@@ -190,7 +190,8 @@ static void draw_evil_clients(struct drawing *d)
         const uint64_t ways = 1 + draw(d, STREAM_CLIENTS, 2);
         buffer_printf(d->out, "at 0 evil-client %u", d->clients + k);
         for (uint64_t w = 0; w < ways; w++)
-            buffer_printf(d->out, " %s", client_behaviour_name(client_behaviour_at((uint32_t)draw(d, STREAM_CLIENTS, count))));
+            buffer_printf(d->out, " %s",
+                          client_behaviour_name(client_behaviour_at((uint32_t)draw(d, STREAM_CLIENTS, count))));
         buffer_printf(d->out, "\n");
     }
 }
@@ -342,7 +343,7 @@ void draw_scenario(uint64_t seed, uint32_t replicas, struct buffer *out)
         d.streams[s] = prng_of(seed * STREAM_FIRST_COUNT + s);
     for (uint32_t s = STREAM_FIRST_COUNT; s < STREAM_COUNT; s++)
         d.streams[s] = prng_of(~(seed * 64u + s));
-    d.evil_clients = draw(&d, STREAM_CLIENTS, 3) == 0 ? 1 + (uint32_t)draw(&d, STREAM_CLIENTS, 2) : 0;
+    d.evil_clients = draw(&d, STREAM_CLIENTS, 8) == 0 ? 1 + (uint32_t)draw(&d, STREAM_CLIENTS, 2) : 0;
     draw_shape(&d, seed, replicas);
     draw_evil(&d);
     draw_evil_clients(&d);

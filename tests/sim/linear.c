@@ -23,7 +23,8 @@ struct linear_history *linear_new(void)
 void linear_free(struct linear_history *h)
 {
     for (size_t i = 0; i < h->count; i++) {
-        const char *texts[] = {h->items[i].client, h->items[i].key, h->items[i].value, h->items[i].expect, h->items[i].result};
+        const char *texts[] = {h->items[i].client, h->items[i].key, h->items[i].value, h->items[i].expect,
+                               h->items[i].result};
         for (size_t k = 0; k < sizeof texts / sizeof texts[0]; k++)
             free((void *)(uintptr_t)texts[k]);
     }
@@ -248,13 +249,16 @@ static enum linear_verdict judge_key(struct piece *p, uint64_t steps, char *text
     const enum linear_verdict v = search(p, steps);
     const struct linear_operation *o = p->stuck;
     if (v == LINEAR_UNCHECKED)
-        (void)snprintf(text, text_bytes, "key \"%s\" is unchecked: no order of its %u operations was found in %" PRIu64 " steps",
+        (void)snprintf(text, text_bytes,
+                       "key \"%s\" is unchecked: no order of its %u operations was found in %" PRIu64 " steps",
                        p->ops[0]->key, p->count, steps);
     if (v == LINEAR_BROKEN && o != NULL)
-        (void)snprintf(text, text_bytes,
-                       "key \"%s\": no order of its %u operations fits; the best one ends before client %s's operation of %" PRIu64
-                       " us, whose result was %s%s",
-                       o->key, p->count, o->client, o->invoke_us, o->negative ? "negative" : "ok ", o->result == NULL ? "" : o->result);
+        (void)snprintf(
+            text, text_bytes,
+            "key \"%s\": no order of its %u operations fits; the best one ends before client %s's operation of %" PRIu64
+            " us, whose result was %s%s",
+            o->key, p->count, o->client, o->invoke_us, o->negative ? "negative" : "ok ",
+            o->result == NULL ? "" : o->result);
     return v;
 }
 

@@ -1,9 +1,10 @@
 /* linear.h - is a history of the key-value application linearizable? (docs/adversary.md, invariant 6)
  *
- * A history is a list of operations with the times at which their clients began and ended them, and what came of them. Each key is a
- * register of its own, and linearizability is local: keys are judged one by one (Herlihy and Wing, TOPLAS 1990). For each there is
- * first the order that the group claims (block and index), which is believed as far as it fits times and results; if it does not
- * fit, or is not given, all orders are searched (Wing and Gong; Lowe's memory of what was tried), up to a bound.
+ * A history is a list of operations with the times at which their clients began and ended them, and what came of them.
+ * Each key is a register of its own, and linearizability is local: keys are judged one by one (Herlihy and Wing, TOPLAS
+ * 1990). For each there is first the order that the group claims (block and index), which is believed as far as it fits
+ * times and results; if it does not fit, or is not given, all orders are searched (Wing and Gong; Lowe's memory of what
+ * was tried), up to a bound.
  *
  * Shares no code with core or executor. */
 #ifndef PBFT_TESTS_SIM_LINEAR_H

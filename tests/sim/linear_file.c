@@ -42,13 +42,16 @@ static const char *read_operation(const json_t *o, struct linear_operation *out)
     if (v == sizeof verbs / sizeof verbs[0]) return "\"op\" is put, get, delete or cas";
     out->verb = (enum linear_verb)v;
     if (out->client == NULL || out->key == NULL) return "\"client\" and \"key\" are text";
-    if ((out->verb == LINEAR_PUT || out->verb == LINEAR_CAS) && out->value == NULL) return "put and cas have a \"value\"";
+    if ((out->verb == LINEAR_PUT || out->verb == LINEAR_CAS) && out->value == NULL)
+        return "put and cas have a \"value\"";
     if (!time_of(o, "invoke_us", &out->invoke_us)) return "\"invoke_us\" is a time";
     const json_t *complete = json_object_get(o, "complete_us");
     if (complete == NULL) return "\"complete_us\" is a time, or null";
     if (json_is_null(complete)) return NULL;
-    if (!time_of(o, "complete_us", &out->complete_us) || out->complete_us < out->invoke_us) return "\"complete_us\" is a time after \"invoke_us\"";
-    if (outcome == NULL || (strcmp(outcome, "ok") != 0 && strcmp(outcome, "negative") != 0)) return "\"outcome\" is ok or negative";
+    if (!time_of(o, "complete_us", &out->complete_us) || out->complete_us < out->invoke_us)
+        return "\"complete_us\" is a time after \"invoke_us\"";
+    if (outcome == NULL || (strcmp(outcome, "ok") != 0 && strcmp(outcome, "negative") != 0))
+        return "\"outcome\" is ok or negative";
     out->negative = strcmp(outcome, "negative") == 0;
     if (out->verb == LINEAR_GET && !out->negative && out->result == NULL) return "a get that is ok has a \"result\"";
     out->placed = time_of(o, "block", &out->block) && time_of(o, "index", &out->index);
@@ -91,7 +94,8 @@ struct err linear_read(const char *path, struct linear_history *h)
         wrong = read_line(line, h, &ended);
     }
     if (wrong == NULL && ferror(f) != 0) wrong = "it cannot be read";
-    if (wrong == NULL && !ended) wrong = "the last line is missing, which says how many operations there are: the file is cut";
+    if (wrong == NULL && !ended)
+        wrong = "the last line is missing, which says how many operations there are: the file is cut";
     (void)fclose(f);
     free(line);
     return wrong == NULL ? err_none() : err_make(ERR_USAGE, "%s:%" PRIu64 ": %s", path, number, wrong);

@@ -15,6 +15,7 @@ static const char usage_text[] =
     "  swarm --seeds A..B                many of them\n"
     "  shrink FILE                       makes a failing scenario small\n"
     "  crashes                           a replica crashes at each effect of a scenario\n"
+    "  explore                           all that four replicas can come to in a few steps, one of them Byzantine\n"
     "  list                              what members can do wrong, and what must hold\n"
     "  linearize FILE                    judges a history of clients: is there one order that fits?\n"
     "  replay FILE                       performs a recording of `pbftd --record` again\n"
@@ -36,7 +37,7 @@ int verb_end(int code)
 }
 
 static const struct verb *const verbs[] = {&verb_run,     &verb_swarm, &verb_shrink,
-                                           &verb_crashes, &verb_list,  &verb_replay, &verb_linearize};
+                                           &verb_crashes, &verb_explore, &verb_list,  &verb_replay, &verb_linearize};
 
 static bool asks_for_help(const char *word)
 {

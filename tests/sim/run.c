@@ -87,7 +87,8 @@ static const char run_usage[] =
     "usage: pbft-sim run --seed S [--replicas N] [--print] [--history FILE]\n"
     "       pbft-sim run --scenario FILE [--history FILE]\n"
     "\n"
-    "One run of a group in virtual time. What happens is drawn from the seed, or stands in FILE (tests/fixture/scenario.h). The same\n"
+    "One run of a group in virtual time. What happens is drawn from the seed, or stands in FILE "
+    "(tests/fixture/scenario.h). The same\n"
     "seed, or the same text, is the same run everywhere.\n"
     "\n"
     "  --replicas N     the size of the group, 1 to 16 (default: drawn)\n"
@@ -123,21 +124,23 @@ static int perform(const char *name, struct bytes text, const char *repeat, cons
         (void)fprintf(stderr, "pbft-sim: %s\n", written.text);
         return 2;
     }
-    if (r.unlinearized) (void)printf("UNCHECKED: invariant 6, the search for an order of what clients accepted took too long\n");
-    (void)printf("%s: all invariants held for %" PRIu64 ".%03" PRIu64 " virtual seconds: %" PRIu64 " requests accepted, %" PRIu64
-                 " of them after the faults within their bound and %" PRIu64 " asked without one, %" PRIu64 " batches executed, view %" PRIu64 ", %" PRIu64 " messages of faulty members refused; trace %.16s\n",
-                 name, r.ended_us / 1000000, r.ended_us / 1000 % 1000, r.accepted, r.bounded, r.unbounded, r.executed, r.view, r.refused, hex);
+    if (r.unlinearized)
+        (void)printf("UNCHECKED: invariant 6, the search for an order of what clients accepted took too long\n");
+    (void)printf("%s: all invariants held for %" PRIu64 ".%03" PRIu64 " virtual seconds: %" PRIu64
+                 " requests accepted, %" PRIu64 " of them after the faults within their bound and %" PRIu64
+                 " asked without one, %" PRIu64 " batches executed, view %" PRIu64 ", %" PRIu64
+                 " messages of faulty members refused; trace %.16s\n",
+                 name, r.ended_us / 1000000, r.ended_us / 1000 % 1000, r.accepted, r.bounded, r.unbounded, r.executed,
+                 r.view, r.refused, hex);
     return verb_end(0);
 }
 
 static int run(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                            {"replicas", required_argument, NULL, 'n'},
-                                            {"scenario", required_argument, NULL, 'f'},
-                                            {"print", no_argument, NULL, 'p'},
-                                            {"history", required_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},     {"replicas", required_argument, NULL, 'n'},
+        {"scenario", required_argument, NULL, 'f'}, {"print", no_argument, NULL, 'p'},
+        {"history", required_argument, NULL, 'h'},  {NULL, 0, NULL, 0}};
     uint64_t seed = UINT64_MAX;
     uint64_t replicas = 0;
     const char *path = NULL;
@@ -191,7 +194,8 @@ const struct verb verb_run = {.name = "run", .usage = run_usage, .perform = run}
 
 /* ---- list ---- */
 
-static const char list_usage[] = "usage: pbft-sim list\n\nWhat members and clients can do wrong (for `evil` and `evil-client` in scenarios), and what must hold.\n";
+static const char list_usage[] = "usage: pbft-sim list\n\nWhat members and clients can do wrong (for `evil` and "
+                                 "`evil-client` in scenarios), and what must hold.\n";
 
 static int list(int argc, char **argv)
 {
@@ -202,7 +206,8 @@ static int list(int argc, char **argv)
         (void)printf("  %-20s %s%s\n", b->name, b->primary ? "as primary: " : "", b->does);
     (void)printf("behaviours of clients:\n");
     for (uint32_t i = 0; client_behaviour_at(i) != NULL; i++)
-        (void)printf("  %-20s %s\n", client_behaviour_name(client_behaviour_at(i)), client_behaviour_text(client_behaviour_at(i)));
+        (void)printf("  %-20s %s\n", client_behaviour_name(client_behaviour_at(i)),
+                     client_behaviour_text(client_behaviour_at(i)));
     (void)printf("invariants:\n");
     for (uint32_t i = 0; i <= INVARIANT_MAX; i++)
         (void)printf("  %2u %-17s %s\n", i, invariant_name((enum invariant)i), invariant_text((enum invariant)i));

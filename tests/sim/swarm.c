@@ -154,7 +154,8 @@ static void print_rate(const struct swarm *s, uint64_t us)
                  runs, s->first, atomic_load(&s->shared->failures), (double)us / 1e6, s->jobs, (double)runs / hours / s->jobs,
                  virtual_hours / hours, atomic_load(&s->shared->accepted));
     if (atomic_load(&s->shared->unlinearized) > 0)
-        (void)printf("UNCHECKED: invariant 6 in %" PRIu64 " of them, the search took too long\n", atomic_load(&s->shared->unlinearized));
+        (void)printf("UNCHECKED: invariant 6 in %" PRIu64 " of them, the search took too long\n",
+                     atomic_load(&s->shared->unlinearized));
 }
 
 /* ---- words ---- */

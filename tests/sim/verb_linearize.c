@@ -10,12 +10,15 @@
 static const char usage_text[] =
     "usage: pbft-sim linearize FILE [--steps N]\n"
     "\n"
-    "Judges a history of the key-value application, as `pbft-sim run --history` and `pbft-bench history` write them: is there one order\n"
+    "Judges a history of the key-value application, as `pbft-sim run --history` and `pbft-bench history` write them: "
+    "is there one order\n"
     "of all operations that fits their times and results? (docs/adversary.md, \"Histories\")\n"
     "\n"
-    "  --steps N   so many for the search of one key, when the order that the group claims does not fit (default 2000000)\n"
+    "  --steps N   so many for the search of one key, when the order that the group claims does not fit (default "
+    "2000000)\n"
     "\n"
-    "Exit codes: 0 there is, 1 there is none, 2 usage, or FILE is no history, 3 some key is unchecked: the search took too long.\n";
+    "Exit codes: 0 there is, 1 there is none, 2 usage, or FILE is no history, 3 some key is unchecked: the search took "
+    "too long.\n";
 
 static int judge(const char *path, uint64_t steps)
 {
@@ -44,7 +47,8 @@ static int linearize(int argc, char **argv)
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option != 's') return verb_usage(usage_text, NULL, "");
-        if (!run_number(optarg, 1000000000, &steps)) return verb_usage(usage_text, "--steps wants a number, not ", optarg);
+        if (!run_number(optarg, 1000000000, &steps))
+            return verb_usage(usage_text, "--steps wants a number, not ", optarg);
     }
     if (optind + 1 != argc) return verb_usage(usage_text, "linearize takes one FILE", "");
     return judge(argv[optind], steps);

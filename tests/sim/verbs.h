@@ -13,6 +13,7 @@ extern const struct verb verb_run;
 extern const struct verb verb_swarm;
 extern const struct verb verb_shrink;
 extern const struct verb verb_crashes;
+extern const struct verb verb_explore;
 extern const struct verb verb_list;
 extern const struct verb verb_linearize;
 

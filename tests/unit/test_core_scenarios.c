@@ -126,6 +126,7 @@ int main(void)
         SCENARIO(batching_under_load),
         SCENARIO(checkpoint_moves_the_window),
         SCENARIO(clients_served_in_turn),
+        SCENARIO(clients_share_keys),
         SCENARIO(clients_that_misbehave),
         SCENARIO(clock_off),
         SCENARIO(cut_for_longer_than_the_drift),

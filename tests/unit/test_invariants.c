@@ -1,5 +1,6 @@
-/* test_invariants.c - the checker of the simulator is shown histories that break an invariant, and must name it. What the checks
- * see in a run is put before them by hand: an effect of a replica that keeps the rules, a block, an answer. */
+/* test_invariants.c - the checker of the simulator is shown histories that break an invariant, and must name it. What
+ * the checks see in a run is put before them by hand: an effect of a replica that keeps the rules, a block, an answer.
+ */
 #include "tests/fixture/cluster_internal.h"
 
 #include <setjmp.h>

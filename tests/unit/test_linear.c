@@ -4,8 +4,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -49,16 +49,22 @@ static void test_reads_of_what_was_written_hold(void **state)
 {
     (void)state;
     assert_int_equal(judge((const struct line[]){{0}}, 1), LINEAR_HOLDS);
-    assert_int_equal(JUDGE({LINEAR_GET, "x", NULL, 0, 1}, {LINEAR_PUT, "x", "1", 2, 3}, {LINEAR_GET, "x", "1", 4, 5}), LINEAR_HOLDS);
-    assert_int_equal(JUDGE({LINEAR_PUT, "x", "1", 0, 9}, {LINEAR_PUT, "x", "2", 1, 8}, {LINEAR_GET, "x", "1", 2, 3}, {LINEAR_GET, "x", "2", 4, 5}), LINEAR_HOLDS);
+    assert_int_equal(JUDGE({LINEAR_GET, "x", NULL, 0, 1}, {LINEAR_PUT, "x", "1", 2, 3}, {LINEAR_GET, "x", "1", 4, 5}),
+                     LINEAR_HOLDS);
+    assert_int_equal(JUDGE({LINEAR_PUT, "x", "1", 0, 9}, {LINEAR_PUT, "x", "2", 1, 8}, {LINEAR_GET, "x", "1", 2, 3},
+                           {LINEAR_GET, "x", "2", 4, 5}),
+                     LINEAR_HOLDS);
     assert_int_equal(JUDGE({LINEAR_PUT, "x", "1", 0, 1}, {LINEAR_GET, "y", NULL, 2, 3}), LINEAR_HOLDS);
-    assert_int_equal(JUDGE({LINEAR_PUT, "x", "1", 0, 1}, {LINEAR_DELETE, "x", NULL, 2, 3}, {LINEAR_GET, "x", NULL, 4, 5}), LINEAR_HOLDS);
+    assert_int_equal(
+        JUDGE({LINEAR_PUT, "x", "1", 0, 1}, {LINEAR_DELETE, "x", NULL, 2, 3}, {LINEAR_GET, "x", NULL, 4, 5}),
+        LINEAR_HOLDS);
 }
 
 static void test_stale_read_broken(void **state)
 {
     (void)state;
-    assert_int_equal(JUDGE({LINEAR_PUT, "x", "1", 0, 1}, {LINEAR_PUT, "x", "2", 2, 3}, {LINEAR_GET, "x", "1", 4, 5}), LINEAR_BROKEN);
+    assert_int_equal(JUDGE({LINEAR_PUT, "x", "1", 0, 1}, {LINEAR_PUT, "x", "2", 2, 3}, {LINEAR_GET, "x", "1", 4, 5}),
+                     LINEAR_BROKEN);
 }
 
 static void test_lost_write_broken(void **state)
@@ -84,8 +90,12 @@ static void test_reads_that_see_two_writes_in_two_orders_broken(void **state)
 static void test_operation_without_an_end_may_have_been_or_not(void **state)
 {
     (void)state;
-    assert_int_equal(JUDGE({LINEAR_PUT, "x", "1", 0, NEVER}, {LINEAR_GET, "x", NULL, 2, 3}, {LINEAR_GET, "x", "1", 4, 5}), LINEAR_HOLDS);
-    assert_int_equal(JUDGE({LINEAR_PUT, "x", "1", 0, NEVER}, {LINEAR_GET, "x", "1", 2, 3}, {LINEAR_GET, "x", NULL, 4, 5}), LINEAR_BROKEN);
+    assert_int_equal(
+        JUDGE({LINEAR_PUT, "x", "1", 0, NEVER}, {LINEAR_GET, "x", NULL, 2, 3}, {LINEAR_GET, "x", "1", 4, 5}),
+        LINEAR_HOLDS);
+    assert_int_equal(
+        JUDGE({LINEAR_PUT, "x", "1", 0, NEVER}, {LINEAR_GET, "x", "1", 2, 3}, {LINEAR_GET, "x", NULL, 4, 5}),
+        LINEAR_BROKEN);
     assert_int_equal(JUDGE({LINEAR_GET, "x", "1", 2, 3}, {LINEAR_PUT, "x", "1", 4, NEVER}), LINEAR_BROKEN);
 }
 
@@ -94,8 +104,15 @@ static enum linear_verdict swap(const char *expect, bool negative, const char *s
     char text[400];
     struct linear_history *h = linear_new();
     const struct linear_operation put = {.verb = LINEAR_PUT, .client = "a", .key = "x", .value = "1", .complete_us = 1};
-    const struct linear_operation cas = {.verb = LINEAR_CAS, .client = "b", .key = "x", .value = "2", .expect = expect,
-                                         .invoke_us = 2, .complete_us = 3, .negative = negative, .result = seen};
+    const struct linear_operation cas = {.verb = LINEAR_CAS,
+                                         .client = "b",
+                                         .key = "x",
+                                         .value = "2",
+                                         .expect = expect,
+                                         .invoke_us = 2,
+                                         .complete_us = 3,
+                                         .negative = negative,
+                                         .result = seen};
     linear_add(h, &put);
     linear_add(h, &cas);
     const enum linear_verdict v = linear_judge(h, LINEAR_STEPS, text, sizeof text);
@@ -120,10 +137,22 @@ static void test_claimed_order_against_the_times_broken(void **state)
     (void)state;
     char text[400];
     struct linear_history *h = linear_new();
-    const struct linear_operation put = {
-        .verb = LINEAR_PUT, .client = "a", .key = "x", .value = "1", .invoke_us = 10, .complete_us = 11, .placed = true, .block = 1};
-    const struct linear_operation get = {
-        .verb = LINEAR_GET, .client = "b", .key = "x", .result = "1", .invoke_us = 1, .complete_us = 2, .placed = true, .block = 2};
+    const struct linear_operation put = {.verb = LINEAR_PUT,
+                                         .client = "a",
+                                         .key = "x",
+                                         .value = "1",
+                                         .invoke_us = 10,
+                                         .complete_us = 11,
+                                         .placed = true,
+                                         .block = 1};
+    const struct linear_operation get = {.verb = LINEAR_GET,
+                                         .client = "b",
+                                         .key = "x",
+                                         .result = "1",
+                                         .invoke_us = 1,
+                                         .complete_us = 2,
+                                         .placed = true,
+                                         .block = 2};
     linear_add(h, &put);
     linear_add(h, &get);
     assert_int_equal(linear_judge(h, LINEAR_STEPS, text, sizeof text), LINEAR_BROKEN);
@@ -133,8 +162,11 @@ static void test_claimed_order_against_the_times_broken(void **state)
 static void test_search_that_takes_too_long_is_unchecked(void **state)
 {
     (void)state;
-    const struct line lines[] = {{LINEAR_PUT, "x", "1", 0, 9}, {LINEAR_PUT, "x", "2", 0, 9}, {LINEAR_PUT, "x", "3", 0, 9},
-                                 {LINEAR_GET, "x", "1", 10, 11}, {0}};
+    const struct line lines[] = {{LINEAR_PUT, "x", "1", 0, 9},
+                                 {LINEAR_PUT, "x", "2", 0, 9},
+                                 {LINEAR_PUT, "x", "3", 0, 9},
+                                 {LINEAR_GET, "x", "1", 10, 11},
+                                 {0}};
     assert_int_equal(judge(lines, 2), LINEAR_UNCHECKED);
     assert_int_equal(judge(lines, 100), LINEAR_HOLDS);
 }
@@ -156,11 +188,13 @@ static struct err read_text(const char *text, struct linear_history *h)
 static void test_file_written_and_read_is_the_same(void **state)
 {
     (void)state;
-    static const char text[] =
-        "{\"client\":\"a\",\"op\":\"put\",\"key\":\"x\",\"value\":\"1\",\"invoke_us\":0,\"complete_us\":1,\"outcome\":\"ok\",\"block\":3,\"index\":4}\n"
-        "{\"client\":\"b\",\"op\":\"cas\",\"key\":\"x\",\"value\":\"2\",\"expect\":\"1\",\"invoke_us\":2,\"complete_us\":null}\n"
-        "{\"client\":\"a\",\"op\":\"get\",\"key\":\"x\",\"invoke_us\":4,\"complete_us\":5,\"outcome\":\"ok\",\"result\":\"2\"}\n"
-        "{\"operations\":3}\n";
+    static const char text[] = "{\"client\":\"a\",\"op\":\"put\",\"key\":\"x\",\"value\":\"1\",\"invoke_us\":0,"
+                               "\"complete_us\":1,\"outcome\":\"ok\",\"block\":3,\"index\":4}\n"
+                               "{\"client\":\"b\",\"op\":\"cas\",\"key\":\"x\",\"value\":\"2\",\"expect\":\"1\","
+                               "\"invoke_us\":2,\"complete_us\":null}\n"
+                               "{\"client\":\"a\",\"op\":\"get\",\"key\":\"x\",\"invoke_us\":4,\"complete_us\":5,"
+                               "\"outcome\":\"ok\",\"result\":\"2\"}\n"
+                               "{\"operations\":3}\n";
     struct linear_history *h = linear_new();
     struct buffer out = {0};
     const struct err e = read_text(text, h);
@@ -179,12 +213,18 @@ static void test_wrong_files_refused(void **state)
         "",
         "no json\n",
         "{\"operations\":1}\n",
-        "{\"client\":\"a\",\"op\":\"get\",\"key\":\"x\",\"invoke_us\":4,\"complete_us\":5,\"outcome\":\"ok\",\"result\":\"2\"}\n", /* cut */
-        "{\"client\":\"a\",\"op\":\"get\",\"key\":\"x\",\"invoke_us\":4,\"complete_us\":5,\"outcome\":\"ok\"}\n{\"operations\":1}\n",
-        "{\"client\":\"a\",\"op\":\"get\",\"key\":\"x\",\"invoke_us\":4,\"complete_us\":3,\"outcome\":\"negative\"}\n{\"operations\":1}\n",
-        "{\"client\":\"a\",\"op\":\"get\",\"key\":\"x\",\"invoke_us\":4,\"outcome\":\"negative\"}\n{\"operations\":1}\n",
-        "{\"client\":\"a\",\"op\":\"put\",\"key\":\"x\",\"invoke_us\":4,\"complete_us\":5,\"outcome\":\"ok\"}\n{\"operations\":1}\n",
-        "{\"client\":\"a\",\"op\":\"dance\",\"key\":\"x\",\"invoke_us\":4,\"complete_us\":5,\"outcome\":\"ok\"}\n{\"operations\":1}\n",
+        "{\"client\":\"a\",\"op\":\"get\",\"key\":\"x\",\"invoke_us\":4,\"complete_us\":5,\"outcome\":\"ok\","
+        "\"result\":\"2\"}\n", /* cut */
+        "{\"client\":\"a\",\"op\":\"get\",\"key\":\"x\",\"invoke_us\":4,\"complete_us\":5,\"outcome\":\"ok\"}\n{"
+        "\"operations\":1}\n",
+        "{\"client\":\"a\",\"op\":\"get\",\"key\":\"x\",\"invoke_us\":4,\"complete_us\":3,\"outcome\":\"negative\"}\n{"
+        "\"operations\":1}\n",
+        "{\"client\":\"a\",\"op\":\"get\",\"key\":\"x\",\"invoke_us\":4,\"outcome\":\"negative\"}\n{\"operations\":1}"
+        "\n",
+        "{\"client\":\"a\",\"op\":\"put\",\"key\":\"x\",\"invoke_us\":4,\"complete_us\":5,\"outcome\":\"ok\"}\n{"
+        "\"operations\":1}\n",
+        "{\"client\":\"a\",\"op\":\"dance\",\"key\":\"x\",\"invoke_us\":4,\"complete_us\":5,\"outcome\":\"ok\"}\n{"
+        "\"operations\":1}\n",
         "{\"operations\":0}\n{\"operations\":0}\n",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
