@@ -314,6 +314,20 @@ static void test_time_without_predecessor_judged_when_it_comes(void **state)
     solo_close(&s);
 }
 
+/* Neither is prepared: else a view change could drop the first, and carry over the second with a time that nobody agreed to. */
+static void test_time_of_a_previous_that_was_not_voted_for_does_not_count(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    assert_false(prepares(&s, 1, s.wall_ms + SOLO_DRIFT_MS + 1));
+    assert_false(prepares(&s, 2, s.wall_ms + SOLO_DRIFT_MS + 1));
+    assert_int_equal(solo_count_sends(&s, WIRE_TYPE_prepare), 0);
+    (void)solo_tick(&s, 1000); /* now they are within the drift */
+    assert_int_equal(solo_count_sends(&s, WIRE_TYPE_prepare), 2);
+    solo_close(&s);
+}
+
 static void test_time_of_primary_never_falls(void **state)
 {
     struct solo s;
@@ -350,6 +364,7 @@ int main(void)
         cmocka_unit_test(test_time_too_far_ahead_judged_again_on_tick),
         cmocka_unit_test(test_time_of_previous_may_carry_beyond_the_drift),
         cmocka_unit_test(test_time_without_predecessor_judged_when_it_comes),
+        cmocka_unit_test(test_time_of_a_previous_that_was_not_voted_for_does_not_count),
         cmocka_unit_test(test_time_of_primary_never_falls),
     };
     return cmocka_run_group_tests_name("core_batch", tests, NULL, NULL);
