@@ -164,9 +164,11 @@ const char *core_on_commit(struct core *c, const struct wire_commit *m)
 
 /* ---- judging and advancing one slot ---- */
 
-/* Batch time of n-1, when it is known here. A null batch has the time of the one before it. */
-static bool previous_time(const struct core *c, uint64_t seq, uint64_t *out)
+/* Batch time of n-1, when it is known here. A null batch has the time of the one before it. firm: that time was agreed to, and
+ * is no mere proposal, which a view change may replace by null. */
+static bool previous_time(const struct core *c, uint64_t seq, uint64_t *out, bool *firm)
 {
+    *firm = true;
     for (uint64_t n = seq - 1;; n--) {
         if (n == c->executed) {
             *out = c->executed_time_ms;
@@ -181,6 +183,7 @@ static bool previous_time(const struct core *c, uint64_t seq, uint64_t *out)
         const struct core_batch *b = before->decision != CORE_OPEN ? &before->decided : &before->batch;
         if (b->bytes == NULL && before->decision != CORE_EXECUTED) return false;
         *out = b->time_ms;
+        *firm = before->decision != CORE_OPEN || before->phase >= CORE_PHASE_PREPARED || before->prepare_sent || before->carried;
         if (b->time_ms != 0) return true;
     }
 }
@@ -189,9 +192,10 @@ static bool previous_time(const struct core *c, uint64_t seq, uint64_t *out)
 static bool time_agreed(const struct core *c, const struct core_slot *s)
 {
     uint64_t previous;
-    if (!previous_time(c, s->seq, &previous)) return false; /* judged again when n-1 is here */
+    bool firm;
+    if (!previous_time(c, s->seq, &previous, &firm)) return false; /* judged again when n-1 is here */
     const uint64_t drift = c->config.drift_ms;
-    const uint64_t latest = c->wall_ms + drift > previous ? c->wall_ms + drift : previous;
+    const uint64_t latest = c->wall_ms + drift > previous || !firm ? c->wall_ms + drift : previous;
     const uint64_t time_ms = s->batch.time_ms;
     return time_ms >= previous && time_ms + drift >= c->wall_ms && time_ms <= latest;
 }
