@@ -152,6 +152,7 @@ int main(void)
         SCENARIO(request_twice_in_a_batch),
         SCENARIO(rolling_clean_restart),
         SCENARIO(six_primary_crashes),
+        SCENARIO(seed_424_time_over_a_mere_proposal),
         SCENARIO(slow_disks),
         SCENARIO(stalled_and_healed),
         SCENARIO(stopped_in_its_first_sync),
