@@ -35,8 +35,8 @@ int verb_end(int code)
     return code == 0 ? err_exit_code(ERR_IO) : code;
 }
 
-static const struct verb *const verbs[] = {&verb_run,     &verb_swarm, &verb_shrink,
-                                           &verb_crashes, &verb_explore, &verb_list, &verb_replay};
+static const struct verb *const verbs[] = {&verb_run,     &verb_swarm, &verb_shrink, &verb_crashes,
+                                           &verb_explore, &verb_list,  &verb_replay};
 
 static bool asks_for_help(const char *word)
 {
