@@ -44,7 +44,7 @@ ARCHIVE := $(B)/libpbft-all.a
 
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 UNIT_PROGRAMS := $(UNIT_SOURCES:%.c=$(B)/%)
-SIM_MAINS := $(addprefix tests/sim/,pbft_sim.c verb_replay.c run.c swarm.c shrink.c crashes.c explore.c)
+SIM_MAINS := $(addprefix tests/sim/,pbft_sim.c verb_linearize.c verb_replay.c run.c swarm.c shrink.c crashes.c explore.c)
 SIM_SOURCES := $(filter-out $(SIM_MAINS),$(wildcard tests/sim/*.c))
 # misbehaviours, apart from the process that they can live in
 EVIL_SOURCES := tests/evil/evil.c tests/evil/primary.c tests/evil/backup.c

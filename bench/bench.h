@@ -46,4 +46,14 @@ struct recover_options {
 };
 MUST_USE struct err recover_run(const struct recover_options *o);
 
+struct history_options {
+    const char *home;
+    const char *clients; /* names, separated by commas */
+    uint32_t in_flight;  /* of each */
+    uint32_t keys;       /* 1 to 64 */
+    double seconds;
+    const char *path; /* of the history */
+};
+MUST_USE struct err history_run(const struct history_options *o);
+
 #endif

@@ -13,6 +13,8 @@
 static const char usage_text[] =
     "usage: pbft-bench load [options]     closed loop of signed kv puts against a running development group\n"
     "       pbft-bench recover [options]  how long results pause when the primary goes, under load\n"
+    "       pbft-bench history [options]  clients share a few keys; what they asked and got goes to a file, for "
+    "pbft-sim linearize\n"
     "       pbft-bench micro              cost of Ed25519 on this machine\n"
     "\n"
     "  --home DIR        the group's directory (default $PBFT_HOME or ./devnet)\n"
@@ -27,6 +29,8 @@ static const char usage_text[] =
     "                    watch: none is let go by this program, a line on standard input ends a round\n"
     "  --at-once N       recover: so many go together, the chosen one and those after it by id (default 1, at most f)\n"
     "  --accepted FILE   recover: a line for each accepted result, the index of its entry and its block\n"
+    "  --history FILE    history: the file\n"
+    "  --keys N          history: so many keys, 1 to 64 (default 4)\n"
     "  -o table|json     form of the result\n"
     "Exit codes: 0 ok, 2 usage, 3 time-out or no quorum, 4 bad configuration or key.\n";
 
@@ -40,7 +44,9 @@ enum {
     OPTION_ROUNDS,
     OPTION_HOW,
     OPTION_AT_ONCE,
-    OPTION_ACCEPTED
+    OPTION_ACCEPTED,
+    OPTION_HISTORY,
+    OPTION_KEYS
 };
 
 /* False, and it has been said, when the text of this option is no number between the two. */
@@ -88,7 +94,8 @@ static bool parse_form(const char *text, bool *json)
     return false;
 }
 
-static bool parse_options(int argc, char **argv, struct load_options *o, struct recover_options *recover)
+static bool parse_options(int argc, char **argv, struct load_options *o, struct recover_options *recover,
+                          struct history_options *history)
 {
     static const struct option options[] = {{"home", required_argument, NULL, OPTION_HOME},
                                             {"client", required_argument, NULL, OPTION_CLIENT},
@@ -100,6 +107,8 @@ static bool parse_options(int argc, char **argv, struct load_options *o, struct 
                                             {"how", required_argument, NULL, OPTION_HOW},
                                             {"at-once", required_argument, NULL, OPTION_AT_ONCE},
                                             {"accepted", required_argument, NULL, OPTION_ACCEPTED},
+                                            {"history", required_argument, NULL, OPTION_HISTORY},
+                                            {"keys", required_argument, NULL, OPTION_KEYS},
                                             {NULL, 0, NULL, 0}};
     int option;
     int index = 0;
@@ -128,6 +137,11 @@ static bool parse_options(int argc, char **argv, struct load_options *o, struct 
             if (good) recover->at_once = (uint32_t)number;
             break;
         case OPTION_ACCEPTED: recover->accepted = optarg; break;
+        case OPTION_HISTORY: history->path = optarg; break;
+        case OPTION_KEYS:
+            good = parse_number(name, optarg, 1, 64, &number);
+            if (good) history->keys = (uint32_t)number;
+            break;
         case OPTION_HOW: good = parse_how(optarg, &recover->how); break;
         case OPTION_WARM_UP: good = parse_number(name, optarg, 0, 3600, &o->warm_up); break;
         case 'o': good = parse_form(optarg, &o->json); break;
@@ -158,6 +172,7 @@ int main(int argc, char **argv)
                              .seconds = 10,
                              .warm_up = 2};
     struct recover_options recover = {.rounds = 5, .at_once = 1};
+    struct history_options history = {.keys = 4};
     const int failure = file_standard_open();
     if (failure != 0) return finish(err_system(failure, "cannot open /dev/null"));
     for (int i = 1; i < argc; i++) {
@@ -170,7 +185,7 @@ int main(int argc, char **argv)
         (void)fputs(usage_text, stderr);
         return 2;
     }
-    if (!parse_options(argc - 1, argv + 1, &o, &recover)) {
+    if (!parse_options(argc - 1, argv + 1, &o, &recover, &history)) {
         (void)fprintf(stderr, "pbft-bench: see pbft-bench --help\n");
         return 2;
     }
@@ -183,6 +198,14 @@ int main(int argc, char **argv)
         recover.in_flight = o.in_flight;
         recover.json = o.json;
         return finish(recover_run(&recover));
+    }
+    if (strcmp(argv[1], "history") == 0) {
+        if (history.path == NULL) return finish(err_make(ERR_USAGE, "history wants --history FILE"));
+        history.home = o.home;
+        history.clients = o.clients;
+        history.in_flight = o.in_flight;
+        history.seconds = o.seconds;
+        return finish(history_run(&history));
     }
     if (strcmp(argv[1], "micro") == 0) {
         const struct floor_cost f = floor_measure(1.0);

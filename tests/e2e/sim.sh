@@ -54,9 +54,16 @@ check "... the same search is the same" eval '[ -n "$(count)" ] && [ "$(count)" 
 check "... and ends at so many states" run_says 0 "not finished: --states" explore --states 200
 check "... no such member is refused" run_says 2 "no such number: 4" explore --byzantine 4
 check "list names behaviours and invariants" eval 'run_says 0 "  equivocate " list && says " 1 agreement "'
-for verb in run swarm shrink crashes explore list replay; do
+for verb in run swarm shrink crashes explore list replay linearize; do
     check "$verb --help tells more" eval 'run_says 0 "^usage: pbft-sim $verb" $verb --help && run_says 0 "^usage: pbft-sim $verb" $verb --no-such-option --help'
 done
+check "what its clients asked and got is written" run_says 0 "all invariants held for" run --seed 2 --history "$home/history"
+check "... and one order fits" run_says 0 "linearizable: [1-9][0-9]* operations" linearize "$home/history"
+printf '%s\n' '{"client":"a","op":"put","key":"k","value":"1","invoke_us":0,"complete_us":1,"outcome":"ok"}' \
+    '{"client":"b","op":"get","key":"k","invoke_us":2,"complete_us":3,"outcome":"negative"}' '{"operations":2}' >"$home/lost"
+check "a write that is lost is seen" run_says 1 "not linearizable: key \"k\"" linearize "$home/lost"
+check "a search that is too long is no verdict" run_says 3 "unchecked" linearize --steps 0 "$home/lost"
+check "list names behaviours of clients" run_says 0 "  two-operations" list
 check "a swarm runs its seeds" run_says 0 "^3 seeds from 5 on, 0 failed" swarm --seeds 5..7 --jobs 2
 check "and ends with its budget" run_says 0 " seeds from 5 on, 0 failed" swarm --seeds 5..100000000 --jobs 1 --budget 1
 check "wrong words are refused: no seed" run_says 2 "no seed: x" run --seed x

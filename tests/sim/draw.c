@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/prng.h"
 #include "tests/evil/evil.h"
+#include "tests/fixture/cluster.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -32,6 +33,7 @@ enum stream {
     STREAM_ROT,
     STREAM_PAUSE,
     STREAM_TWIN,
+    STREAM_CLIENTS,
     STREAM_COUNT
 };
 
@@ -48,6 +50,8 @@ struct replica_plan {
 struct drawing {
     struct prng streams[STREAM_COUNT];
     struct buffer *out;
+    uint32_t clients;      /* that keep the rules */
+    uint32_t evil_clients; /* ... and those after them, which do not */
     uint32_t n;
     uint32_t f;
     struct replica_plan replicas[DRAW_REPLICAS_MAX];
@@ -99,8 +103,10 @@ static void draw_shape(struct drawing *d, uint64_t seed, uint32_t replicas)
     const uint64_t sync_us = 100 + draw(d, STREAM_SHAPE, 4000);
     const uint64_t sync_most_us = sync_us * (1 + draw(d, STREAM_SHAPE, 8));
     option(d, "replicas", d->n);
-    option(d, "clients", 1 + draw(d, STREAM_SHAPE, 4));
+    d->clients = 1 + (uint32_t)draw(d, STREAM_SHAPE, 4);
+    option(d, "clients", d->clients + d->evil_clients);
     option(d, "seed", seed);
+    option(d, "shared_keys", 1 + draw(d, STREAM_CLIENTS, 8));
     option(d, "delay_us_min", delay_us);
     option(d, "delay_us_max", delay_most_us);
     option(d, "sync_us_min", sync_us);
@@ -171,6 +177,23 @@ static void draw_twin(struct drawing *d, uint32_t at_ms)
     for (uint32_t id = 0; id < d->n; id++)
         if (id != d->twin && (sees >> id & 1u) != 0) buffer_printf(d->out, "%x", id);
     buffer_printf(d->out, "\n");
+}
+
+/* ---- clients that misbehave: none, or one or two beside those that keep the rules ---- */
+
+static void draw_evil_clients(struct drawing *d)
+{
+    uint32_t count = 0;
+    while (client_behaviour_at(count) != NULL)
+        count++;
+    for (uint32_t k = 0; k < d->evil_clients; k++) {
+        const uint64_t ways = 1 + draw(d, STREAM_CLIENTS, 2);
+        buffer_printf(d->out, "at 0 evil-client %u", d->clients + k);
+        for (uint64_t w = 0; w < ways; w++)
+            buffer_printf(d->out, " %s",
+                          client_behaviour_name(client_behaviour_at((uint32_t)draw(d, STREAM_CLIENTS, count))));
+        buffer_printf(d->out, "\n");
+    }
 }
 
 /* ---- processes and their disks ---- */
@@ -320,8 +343,10 @@ void draw_scenario(uint64_t seed, uint32_t replicas, struct buffer *out)
         d.streams[s] = prng_of(seed * STREAM_FIRST_COUNT + s);
     for (uint32_t s = STREAM_FIRST_COUNT; s < STREAM_COUNT; s++)
         d.streams[s] = prng_of(~(seed * 64u + s));
+    d.evil_clients = draw(&d, STREAM_CLIENTS, 8) == 0 ? 1 + (uint32_t)draw(&d, STREAM_CLIENTS, 2) : 0;
     draw_shape(&d, seed, replicas);
     draw_evil(&d);
+    draw_evil_clients(&d);
     d.twin = (uint32_t)draw(&d, STREAM_TWIN, d.n);
     if (d.twin_permille > 0 && (faulty(&d) >= d.f || d.replicas[d.twin].evil)) d.twin_permille = 0;
     if (d.twin_permille > 0) {

@@ -17,6 +17,7 @@ static const char usage_text[] =
     "  crashes                           a replica crashes at each effect of a scenario\n"
     "  explore                           all that four replicas can come to in a few steps, one of them Byzantine\n"
     "  list                              what members can do wrong, and what must hold\n"
+    "  linearize FILE                    judges a history of clients: is there one order that fits?\n"
     "  replay FILE                       performs a recording of `pbftd --record` again\n"
     "\n"
     "pbft-sim VERB --help tells more. --version prints the version.\n";
@@ -35,8 +36,8 @@ int verb_end(int code)
     return code == 0 ? err_exit_code(ERR_IO) : code;
 }
 
-static const struct verb *const verbs[] = {&verb_run,     &verb_swarm, &verb_shrink, &verb_crashes,
-                                           &verb_explore, &verb_list,  &verb_replay};
+static const struct verb *const verbs[] = {&verb_run,     &verb_swarm, &verb_shrink,
+                                           &verb_crashes, &verb_explore, &verb_list,  &verb_replay, &verb_linearize};
 
 static bool asks_for_help(const char *word)
 {

@@ -84,44 +84,67 @@ void run_explain(const char *name, struct bytes text, const struct err *e, const
 /* ---- run ---- */
 
 static const char run_usage[] =
-    "usage: pbft-sim run --seed S [--replicas N] [--print]\n"
-    "       pbft-sim run --scenario FILE\n"
+    "usage: pbft-sim run --seed S [--replicas N] [--print] [--history FILE]\n"
+    "       pbft-sim run --scenario FILE [--history FILE]\n"
     "\n"
-    "One run of a group in virtual time. What happens is drawn from the seed, or stands in FILE (tests/fixture/scenario.h). The same\n"
+    "One run of a group in virtual time. What happens is drawn from the seed, or stands in FILE "
+    "(tests/fixture/scenario.h). The same\n"
     "seed, or the same text, is the same run everywhere.\n"
     "\n"
     "  --replicas N     the size of the group, 1 to 16 (default: drawn)\n"
     "  --print          print the scenario of the seed, and end\n"
+    "  --history FILE   what the clients asked and accepted goes there, for pbft-sim linearize\n"
     "\n"
     "Exit codes: 0 all invariants held, 1 one was broken or an expectation failed, 2 usage.\n";
 
-static int perform(const char *name, struct bytes text, const char *repeat)
+static struct err write_file(const char *path, const struct buffer *text)
 {
+    FILE *f = fopen(path, "w");
+    if (f == NULL) return err_make(ERR_IO, "%s cannot be written", path);
+    const bool whole = fwrite(text->data, 1, text->len, f) == text->len;
+    return fclose(f) == 0 && whole ? err_none() : err_make(ERR_IO, "%s cannot be written", path);
+}
+
+static int perform(const char *name, struct bytes text, const char *repeat, const char *history)
+{
+    struct buffer asked = {0};
+    const struct scenario_trace also = {.from_us = UINT64_MAX, .history = &asked};
     struct scenario_result r;
     char hex[2 * DIGEST_BYTES + 1];
-    const struct err e = scenario_run_text(name, text, NULL, &r);
+    const struct err e = scenario_run_text(name, text, history != NULL ? &also : NULL, &r);
+    const struct err written = history != NULL ? write_file(history, &asked) : err_none();
+    buffer_free(&asked);
     hex_encode(hex, r.trace_hash.bytes, DIGEST_BYTES);
     if (e.code == ERR_USAGE) return verb_usage(run_usage, e.text, "");
     if (err_is(&e)) {
         run_explain(name, text, &e, &r, repeat);
         return verb_end(1);
     }
-    (void)printf("%s: all invariants held for %" PRIu64 ".%03" PRIu64 " virtual seconds: %" PRIu64 " requests accepted, %" PRIu64
-                 " batches executed, view %" PRIu64 ", %" PRIu64 " messages of faulty members refused; trace %.16s\n",
-                 name, r.ended_us / 1000000, r.ended_us / 1000 % 1000, r.accepted, r.executed, r.view, r.refused, hex);
+    if (err_is(&written)) {
+        (void)fprintf(stderr, "pbft-sim: %s\n", written.text);
+        return 2;
+    }
+    if (r.unlinearized)
+        (void)printf("UNCHECKED: invariant 6, the search for an order of what clients accepted took too long\n");
+    (void)printf("%s: all invariants held for %" PRIu64 ".%03" PRIu64 " virtual seconds: %" PRIu64
+                 " requests accepted, %" PRIu64 " of them after the faults within their bound and %" PRIu64
+                 " asked without one, %" PRIu64 " batches executed, view %" PRIu64 ", %" PRIu64
+                 " messages of faulty members refused; trace %.16s\n",
+                 name, r.ended_us / 1000000, r.ended_us / 1000 % 1000, r.accepted, r.bounded, r.unbounded, r.executed,
+                 r.view, r.refused, hex);
     return verb_end(0);
 }
 
 static int run(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                            {"replicas", required_argument, NULL, 'n'},
-                                            {"scenario", required_argument, NULL, 'f'},
-                                            {"print", no_argument, NULL, 'p'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},     {"replicas", required_argument, NULL, 'n'},
+        {"scenario", required_argument, NULL, 'f'}, {"print", no_argument, NULL, 'p'},
+        {"history", required_argument, NULL, 'h'},  {NULL, 0, NULL, 0}};
     uint64_t seed = UINT64_MAX;
     uint64_t replicas = 0;
     const char *path = NULL;
+    const char *history = NULL;
     bool print = false;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -135,6 +158,7 @@ static int run(int argc, char **argv)
             break;
         case 'f': path = optarg; break;
         case 'p': print = true; break;
+        case 'h': history = optarg; break;
         default: return verb_usage(run_usage, NULL, "");
         }
     }
@@ -161,7 +185,7 @@ static int run(int argc, char **argv)
     if (print)
         (void)fwrite(text.data, 1, text.len, stdout);
     else
-        code = perform(name, bytes_of(text.data, text.len), repeat);
+        code = perform(name, bytes_of(text.data, text.len), repeat, history);
     buffer_free(&text);
     return verb_end(code);
 }
@@ -170,7 +194,8 @@ const struct verb verb_run = {.name = "run", .usage = run_usage, .perform = run}
 
 /* ---- list ---- */
 
-static const char list_usage[] = "usage: pbft-sim list\n\nWhat members can do wrong (for `evil` in scenarios), and what must hold.\n";
+static const char list_usage[] = "usage: pbft-sim list\n\nWhat members and clients can do wrong (for `evil` and "
+                                 "`evil-client` in scenarios), and what must hold.\n";
 
 static int list(int argc, char **argv)
 {
@@ -179,6 +204,10 @@ static int list(int argc, char **argv)
     (void)printf("behaviours:\n");
     for (uint32_t i = 0; (b = evil_behaviour_at(i)) != NULL; i++)
         (void)printf("  %-20s %s%s\n", b->name, b->primary ? "as primary: " : "", b->does);
+    (void)printf("behaviours of clients:\n");
+    for (uint32_t i = 0; client_behaviour_at(i) != NULL; i++)
+        (void)printf("  %-20s %s\n", client_behaviour_name(client_behaviour_at(i)),
+                     client_behaviour_text(client_behaviour_at(i)));
     (void)printf("invariants:\n");
     for (uint32_t i = 0; i <= INVARIANT_MAX; i++)
         (void)printf("  %2u %-17s %s\n", i, invariant_name((enum invariant)i), invariant_text((enum invariant)i));

@@ -37,6 +37,7 @@ struct shared {
     atomic_uint_fast64_t runs;
     atomic_uint_fast64_t virtual_us;
     atomic_uint_fast64_t accepted;
+    atomic_uint_fast64_t unlinearized; /* runs whose history was too much for the search */
     atomic_uint failures;
     struct failure failed[FAILURES_MAX];
     atomic_uint_fast64_t current[JOBS_MAX]; /* seed under way, or SEED_NONE */
@@ -78,6 +79,7 @@ static _Noreturn void work(struct swarm *s, uint32_t job)
         atomic_fetch_add(&s->shared->runs, 1);
         atomic_fetch_add(&s->shared->virtual_us, r.ended_us);
         atomic_fetch_add(&s->shared->accepted, r.accepted);
+        if (r.unlinearized) atomic_fetch_add(&s->shared->unlinearized, 1);
         if (err_is(&e)) note_failure(s, seed, r.violated ? (int)r.broken : 0, e.text);
         atomic_store(&s->shared->current[job], SEED_NONE);
         buffer_free(&text);
@@ -151,6 +153,9 @@ static void print_rate(const struct swarm *s, uint64_t us)
                  "an hour, %" PRIu64 " requests accepted\n",
                  runs, s->first, atomic_load(&s->shared->failures), (double)us / 1e6, s->jobs, (double)runs / hours / s->jobs,
                  virtual_hours / hours, atomic_load(&s->shared->accepted));
+    if (atomic_load(&s->shared->unlinearized) > 0)
+        (void)printf("UNCHECKED: invariant 6 in %" PRIu64 " of them, the search took too long\n",
+                     atomic_load(&s->shared->unlinearized));
 }
 
 /* ---- words ---- */

@@ -288,6 +288,7 @@ static void test_equivocating_primary_commits_at_most_one(void **state)
     const struct group *g = cluster_group(c);
     cluster_run(c, 10000);
     cluster_crash(c, 0);
+    assert_null(cluster_corrupt(c, 0, "mute")); /* what is said with its key is no longer its own */
     for (uint64_t seq = 1; seq <= 10; seq++) {
         for (uint32_t to = 1; to < 4; to++) {
             struct wire_pre_prepare m = {.seq = seq};
@@ -330,6 +331,30 @@ static void test_checker_sees_waiting_effects_out_of_order(void **state)
     (void)cluster_settle(c, 2000000);
     assert_non_null(cluster_violation(c));
     assert_non_null(strstr(cluster_violation(c), "effects that waited leave out of order"));
+    cluster_free(c);
+}
+
+/* Nothing of what may take time after the faults is broken here: the links are cut, and nobody has told the checker. */
+static void test_checker_sees_a_request_that_is_late(void **state)
+{
+    (void)state;
+    struct cluster_options o = cluster_defaults();
+    struct cluster *c = cluster_new(&o);
+    cluster_calm(c);
+    cluster_run(c, 1000000); /* who has just started hears the others first */
+    cluster_submit(c, 0, 5);
+    assert_true(cluster_settle(c, 5000000));
+    assert_int_equal(cluster_bounded(c), 5);
+    cluster_cut(c, 0, 1, true);
+    cluster_cut(c, 0, 2, true);
+    cluster_submit(c, 0, 1);
+    cluster_run(c, 1900000); /* T = 2 s */
+    assert_null(cluster_violation(c));
+    cluster_cut(c, 3, 1, true);
+    cluster_cut(c, 3, 2, true);
+    cluster_run(c, 4000000);
+    assert_non_null(cluster_violation(c));
+    assert_int_equal(cluster_broken(c), INVARIANT_LIVENESS);
     cluster_free(c);
 }
 
@@ -445,6 +470,7 @@ int main(void)
         cmocka_unit_test(test_equivocating_primary_commits_at_most_one),
         cmocka_unit_test(test_checker_sees_effects_that_do_not_wait),
         cmocka_unit_test(test_checker_sees_waiting_effects_out_of_order),
+        cmocka_unit_test(test_checker_sees_a_request_that_is_late),
         cmocka_unit_test(test_checker_names_seed_and_time),
         cmocka_unit_test(test_retry_of_what_stands_in_the_gap_is_answered_before_the_gap_is_filled),
         cmocka_unit_test(test_same_seed_same_trace),

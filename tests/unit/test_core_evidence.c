@@ -234,6 +234,49 @@ static void test_votes_inside_certificates_are_compared(void **state)
     close_room(&r);
 }
 
+/* The commit certificate of a fetched block holds a COMMIT of 2 for the other batch. */
+static void test_commits_inside_a_block_are_compared(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r);
+    assert_null(solo_vote(&r.s, WIRE_TYPE_commit, 2, 1, &r.b.digest));
+    assert_null(solo_block(&r.s, 3, 1, &r.a, NULL));
+    check(&r, EVIDENCE_KIND_COMMIT, 2, 0, 1);
+    close_room(&r);
+}
+
+/* A STATUS proves a checkpoint with the signatures of 0, 2 and 3; 3 has said something else here. */
+static void test_checkpoints_inside_a_certificate_are_compared(void **state)
+{
+    struct room r;
+    const struct digest header = solo_header(CHECKPOINT_INTERVAL);
+    const struct digest root = solo_root(CHECKPOINT_INTERVAL);
+    (void)state;
+    open_room(&r);
+    struct wire_checkpoint m = {.sender = 3, .seq = CHECKPOINT_INTERVAL, .header_hash = header};
+    struct blob *proof = fixture_checkpoint(r.s.group, CHECKPOINT_INTERVAL, &header, &root, 0xd);
+    assert_null(solo_receive(&r.s, 3, &wire_record_checkpoint, &m));
+    (void)solo_status(&r.s, 2, 0, proof);
+    check(&r, EVIDENCE_KIND_CHECKPOINT, 3, 0, CHECKPOINT_INTERVAL);
+    blob_release(proof);
+    close_room(&r);
+}
+
+static void test_votes_of_a_view_entered_are_compared(void **state)
+{
+    struct room r;
+    (void)state;
+    solo_ready(&r.s, 4, 1);
+    r.a = solo_batch_make(&r.s, 1);
+    r.b = solo_batch_make(&r.s, 2);
+    solo_enter(&r.s, 2, NULL, 0);
+    assert_null(solo_vote_in(&r.s, WIRE_TYPE_prepare, 2, 3, 1, &r.a.digest));
+    (void)solo_vote_in(&r.s, WIRE_TYPE_prepare, 2, 3, 1, &r.b.digest);
+    check(&r, EVIDENCE_KIND_PREPARE, 3, 2, 1);
+    close_room(&r);
+}
+
 /* ---- two members, one side each ---- */
 
 static const struct core_effect *shown_to(const struct solo *s, uint32_t member)
@@ -313,6 +356,9 @@ int main(void)
         cmocka_unit_test(test_bad_certificate_in_a_view_change_is_evidence_against_its_sender),
         cmocka_unit_test(test_bad_proof_of_a_view_change_is_evidence_against_its_sender),
         cmocka_unit_test(test_votes_inside_certificates_are_compared),
+        cmocka_unit_test(test_commits_inside_a_block_are_compared),
+        cmocka_unit_test(test_checkpoints_inside_a_certificate_are_compared),
+        cmocka_unit_test(test_votes_of_a_view_entered_are_compared),
         cmocka_unit_test(test_proposal_is_shown_to_whom_it_contradicts_and_makes_evidence_there),
         cmocka_unit_test(test_proposal_is_shown_no_more_once_the_proof_is_here),
         cmocka_unit_test(test_proposal_is_not_shown_to_whom_has_voted_for_it),

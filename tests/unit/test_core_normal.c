@@ -23,7 +23,8 @@ static void test_pre_prepare_second_different_refused(void **state)
     assert_null(solo_propose(&s, 1, &a, true));
     assert_int_equal(solo_sent(&s, WIRE_TYPE_prepare), 1);
     assert_string_equal(solo_propose(&s, 1, &b, true), "a second, different PRE-PREPARE for this view and sequence");
-    assert_int_equal(s.effects->count, 0);
+    assert_int_equal(s.effects->count, 1);
+    assert_int_equal(s.effects->items[0].type, CORE_EFFECT_EVIDENCE);
     assert_string_equal(solo_propose(&s, 1, &a, true), "PRE-PREPARE known already");
     assert_int_equal(s.effects->count, 0);
     solo_batch_free(&a);
@@ -216,7 +217,8 @@ static void test_prepare_for_other_digest_does_not_count(void **state)
     assert_int_equal(s.effects->count, 0);
     /* and the first vote of a member is its only one */
     assert_string_equal(solo_vote(&s, WIRE_TYPE_prepare, 2, 1, &b.digest), "this member's vote is known already");
-    assert_int_equal(s.effects->count, 0);
+    assert_int_equal(s.effects->count, 1);
+    assert_int_equal(s.effects->items[0].type, CORE_EFFECT_EVIDENCE);
     assert_null(solo_vote(&s, WIRE_TYPE_prepare, 3, 1, &b.digest));
     assert_non_null(solo_persist(&s, CORE_PERSIST_PREPARED));
     solo_batch_free(&b);

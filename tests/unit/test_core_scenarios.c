@@ -122,8 +122,12 @@ int main(void)
         SCENARIO(backup_clean_stop),
         SCENARIO(backup_crash),
         SCENARIO(backup_cut_off),
+        SCENARIO(batches_dated_in_another_day),
         SCENARIO(batching_under_load),
         SCENARIO(checkpoint_moves_the_window),
+        SCENARIO(clients_served_in_turn),
+        SCENARIO(clients_share_keys),
+        SCENARIO(clients_that_misbehave),
         SCENARIO(clock_off),
         SCENARIO(cut_for_longer_than_the_drift),
         SCENARIO(expired_requests),
@@ -157,6 +161,7 @@ int main(void)
         SCENARIO(emptied_primary),
         SCENARIO(restored_from_a_copy),
         SCENARIO(two_emptied_at_once),
+        SCENARIO(two_silent_primaries_within_the_bound),
     };
     return cmocka_run_group_tests_name("core_scenarios", tests, NULL, NULL);
 }

@@ -230,6 +230,33 @@ static void test_storage_steps_stop_writes_blocks_that_wait(void **state)
     assert_int_equal(last_block(r), 2);
 }
 
+static void keep_evidence(struct room *r, uint64_t member, uint32_t kind, const char *record)
+{
+    struct storage_job *j = mem_zero(1, sizeof *j);
+    j->kind = STORAGE_EVIDENCE;
+    j->seq = member;
+    j->count = kind;
+    j->record = blob_copy(bytes_of_text(record));
+    storage_submit(r->storage, j);
+}
+
+static void test_storage_steps_first_evidence_of_a_kind_stays(void **state)
+{
+    struct room *r = *state;
+    struct bytes kept;
+    keep_evidence(r, 2, EVIDENCE_KIND_COMMIT, "first");
+    storage_stop(r->storage);
+    storage_free(r->storage);
+    assert_int_equal(storage_start(r->log, &r->signer, no_notify, NULL, &r->storage).code, ERR_NONE); /* a restart */
+    keep_evidence(r, 2, EVIDENCE_KIND_COMMIT, "second");
+    keep_evidence(r, 2, EVIDENCE_KIND_PREPARE, "another kind");
+    storage_stop(r->storage);
+    assert_int_equal(log_get_evidence(r->log, 2, EVIDENCE_KIND_COMMIT, &kept).code, ERR_NONE);
+    assert_true(bytes_equal(kept, bytes_of_text("first")));
+    assert_int_equal(log_get_evidence(r->log, 2, EVIDENCE_KIND_PREPARE, &kept).code, ERR_NONE);
+    assert_int_equal(log_get_evidence(r->log, 1, EVIDENCE_KIND_COMMIT, &kept).code, ERR_NOT_FOUND);
+}
+
 static void test_storage_steps_persist_kinds_leave_their_records(void **state)
 {
     struct room *r = *state;
@@ -624,6 +651,7 @@ int main(void)
         STORAGE_TEST(test_storage_steps_block_rides_with_the_next_certificate),
         STORAGE_TEST(test_storage_steps_blocks_persist_makes_the_waiting_ones_durable),
         STORAGE_TEST(test_storage_steps_stop_writes_blocks_that_wait),
+        STORAGE_TEST(test_storage_steps_first_evidence_of_a_kind_stays),
         STORAGE_TEST(test_storage_steps_persist_kinds_leave_their_records),
         STORAGE_TEST(test_storage_steps_full_disk_makes_nothing_durable_until_there_is_space),
         STORAGE_TEST(test_storage_steps_full_disk_keeps_blocks_waiting),
