@@ -1,9 +1,10 @@
-/* fuzz_core.c - three cores that keep the rules and a member of the same group that says anything it can sign: what each core can be
- * asked of alone holds (tests/fixture/small_core.h), and no two execute different batches at one sequence.
+/* fuzz_core.c - three cores that keep the rules and a member of the same group that says anything it can sign: what
+ * each core can be asked of alone holds (tests/fixture/small_core.h), and no two execute different batches at one
+ * sequence.
  *
- * The input is a list of commands: a byte that says what, and its arguments. Messages are taken from what was said before, by
- * anybody, changed in a field or in a byte, and signed by the Byzantine member; those of the others are delivered in any order, more
- * than once, or never. The first byte says which member is the Byzantine one. */
+ * The input is a list of commands: a byte that says what, and its arguments. Messages are taken from what was said
+ * before, by anybody, changed in a field or in a byte, and signed by the Byzantine member; those of the others are
+ * delivered in any order, more than once, or never. The first byte says which member is the Byzantine one. */
 #include "base/check.h"
 #include "tests/fixture/small_core.h"
 
@@ -167,7 +168,8 @@ static struct blob *new_view(struct world *w)
         for (uint32_t k = w->said_count; k-- > 0;) {
             struct wire_message m;
             if (w->said[k].from != id || wire_decode(blob_bytes(w->said[k].bytes), &m) != NULL) continue;
-            if (m.type != WIRE_TYPE_view_change || m.view_change.sender != id || m.view_change.view != out.view) continue;
+            if (m.type != WIRE_TYPE_view_change || m.view_change.sender != id || m.view_change.view != out.view)
+                continue;
             const struct wire_view_change_ref ref = {
                 .id = id, .digest = wire_record_signing_digest(&g->id, &wire_record_view_change, &m.view_change)};
             wire_list_add(&out.view_changes, &refs, &wire_record_view_change_ref, &ref);
@@ -176,7 +178,8 @@ static struct blob *new_view(struct world *w)
     }
     const uint32_t count = next(w) % 4u;
     for (uint32_t i = 0; i < count; i++) {
-        struct wire_pre_prepare statement = {.sender = w->evil, .view = out.view, .seq = i + 1, .digest = *some_digest(w)};
+        struct wire_pre_prepare statement = {
+            .sender = w->evil, .view = out.view, .seq = i + 1, .digest = *some_digest(w)};
         fixture_sign_message(g, &wire_record_pre_prepare, &statement);
         const struct wire_reproposal p = {
             .seq = statement.seq, .digest = statement.digest, .signature = statement.signature};
@@ -267,6 +270,7 @@ static void check(const struct world *w)
             (void)fprintf(stderr, "replica %u: %s\n", i, w->cores[i].broken);
             CHECK(!"an invariant of one core does not hold");
         }
+        CHECK((w->cores[i].accused & ~(1ull << w->evil)) == 0); /* evidence against one that keeps the rules */
         for (uint32_t k = i + 1; k < MEMBERS; k++) {
             if (k == w->evil) continue;
             CHECK(small_core_agree(&w->cores[i].memory, &w->cores[k].memory));

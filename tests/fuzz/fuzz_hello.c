@@ -1,5 +1,6 @@
-/* fuzz_hello.c - any bytes, in any pieces, as what a stranger sends to a replica's port before and in place of a TLS handshake:
- * nobody is admitted, nothing is opened, no frame comes out, the connection is closed once, and nothing is left of it.
+/* fuzz_hello.c - any bytes, in any pieces, as what a stranger sends to a replica's port before and in place of a TLS
+ * handshake: nobody is admitted, nothing is opened, no frame comes out, the connection is closed once, and nothing is
+ * left of it.
  *
  * The first byte chooses the size of the pieces. GnuTLS parses; replica/net is what is tested. */
 #include "base/check.h"

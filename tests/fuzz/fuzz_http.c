@@ -1,8 +1,9 @@
-/* fuzz_http.c - any bytes, in any pieces, as what a client sends to a replica's HTTP port: what comes back is nothing or begins as
- * an answer does, with a code that the handlers give, and when the client has gone nothing is left of its connection.
+/* fuzz_http.c - any bytes, in any pieces, as what a client sends to a replica's HTTP port: what comes back is nothing
+ * or begins as an answer does, with a code that the handlers give, and when the client has gone nothing is left of its
+ * connection.
  *
- * The first byte chooses the size of the pieces. libmicrohttpd parses; replica/run/http.c is what is tested. The pages are
- * stand-ins. */
+ * The first byte chooses the size of the pieces. libmicrohttpd parses; replica/run/http.c is what is tested. The pages
+ * are stand-ins. */
 #include "base/check.h"
 #include "replica/run/http.h"
 #include "tests/fuzz/loopback.h"
@@ -29,7 +30,8 @@ static bool nobody(void *context)
 
 static void check_answer(const struct buffer *got)
 {
-    static const char *const codes[] = {"200", "400", "404", "405", "413", "414", "431", "500", "501", "503", "505", "100"};
+    static const char *const codes[] = {"200", "400", "404", "405", "413", "414",
+                                        "431", "500", "501", "503", "505", "100"};
     if (got->len == 0) return;
     CHECK(got->len >= 12 && memcmp(got->data, "HTTP/1.", 7) == 0);
     bool known = false;

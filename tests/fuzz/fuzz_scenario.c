@@ -1,4 +1,5 @@
-/* fuzz_scenario.c - any text as a scenario: it is refused with a line number, or runs, and then what the cluster checks holds.
+/* fuzz_scenario.c - any text as a scenario: it is refused with a line number, or runs, and then what the cluster checks
+ * holds.
  *
  * Runs are kept short: a text with a number of more than four digits, or with more than 24 lines, is left aside. */
 #include "base/check.h"

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SILENCE_US 3000u   /* then nothing more is expected */
+#define SILENCE_US 3000u /* then nothing more is expected */
 #define PATIENCE_US 9000000u
 
 struct ev_loop *loopback_loop(void)

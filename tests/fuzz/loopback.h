@@ -1,5 +1,5 @@
-/* loopback.h - a client of a server in this process and its libev loop, for fuzz targets: sends bytes in pieces, takes what comes,
- * goes. */
+/* loopback.h - a client of a server in this process and its libev loop, for fuzz targets: sends bytes in pieces, takes
+ * what comes, goes. */
 #ifndef PBFT_TESTS_FUZZ_LOOPBACK_H
 #define PBFT_TESTS_FUZZ_LOOPBACK_H
 

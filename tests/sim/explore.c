@@ -1,17 +1,19 @@
-/* explore.c - pbft-sim explore: everything that four replicas, one of them Byzantine, can come to within a few sequences, views and
- * steps, searched breadth first.
+/* explore.c - pbft-sim explore: everything that four replicas, one of them Byzantine, can come to within a few
+ * sequences, views and steps, searched breadth first.
  *
- *     a global state is three numbers: of the state of each replica that keeps the rules, what it has said so far included
- *     a step: one of these hears one message that somebody has said, or what it waits for times out
+ *     a global state is three numbers: of the state of each replica that keeps the rules, what it has said so far
+ * included a step: one of these hears one message that somebody has said, or what it waits for times out
  *
- * What was said stays said: it can be heard in any order, again, or never, so that loss, reordering and duplication need no steps of
- * their own. The Byzantine member has no state: it may say any message of its list (below) at any time to anybody, another one to
- * each. So the step of a replica depends on its own state and the message alone, and is computed once: cores are run only for new
- * pairs of these, and the search over global states is one over numbers. States are compared whole (core_image_write), global
- * states too: no two different ones are taken for one, but for a collision of SHA-256.
+ * What was said stays said: it can be heard in any order, again, or never, so that loss, reordering and duplication
+ * need no steps of their own. The Byzantine member has no state: it may say any message of its list (below) at any time
+ * to anybody, another one to each. So the step of a replica depends on its own state and the message alone, and is
+ * computed once: cores are run only for new pairs of these, and the search over global states is one over numbers.
+ * States are compared whole (core_image_write), global states too: no two different ones are taken for one, but for a
+ * collision of SHA-256.
  *
- * What is left out, and said by --help: STATUS is never heard (all it does is to have things sent again), nothing is said about later
- * sequences and views, a replica's disk answers at once and nobody crashes; all requests have reached every replica. */
+ * What is left out, and said by --help: STATUS is never heard (all it does is to have things sent again), nothing is
+ * said about later sequences and views, a replica's disk answers at once and nobody crashes; all requests have reached
+ * every replica. */
 #include "base/check.h"
 #include "base/clock.h"
 #include "tests/fixture/small_core.h"
@@ -38,10 +40,12 @@
 static const char usage_text[] =
     "usage: pbft-sim explore [--byzantine ID] [--seqs N] [--views N] [--depth D] [--budget SECONDS] [--states N]\n"
     "\n"
-    "Goes through every state that four replicas can come to, one of them Byzantine, breadth first: each step is a message that one\n"
+    "Goes through every state that four replicas can come to, one of them Byzantine, breadth first: each step is a "
+    "message that one\n"
     "of the three others hears, of all that were said, or a time-out. Says how far it got.\n"
     "\n"
-    "  --byzantine ID   which member (default 0, the primary of view 0). It says any vote, proposal of either of two batches, and\n"
+    "  --byzantine ID   which member (default 0, the primary of view 0). It says any vote, proposal of either of two "
+    "batches, and\n"
     "                   VIEW-CHANGE with any certificate that it can have, or none, to whom it likes; no NEW-VIEW\n"
     "  --seqs N         nothing is said about sequences above N (default 2, at most 4)\n"
     "  --views N        nor about views from N on (default 2)\n"
@@ -49,7 +53,8 @@ static const char usage_text[] =
     "  --budget S       ends after so many seconds (default 60)\n"
     "  --states N       ends at so many states, 24 bytes each (default 5000000)\n"
     "\n"
-    "Left out: STATUS is never heard, what others asked for apart; disks answer at once, and nobody crashes; the two requests have\n"
+    "Left out: STATUS is never heard, what others asked for apart; disks answer at once, and nobody crashes; the two "
+    "requests have\n"
     "reached all replicas before the first step; a time-out happens once in each view.\n"
     "Exit codes: 0 what was seen held, 1 an invariant did not (the steps are printed), 2 usage.\n";
 
@@ -61,6 +66,7 @@ struct message {
     uint64_t view;
     uint64_t seq;
     struct digest digest;
+    char text[128]; /* " hears ..." */
     uint32_t needs[NEEDS_MAX]; /* of the Byzantine one: only after these were said; NO_MESSAGE: none */
 };
 
@@ -262,6 +268,9 @@ static uint32_t message_number(struct explore *x, uint32_t from, uint32_t to, st
         return NO_MESSAGE;
     }
     m.bytes = blob_retain(bytes);
+    (void)snprintf(m.text, sizeof m.text, " hears %s of %u: view %" PRIu64 ", sequence %" PRIu64 ", digest %02x%02x%s\n",
+                   wire_type_name(m.type), m.from, m.view, m.seq, m.digest.bytes[0], m.digest.bytes[1],
+                   from == x->byzantine ? "   (Byzantine)" : "");
     x->messages[x->message_count] = m;
     return x->message_count++;
 }
@@ -271,7 +280,8 @@ static uint32_t others(const struct explore *x)
     return 0xfu & ~(1u << x->byzantine);
 }
 
-static void byzantine_says(struct explore *x, const struct wire_record *record, void *message, const uint32_t needs[NEEDS_MAX])
+static void byzantine_says(struct explore *x, const struct wire_record *record, void *message,
+                           const uint32_t needs[NEEDS_MAX])
 {
     struct blob *bytes = fixture_message(x->group, record, message);
     (void)message_number(x, x->byzantine, others(x), bytes, needs);
@@ -289,16 +299,18 @@ static void byzantine_votes(struct explore *x, uint64_t view, uint64_t seq, cons
 }
 
 /* Its VIEW-CHANGE with a certificate of the PREPAREs in the two messages, which are for the same. */
-static void byzantine_claims(struct explore *x, const struct message *a, uint32_t first, const struct message *b, uint32_t second)
+static void byzantine_claims(struct explore *x, const struct message *a, uint32_t first, const struct message *b,
+                             uint32_t second)
 {
     const uint32_t primary = (uint32_t)(a->view % MEMBERS);
     uint32_t needs[NEEDS_MAX] = {first, second, NO_MESSAGE};
     uint64_t members = 1ull << a->from | 1ull << b->from | 1ull << x->byzantine;
     if (primary != x->byzantine) { /* with its proposal, which was said, and its own vote in the place of the second */
         uint32_t k = 0;
-        while (k < x->message_count && !(x->messages[k].type == WIRE_TYPE_pre_prepare && x->messages[k].from == primary &&
-                                         x->messages[k].view == a->view && x->messages[k].seq == a->seq &&
-                                         digest_equal(&x->messages[k].digest, &a->digest)))
+        while (k < x->message_count &&
+               !(x->messages[k].type == WIRE_TYPE_pre_prepare && x->messages[k].from == primary &&
+                 x->messages[k].view == a->view && x->messages[k].seq == a->seq &&
+                 digest_equal(&x->messages[k].digest, &a->digest)))
             k++;
         if (k == x->message_count) return;
         needs[2] = k;
@@ -319,8 +331,8 @@ static void byzantine_answers(struct explore *x, uint32_t number)
     if (m.type != WIRE_TYPE_prepare) return;
     for (uint32_t i = 0; i < number; i++) {
         const struct message o = x->messages[i];
-        if (o.type == WIRE_TYPE_prepare && o.from != m.from && o.from != x->byzantine && o.view == m.view && o.seq == m.seq &&
-            digest_equal(&o.digest, &m.digest))
+        if (o.type == WIRE_TYPE_prepare && o.from != m.from && o.from != x->byzantine && o.view == m.view &&
+            o.seq == m.seq && digest_equal(&o.digest, &m.digest))
             byzantine_claims(x, &m, number, &o, i);
     }
 }
@@ -389,7 +401,8 @@ static uint32_t local_number(struct explore *x, struct small_core *core)
     }
     const size_t kept = offsetof(struct small_memory, votes) + core->memory.vote_count * sizeof(struct small_vote);
     struct local *l = &x->locals[x->local_count];
-    *l = (struct local){.key = key, .saved = saved, .member = member, .view = core->memory.view, .said_count = x->said_count};
+    *l = (struct local){
+        .key = key, .saved = saved, .member = member, .view = core->memory.view, .said_count = x->said_count};
     l->said = mem_zero(x->said_count + 1, sizeof *l->said);
     memcpy(l->said, x->said, x->said_count * sizeof *l->said);
     l->memory = mem_zero(1, kept);
@@ -417,6 +430,7 @@ static uint32_t step(struct explore *x, uint32_t from, uint32_t what)
     else
         (void)small_core_hear(&core, x->messages[what].from, x->messages[what].bytes);
     if (core.broken != NULL) x->broken = core.broken;
+    if ((core.accused & ~(1ull << x->byzantine)) != 0) x->broken = "evidence: it names one that keeps the rules";
     /* only time has passed: that is no step */
     to = what == ACTION_TIMEOUT && core.memory.view == l.view ? from : local_number(x, &core);
     small_core_end(&core);
@@ -452,7 +466,8 @@ static const char *disagreement(const struct explore *x, const uint32_t locals[H
         const struct small_memory *other = x->locals[locals[i]].memory;
         if (i == who) continue;
         if (!small_core_agree(other, m)) return "agreement: two replicas executed different batches at one sequence";
-        if (!small_core_prepared_agree(other, m)) return "one-prepared: two replicas prepared different batches at one view and sequence";
+        if (!small_core_prepared_agree(other, m))
+            return "one-prepared: two replicas prepared different batches at one view and sequence";
     }
     return NULL;
 }
@@ -507,34 +522,35 @@ static bool expand(struct explore *x, uint32_t from)
 
 /* ---- telling ---- */
 
+/* Only what a signal handler may call: a CHECK of a core that fails comes here too. */
+static void put(const char *text)
+{
+    const ssize_t n = write(STDOUT_FILENO, text, strlen(text));
+    (void)n;
+}
+
 static void print_action(const struct explore *x, uint32_t action)
 {
-    const uint32_t who = x->members[action >> 30];
+    const char who[] = {(char)('0' + x->members[action >> 30]), '\0'};
     const uint32_t what = action & ACTION_TIMEOUT;
-    if (what == ACTION_TIMEOUT) {
-        (void)printf("  replica %u times out\n", who);
-        return;
-    }
-    const struct message *m = &x->messages[what];
-    (void)printf("  replica %u hears %s", who, wire_type_name(m->type));
-    (void)printf(" of %u: view %" PRIu64, m->from, m->view);
-    if (m->seq > 0) (void)printf(", sequence %" PRIu64 ", digest %02x%02x", m->seq, m->digest.bytes[0], m->digest.bytes[1]);
-    (void)printf("%s\n", m->from == x->byzantine ? "   (Byzantine)" : "");
+    put("  replica ");
+    put(who);
+    put(what == ACTION_TIMEOUT ? " times out\n" : x->messages[what].text);
 }
 
 static void print_path(const struct explore *x)
 {
-    uint32_t path[1024];
+    static uint32_t path[1024];
     uint32_t length = 0;
     path[length++] = x->last_action;
     for (uint64_t at = x->last_state; at != 0 && length < 1024; at = x->states[at].parent)
         path[length++] = x->states[at].action;
-    (void)printf("%s\nafter %u steps:\n", x->broken, length);
+    put(x->broken);
+    put(", after these steps:\n");
     while (length > 0)
         print_action(x, path[--length]);
 }
 
-/* A CHECK of a core ends the process: it comes from check_failed, in the middle of nothing else, so that printing is safe. */
 static struct explore *exploring;
 
 static void on_abort(int signal)
@@ -542,7 +558,6 @@ static void on_abort(int signal)
     (void)signal;
     exploring->broken = "a CHECK failed, as above";
     print_path(exploring);
-    (void)fflush(stdout);
     _exit(1);
 }
 
@@ -590,15 +605,15 @@ static void begin(struct explore *x)
 static int search(struct explore *x)
 {
     uint64_t at = 0;
-    uint64_t depth = 1;    /* of the states that come of those being expanded */
+    uint64_t depth = 1; /* of the states that come of those being expanded */
     uint64_t level_end = 1;
     x->since_us = clock_monotonic_us();
     while (at < x->state_count && depth <= x->depth_max && x->state_count < x->states_max && !x->messages_full) {
         if (clock_monotonic_us() - x->since_us > x->budget_us) break;
         if (!expand(x, (uint32_t)at)) break;
         if (++at < level_end) continue;
-        (void)fprintf(stderr, "pbft-sim: depth %" PRIu64 ": %" PRIu64 " states, %u of single replicas, %u messages\n", depth,
-                      x->state_count, x->local_count, x->message_count);
+        (void)fprintf(stderr, "pbft-sim: depth %" PRIu64 ": %" PRIu64 " states, %u of single replicas, %u messages\n",
+                      depth, x->state_count, x->local_count, x->message_count);
         level_end = x->state_count;
         depth++;
     }
