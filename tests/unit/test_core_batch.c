@@ -322,9 +322,9 @@ static void test_time_of_a_previous_that_was_not_voted_for_does_not_count(void *
     solo_ready(&s, 4, 1);
     assert_false(prepares(&s, 1, s.wall_ms + SOLO_DRIFT_MS + 1));
     assert_false(prepares(&s, 2, s.wall_ms + SOLO_DRIFT_MS + 1));
-    assert_int_equal(solo_count_sends(&s, WIRE_TYPE_prepare), 0);
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_prepare), 0);
     (void)solo_tick(&s, 1000); /* now they are within the drift */
-    assert_int_equal(solo_count_sends(&s, WIRE_TYPE_prepare), 2);
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_prepare), 2);
     solo_close(&s);
 }
 
