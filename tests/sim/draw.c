@@ -106,6 +106,7 @@ static void draw_shape(struct drawing *d, uint64_t seed, uint32_t replicas)
     d->clients = 1 + (uint32_t)draw(d, STREAM_SHAPE, 4);
     option(d, "clients", d->clients + d->evil_clients);
     option(d, "seed", seed);
+    if (seed % 100 == 42) option(d, "ed25519", 1);
     option(d, "shared_keys", 1 + draw(d, STREAM_CLIENTS, 8));
     option(d, "delay_us_min", delay_us);
     option(d, "delay_us_max", delay_most_us);
