@@ -110,6 +110,7 @@ struct core_slot *core_slot(struct core *c, uint64_t seq)
 {
     if (seq <= c->low || seq > c->low + WINDOW_BATCHES) return NULL; /* h < n <= h + L */
     struct core_slot *s = &c->slots[seq % WINDOW_BATCHES];
+    if (seq > c->slots_top) c->slots_top = seq;
     if (s->seq != seq) core_slot_reset(c, s, seq);
     return s;
 }

@@ -212,15 +212,15 @@ void core_show_proposals(struct core *c, uint32_t to)
     uint32_t shown = 0;
     if (primary == c->config.self || primary == to) return;
     if (core_contradictions(c, primary, EVIDENCE_KIND_PRE_PREPARE) > 0) return; /* proven here */
-    for (uint32_t i = 0; i < WINDOW_BATCHES && shown < SHOWN_PROPOSALS_MAX; i++) { /* in any order */
-        const struct core_slot *s = &c->slots[i];
-        if (s->seq <= c->low || s->phase == CORE_PHASE_EMPTY || !s->prepares[to].present) continue;
+    for (uint64_t n = c->low + 1; n <= c->slots_top && shown < SHOWN_PROPOSALS_MAX; n++) {
+        const struct core_slot *s = core_slot_const(c, n);
+        if (s == NULL || s->phase == CORE_PHASE_EMPTY || !s->prepares[to].present) continue;
         if (digest_equal(&s->prepares[to].digest, &s->batch.digest)) continue;
         if (!core_may_serve(c, &c->peers[to], SHOWN_PROPOSAL_BYTES)) break;
         struct wire_pre_prepare m = {.epoch = c->config.group.epoch,
                                      .sender = primary,
                                      .view = c->slots_view,
-                                     .seq = s->seq,
+                                     .seq = n,
                                      .digest = s->batch.digest,
                                      .signature = s->proposal};
         core_send(c, to, &wire_record_pre_prepare, &m, 0, true);

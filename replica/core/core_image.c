@@ -13,7 +13,7 @@
 #define KNOWS_EVERY_FIELD(type, size)                                                                                  \
     _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "core_image knows every field of this "       \
                                                                          "struct")
-KNOWS_EVERY_FIELD(core, 110000);
+KNOWS_EVERY_FIELD(core, 110008);
 KNOWS_EVERY_FIELD(core_slot, 352);
 KNOWS_EVERY_FIELD(core_batch, 48);
 KNOWS_EVERY_FIELD(core_vote, 97);
@@ -388,6 +388,7 @@ static void progress_image(struct core *c, struct image *i)
     image_u64(i, &c->now_us);
     image_u64(i, &c->wall_ms);
     image_u64(i, &c->low);
+    image_u64(i, &c->slots_top);
     image_u64(i, &c->executed);
     image_u64(i, &c->handed);
     image_u64(i, &c->executed_time_ms);
@@ -408,6 +409,7 @@ static void progress_image(struct core *c, struct image *i)
     if (c->low > SEQ_MAX || c->executed > SEQ_MAX || c->handed > SEQ_MAX || c->next_seq > 2 * SEQ_MAX ||
         c->view > VIEW_MAX)
         image_fail(i, "a sequence or view is over its maximum");
+    if (c->slots_top > c->low + WINDOW_BATCHES) image_fail(i, "a slot is above the window");
 }
 
 static void sync_image(struct core *c, struct image *i)

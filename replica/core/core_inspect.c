@@ -61,9 +61,9 @@ struct core_summary core_summary(const struct core *c)
     };
     for (uint32_t k = 0; k < CORE_WALK_QUESTIONS; k++)
         if (c->questions[k].number != 0) out.walk_asked++;
-    for (uint32_t i = 0; i < WINDOW_BATCHES; i++) { /* in any order */
-        const struct core_slot *s = &c->slots[i];
-        if (s->seq <= c->low || (s->phase == CORE_PHASE_EMPTY && s->decision == CORE_OPEN)) continue;
+    for (uint64_t n = c->low + 1; n <= c->slots_top; n++) {
+        const struct core_slot *s = &c->slots[n % WINDOW_BATCHES];
+        if (s->seq != n || (s->phase == CORE_PHASE_EMPTY && s->decision == CORE_OPEN)) continue;
         if (s->seq > out.proposed) out.proposed = s->seq;
         if (s->decision != CORE_EXECUTED) out.under_way++;
     }

@@ -226,6 +226,7 @@ struct core {
     uint64_t now_us;
     uint64_t wall_ms;
     uint64_t low;       /* h */
+    uint64_t slots_top; /* no slot above it was ever asked for: those are empty */
     uint64_t executed;  /* EXECUTED was given for all up to here */
     uint64_t handed;    /* EXECUTE was given out for all up to here */
     uint64_t executed_time_ms;

@@ -300,7 +300,7 @@ static void advance_slots(struct core *c)
 {
     c->under_way = 0;
     c->oldest_slot_us = UINT64_MAX;
-    advance_range(c, c->executed + 1, c->low + WINDOW_BATCHES);
+    advance_range(c, c->executed + 1, c->slots_top);
     if (c->executed >= c->carried_until) advance_range(c, c->low + 1, c->executed);
 }
 
