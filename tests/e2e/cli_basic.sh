@@ -107,7 +107,7 @@ check_says "pbft-bench names the option, the value and the bounds" '^pbft-bench:
 check_exit "a number out of bounds" 2 "$BIN/pbft-bench" load --in-flight=65
 check_says "it is named too" '^pbft-bench: --in-flight is "65"; give a number from 1 to 64$'
 check_exit "a word that is none" 2 "$BIN/pbft-bench" recover --how gently
-check_says "as a word" '^pbft-bench: --how is "gently"; give kill, stop, pause, random or roll$'
+check_says "as a word" '^pbft-bench: --how is "gently"; give kill, stop, pause, random, roll or watch$'
 for words in "" devnet "devnet up" put log "log append" status ledger "ledger export" key group; do
     # shellcheck disable=SC2086
     check "help: pbft $words --help" "$pbft" $words --help

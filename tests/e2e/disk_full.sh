@@ -49,9 +49,9 @@ empty() {
 }
 # hollow PART ID: its data file ends in a hole, as cp --sparse=always restores it
 hollow() { truncate -s +32M "$PBFT_HOME/r$2/$1/data.mdb"; }
-# condition ID: what it says of itself, and the note about it
-condition() { pbft -o json status | tr -d '",' | awk -v id="$1" '$1 == "id:" { on = $2 == id } on && ($1 == "condition:" || $1 == "note:") { $1 = ""; printf "%s", $0 } END { print "" }'; }
-full() { condition "$2" | grep -q "disk-full no room for $1/"; }
+# described ID: what it says of itself, and the note about it
+described() { pbft -o json status | tr -d '",' | awk -v id="$1" '$1 == "id:" { on = $2 == id } on && ($1 == "condition:" || $1 == "note:") { $1 = ""; printf "%s", $0 } END { print "" }'; }
+full() { described "$2" | grep -q "disk-full no room for $1/"; }
 # stalls PART: two of four, without which nothing commits, so that the others need not run out of room
 stalls() {
     local id count=0
@@ -59,9 +59,9 @@ stalls() {
     [ "$count" -ge 2 ]
 }
 # one that was killed abstains, and says so, until its window has moved or its view has ended: in an idle group neither need come
-synced() { [[ "$(condition "$1")" == " synced"* ]]; }
+synced() { [[ "$(described "$1")" == " synced"* ]]; }
 # and one that had left its view before its disk, or that of others, was full waits in the next one for them
-not_full() { local is; is=$(condition "$1") && [ -n "$is" ] && [[ "$is" != *disk-full* ]]; }
+not_full() { local is; is=$(described "$1") && [ -n "$is" ] && [[ "$is" != *disk-full* ]]; }
 none_full() { not_full 0 && not_full 1 && not_full 2 && not_full 3; }
 synced_all() { synced 0 && synced 1 && synced 2 && synced 3; }
 views() { pbft -o json status | tr -d ' ",' | awk -F: '$1 == "view" { printf "%s ", $2 }'; }

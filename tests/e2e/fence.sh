@@ -2,9 +2,6 @@
 # fence.sh - a data directory that is not all its replica has promised (design.md 7.6): emptied, restored from an older copy, two
 # emptied at once. Fenced, a replica casts no vote, says so, and takes part again by itself.
 . tests/e2e/kit.bash
-# condition ID: what status says of it
-condition() { pbft -o json status | tr -d ' ",' | awk -F: -v id="$1" '$1 == "id" { on = $2 == id } on && $1 == "condition" { print $2 }'; }
-is() { [ "$(condition "$1")" = "$2" ]; }
 init() { rm -rf "$PBFT_HOME/r$1" && "$bin/pbftd" --config "$PBFT_HOME/conf/r$1.conf" --init; }
 reason() { grep -q "event=replica.fenced.*reason=\"$2" "$PBFT_HOME/run/r$1.log"; }
 check "a group of four comes up" pbft devnet up

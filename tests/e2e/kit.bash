@@ -65,6 +65,9 @@ sequence() {
 }
 # past ID N: replica ID has executed more than N
 past() { [ "$(sequence "$1")" -gt "$2" ] 2>/dev/null; }
+# condition ID: what status says of it; is ID CONDITION
+condition() { pbft -o json status | tr -d ' ",' | awk -F: -v id="$1" '$1 == "id" { on = $2 == id } on && $1 == "condition" { print $2 }'; }
+is() { [ "$(condition "$1")" = "$2" ]; }
 all_equal() { [ -n "$(sequence 0)" ] && [ "$(sequence 0)" = "$(sequence 1)" ] && [ "$(sequence 0)" = "$(sequence 2)" ] && [ "$(sequence 0)" = "$(sequence 3)" ]; }
 # An export reads what is durable; the last block of an idle replica may be on its way to the disk for 100 ms after it executed.
 exports_become_equal() { eventually 20 exports_equal; }
