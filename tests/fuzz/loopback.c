@@ -7,7 +7,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ev.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -51,13 +54,34 @@ static bool take(int fd, struct buffer *got, bool *something)
     return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
-void loopback_talk(struct ev_loop *loop, uint16_t port, struct bytes in, size_t piece, struct buffer *got)
+/* Connects without blocking: the server is in this thread, and libFuzzer's timer interrupts what waits. */
+static int reach(struct ev_loop *loop, uint16_t port)
 {
     const struct sockaddr_in a = address_of(port);
     const struct linger at_once = {.l_onoff = 1, .l_linger = 0}; /* no port of a closed one is kept for minutes */
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK(fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof a) == 0);
+    const uint64_t since = clock_monotonic_us();
+    int failure = 0;
+    socklen_t len = sizeof failure;
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) (void)fprintf(stderr, "socket: %s\n", strerror(errno));
+    CHECK(fd >= 0);
+    struct pollfd writable = {.fd = fd, .events = POLLOUT};
+    if (connect(fd, (const struct sockaddr *)&a, sizeof a) != 0 && errno != EINPROGRESS) failure = errno;
+    while (failure == 0 && (writable.revents & (POLLOUT | POLLERR)) == 0 &&
+           clock_monotonic_us() - since < PATIENCE_US) {
+        (void)ev_run(loop, EVRUN_NOWAIT);
+        (void)poll(&writable, 1, 1);
+    }
+    if (failure == 0) CHECK(getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &len) == 0);
+    if (failure != 0) (void)fprintf(stderr, "connect to port %u: %s\n", port, strerror(failure));
+    CHECK_OP(failure, ==, 0);
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    return fd;
+}
+
+void loopback_talk(struct ev_loop *loop, uint16_t port, struct bytes in, size_t piece, struct buffer *got)
+{
+    const int fd = reach(loop, port);
     bool there = true;
     size_t sent = 0;
     uint64_t since = clock_monotonic_us();
