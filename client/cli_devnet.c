@@ -258,9 +258,7 @@ static struct err start_run(const struct cli_call *call)
         (void)fprintf(stderr, "pbft: replica %u runs already\n", id);
     else
         ERR_TRY(devnet_process_start(&d, id));
-    struct replica_set wanted = {0};
-    replica_set_add(&wanted, id);
-    ERR_TRY(devnet_wait_answers(call, &d, &wanted, false));
+    ERR_TRY(devnet_wait_answer(call, &d, id));
     devnet_unlock(&d);
     devnet_print_id(call, "started", id);
     return err_none();

@@ -75,13 +75,6 @@ static struct err warn_of_too_many(const struct devnet *d)
     return err_none();
 }
 
-static struct err wait_for(const struct cli_call *call, const struct devnet *d, uint32_t id)
-{
-    struct replica_set wanted = {0};
-    replica_set_add(&wanted, id);
-    return devnet_wait_answers(call, d, &wanted, false);
-}
-
 /* Ends what runs in its place, if something does. */
 static struct err make_room(const struct devnet *d, uint32_t id)
 {
@@ -102,7 +95,7 @@ struct err devnet_evil_run(const struct cli_call *call)
     ERR_TRY(devnet_id_parse(&d, call->words[0], &id));
     ERR_TRY(make_room(&d, id));
     ERR_TRY(devnet_process_start_evil(&d, id, program.text, call->words[1]));
-    ERR_TRY(wait_for(call, &d, id));
+    ERR_TRY(devnet_wait_answer(call, &d, id));
     ERR_TRY(warn_of_too_many(&d));
     devnet_unlock(&d);
     devnet_print_id(call, "evil", id);
@@ -124,7 +117,7 @@ struct err devnet_good_run(const struct cli_call *call)
         ERR_TRY(make_room(&d, id));
         ERR_TRY(devnet_process_start(&d, id));
     }
-    ERR_TRY(wait_for(call, &d, id));
+    ERR_TRY(devnet_wait_answer(call, &d, id));
     devnet_unlock(&d);
     devnet_print_id(call, "good", id);
     return err_none();

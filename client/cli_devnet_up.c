@@ -109,6 +109,13 @@ struct err devnet_wait_answers(const struct cli_call *call, const struct devnet 
     return e;
 }
 
+struct err devnet_wait_answer(const struct cli_call *call, const struct devnet *d, uint32_t id)
+{
+    struct replica_set wanted = {0};
+    replica_set_add(&wanted, id);
+    return devnet_wait_answers(call, d, &wanted, false);
+}
+
 /* ---- up ---- */
 
 /* No replica is started while one of them runs where this devnet did not start it. */

@@ -12,5 +12,7 @@ MUST_USE struct err devnet_up_run(const struct cli_call *call);
  * end of a replica's log goes to stderr. Errors: ERR_CONFIG when one has ended, ERR_TIMEOUT. */
 MUST_USE struct err devnet_wait_answers(const struct cli_call *call, const struct devnet *d,
                                         const struct replica_set *wanted, bool synced);
+/* The same for one replica, synced or not. */
+MUST_USE struct err devnet_wait_answer(const struct cli_call *call, const struct devnet *d, uint32_t id);
 
 #endif

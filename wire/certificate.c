@@ -57,20 +57,33 @@ struct digest header_hash(const struct wire_header *header)
     return digest_of(DIGEST_DOMAIN_HEADER, writer_written(&w));
 }
 
-/* The digest that member `id` signed when it cast the vote. */
-static struct digest vote_statement(const struct wire_group *g, const struct wire_vote_certificate *c,
-                                    enum wire_type type, uint64_t id)
+/* The vote as the struct of its type, in *out. */
+static const struct wire_record *vote_message(const struct wire_vote *v, struct wire_message *out)
 {
-    const struct wire_prepare vote = {
-        .epoch = c->epoch, .sender = id, .view = c->view, .seq = c->seq, .digest = c->digest};
-    const struct wire_commit commit = {
-        .epoch = c->epoch, .sender = id, .view = c->view, .seq = c->seq, .digest = c->digest};
-    const struct wire_pre_prepare proposal = {
-        .epoch = c->epoch, .sender = id, .view = c->view, .seq = c->seq, .digest = c->digest};
-    if (type == WIRE_TYPE_commit) return wire_record_signing_digest(&g->id, &wire_record_commit, &commit);
-    if (type == WIRE_TYPE_pre_prepare)
-        return wire_record_signing_digest(&g->id, &wire_record_pre_prepare, &proposal);
-    return wire_record_signing_digest(&g->id, &wire_record_prepare, &vote);
+#define VOTE_FIELDS                                                                                                    \
+    .epoch = v->epoch, .sender = v->sender, .view = v->view, .seq = v->seq, .digest = v->digest,                       \
+    .signature = v->signature
+    out->type = v->type;
+    if (v->type == WIRE_TYPE_pre_prepare) out->pre_prepare = (struct wire_pre_prepare){VOTE_FIELDS};
+    if (v->type == WIRE_TYPE_prepare) out->prepare = (struct wire_prepare){VOTE_FIELDS};
+    if (v->type == WIRE_TYPE_commit) out->commit = (struct wire_commit){VOTE_FIELDS};
+#undef VOTE_FIELDS
+    CHECK(v->type == WIRE_TYPE_pre_prepare || v->type == WIRE_TYPE_prepare || v->type == WIRE_TYPE_commit);
+    return wire_record_of_type(v->type);
+}
+
+struct digest wire_vote_statement(const struct digest *group_id, const struct wire_vote *v)
+{
+    struct wire_message m;
+    const struct wire_record *record = vote_message(v, &m);
+    return wire_record_signing_digest(group_id, record, wire_body_const(&m));
+}
+
+struct blob *wire_vote_encode(const struct wire_vote *v)
+{
+    struct wire_message m;
+    const struct wire_record *record = vote_message(v, &m);
+    return wire_encode_blob(record, wire_body_const(&m));
 }
 
 /* Ids: distinct, ascending, members' (rule 3). `has` tells whether `wanted` is among them. */
@@ -101,11 +114,16 @@ static const char *check_votes(const struct wire_group *g, struct signature_chec
     struct wire_iterator i = wire_list_start(c->signatures);
     struct wire_member_signature s;
     while (wire_list_next(&i, &wire_record_member_signature, &s)) {
-        const enum wire_type type = !prepared            ? WIRE_TYPE_commit
-                                    : s.id == primary    ? WIRE_TYPE_pre_prepare
-                                                         : WIRE_TYPE_prepare;
+        const struct wire_vote vote = {.type = !prepared         ? WIRE_TYPE_commit
+                                               : s.id == primary ? WIRE_TYPE_pre_prepare
+                                                                 : WIRE_TYPE_prepare,
+                                       .epoch = c->epoch,
+                                       .sender = s.id,
+                                       .view = c->view,
+                                       .seq = c->seq,
+                                       .digest = c->digest};
         struct verify_item item = {.key = g->members[s.id], .signature = s.signature};
-        item.digest = vote_statement(g, c, type, s.id);
+        item.digest = wire_vote_statement(&g->id, &vote);
         if (!checker.check(checker.context, &item)) return "a signature of the certificate is wrong";
     }
     return NULL;

@@ -33,6 +33,21 @@ struct digest wire_record_signing_digest(const struct digest *group_id, const st
 struct digest batch_digest(uint64_t time_ms, const struct digest *leaves, uint32_t count);
 struct digest header_hash(const struct wire_header *h);
 
+/* The statement of a PRE-PREPARE, PREPARE or COMMIT, and what its sender signed it with. */
+struct wire_vote {
+    enum wire_type type;
+    uint64_t epoch;
+    uint64_t sender;
+    uint64_t view;
+    uint64_t seq;
+    struct digest digest;
+    struct signature signature; /* not part of the statement */
+};
+/* The digest that the sender signed. */
+struct digest wire_vote_statement(const struct digest *group_id, const struct wire_vote *v);
+/* The message, of a PRE-PREPARE without its batch. One reference, the caller's. */
+struct blob *wire_vote_encode(const struct wire_vote *v);
+
 /* NULL when the certificate proves its statement: its epoch is the group's, ids ascend strictly and are members', at
  * least Q of them (rule 3), a prepared one holds the primary's PRE-PREPARE (rule 18), and every signature is good. Else a
  * static sentence. */

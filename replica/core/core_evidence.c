@@ -17,27 +17,29 @@
 
 /* ---- out ---- */
 
-/* Counts; the first of its kind leaves. The record is of messages a and b (b.data NULL: of a certificate in a). */
+/* Counts; true for the first of its kind, which leaves. */
+static bool counts_as_first(struct core *c, uint32_t member, enum evidence_kind kind)
+{
+    if (c->effects->count >= CORE_EFFECTS_MAX / 2) return false; /* another time: this step says enough */
+    return c->peers[member].contradictions[kind - 1]++ == 0;
+}
+
+/* The record of messages a and b (b.data NULL: of a certificate in a). */
 static void accuse(struct core *c, uint32_t member, enum evidence_kind kind, struct bytes a, struct bytes b,
                    uint32_t certificate)
 {
-    struct core_peer *p = &c->peers[member];
-    if (c->effects->count >= CORE_EFFECTS_MAX / 2) return; /* another time: this step says enough */
-    if (p->contradictions[kind - 1]++ > 0) return;
     struct core_effect *e = core_emit(c, CORE_EFFECT_EVIDENCE);
     e->evidence.member = member;
     e->evidence.kind = kind;
     e->evidence.record = evidence_make(&c->config.group.id, a, b, certificate);
 }
 
-static void accuse_of(struct core *c, uint32_t member, enum evidence_kind kind, const struct wire_record *record,
-                      const void *one, const void *other)
+static void accuse_of(struct core *c, uint32_t member, enum evidence_kind kind, struct blob *one_taken,
+                      struct blob *other_taken)
 {
-    struct blob *a = wire_encode_blob(record, one);
-    struct blob *b = wire_encode_blob(record, other);
-    accuse(c, member, kind, blob_bytes(a), blob_bytes(b), 0);
-    blob_release(a);
-    blob_release(b);
+    accuse(c, member, kind, blob_bytes(one_taken), blob_bytes(other_taken), 0);
+    blob_release(one_taken);
+    blob_release(other_taken);
 }
 
 uint64_t core_contradictions(const struct core *c, uint32_t member, enum evidence_kind kind)
@@ -52,51 +54,31 @@ static const struct core_slot *slot_of(const struct core *c, uint64_t view, uint
     return view == c->slots_view ? core_slot_const(c, seq) : NULL;
 }
 
+/* Two votes of one member, type, view and sequence. */
+static void weigh_pair(struct core *c, enum evidence_kind kind, const struct wire_vote *one,
+                       const struct digest *digest, const struct signature *signature)
+{
+    struct wire_vote other = *one;
+    other.digest = *digest;
+    other.signature = *signature;
+    if (digest_equal(&one->digest, digest) || !counts_as_first(c, (uint32_t)one->sender, kind)) return;
+    accuse_of(c, (uint32_t)one->sender, kind, wire_vote_encode(one), wire_vote_encode(&other));
+}
+
 void core_weigh_proposal(struct core *c, uint64_t view, uint64_t seq, const struct digest *digest,
                          const struct signature *signature)
 {
     const struct core_slot *s = slot_of(c, view, seq);
     const uint32_t primary = quorum_primary(&c->config.group.quorum, view);
     if (s == NULL || s->phase == CORE_PHASE_EMPTY || primary == c->config.self) return;
-    if (digest_equal(&s->batch.digest, digest)) return;
-    struct wire_pre_prepare one = {.epoch = c->config.group.epoch, .sender = primary, .view = view, .seq = seq};
-    struct wire_pre_prepare other = one;
-    one.digest = s->batch.digest;
-    one.signature = s->proposal;
-    other.digest = *digest;
-    other.signature = *signature;
-    accuse_of(c, primary, EVIDENCE_KIND_PRE_PREPARE, &wire_record_pre_prepare, &one, &other);
-}
-
-/* A PREPARE or COMMIT and another one of that member, view and sequence. */
-static void weigh_pair(struct core *c, enum wire_type type, uint32_t member, uint64_t view, uint64_t seq,
-                       const struct digest *digest, const struct signature *signature,
-                       const struct core_early_vote *vote)
-{
-    const uint64_t epoch = c->config.group.epoch;
-    if (digest_equal(digest, &vote->digest)) return;
-    if (type == WIRE_TYPE_prepare) {
-        const struct wire_prepare one = {
-            .epoch = epoch, .sender = member, .view = view, .seq = seq, .digest = *digest, .signature = *signature};
-        const struct wire_prepare other = {.epoch = epoch,
-                                           .sender = member,
-                                           .view = view,
-                                           .seq = seq,
-                                           .digest = vote->digest,
-                                           .signature = vote->signature};
-        accuse_of(c, member, EVIDENCE_KIND_PREPARE, &wire_record_prepare, &one, &other);
-    } else {
-        const struct wire_commit one = {
-            .epoch = epoch, .sender = member, .view = view, .seq = seq, .digest = *digest, .signature = *signature};
-        const struct wire_commit other = {.epoch = epoch,
-                                          .sender = member,
-                                          .view = view,
-                                          .seq = seq,
-                                          .digest = vote->digest,
-                                          .signature = vote->signature};
-        CHECK(type == WIRE_TYPE_commit);
-        accuse_of(c, member, EVIDENCE_KIND_COMMIT, &wire_record_commit, &one, &other);
-    }
+    const struct wire_vote one = {.type = WIRE_TYPE_pre_prepare,
+                                  .epoch = c->config.group.epoch,
+                                  .sender = primary,
+                                  .view = view,
+                                  .seq = seq,
+                                  .digest = s->batch.digest,
+                                  .signature = s->proposal};
+    weigh_pair(c, EVIDENCE_KIND_PRE_PREPARE, &one, digest, signature);
 }
 
 void core_weigh_vote(struct core *c, enum wire_type type, uint32_t member, uint64_t view,
@@ -104,15 +86,24 @@ void core_weigh_vote(struct core *c, enum wire_type type, uint32_t member, uint6
 {
     const struct core_slot *s = slot_of(c, view, vote->seq);
     const struct core_early *e = &c->early[member];
+    const bool commit = type == WIRE_TYPE_commit;
+    const enum evidence_kind kind = commit ? EVIDENCE_KIND_COMMIT : EVIDENCE_KIND_PREPARE;
+    const struct wire_vote said = {.type = type,
+                                   .epoch = c->config.group.epoch,
+                                   .sender = member,
+                                   .view = view,
+                                   .seq = vote->seq,
+                                   .digest = vote->digest,
+                                   .signature = vote->signature};
     if (s != NULL) {
-        const struct core_vote *known = type == WIRE_TYPE_prepare ? &s->prepares[member] : &s->commits[member];
-        if (known->present) weigh_pair(c, type, member, view, vote->seq, &known->digest, &known->signature, vote);
+        const struct core_vote *known = commit ? &s->commits[member] : &s->prepares[member];
+        if (known->present) weigh_pair(c, kind, &said, &known->digest, &known->signature);
         return;
     }
     for (uint32_t i = 0; i < e->count && e->view == view; i++) {
         const struct core_early_vote *known = &e->votes[i];
-        if (known->seq != vote->seq || known->commit != (type == WIRE_TYPE_commit)) continue;
-        weigh_pair(c, type, member, view, vote->seq, &known->digest, &known->signature, vote);
+        if (known->seq != vote->seq || known->commit != commit) continue;
+        weigh_pair(c, kind, &said, &known->digest, &known->signature);
         return;
     }
 }
@@ -150,7 +141,9 @@ void core_weigh_checkpoint(struct core *c, const struct wire_checkpoint *m)
                                         .header_hash = known->header_hash,
                                         .state_root = known->state_root,
                                         .signature = known->signature};
-    accuse_of(c, (uint32_t)m->sender, EVIDENCE_KIND_CHECKPOINT, &wire_record_checkpoint, &one, m);
+    if (counts_as_first(c, (uint32_t)m->sender, EVIDENCE_KIND_CHECKPOINT))
+        accuse_of(c, (uint32_t)m->sender, EVIDENCE_KIND_CHECKPOINT, wire_encode_blob(&wire_record_checkpoint, &one),
+                  wire_encode_blob(&wire_record_checkpoint, m));
 }
 
 /* Those inside a good certificate. */
@@ -186,7 +179,7 @@ static void weigh_certificates(struct core *c, const struct msg_verified *m)
             bad = k;
     }
     if (!m->checkpoint_good) bad = EVIDENCE_PROOF;
-    if (bad != UINT32_MAX)
+    if (bad != UINT32_MAX && counts_as_first(c, (uint32_t)v->sender, EVIDENCE_KIND_CERTIFICATE))
         accuse(c, (uint32_t)v->sender, EVIDENCE_KIND_CERTIFICATE, blob_bytes(m->blob), (struct bytes){0}, bad);
 }
 
@@ -199,7 +192,7 @@ void core_weigh_view_change(struct core *c, const struct msg_verified *m)
     if (m->checkpoint_good) core_weigh_checkpoints(c, &v->proof);
     if (known->blob == NULL || known->view != v->view || digest_equal(&known->id, &m->id)) return;
     CHECK(wire_decode(blob_bytes(known->blob), &other) == NULL); /* decoded when it came */
-    if (evidence_contradict(&other, &m->msg))
+    if (evidence_contradict(&other, &m->msg) && counts_as_first(c, (uint32_t)v->sender, EVIDENCE_KIND_VIEW_CHANGE))
         accuse(c, (uint32_t)v->sender, EVIDENCE_KIND_VIEW_CHANGE, blob_bytes(known->blob), blob_bytes(m->blob), 0);
 }
 

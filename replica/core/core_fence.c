@@ -54,16 +54,14 @@ static void show_blob(struct shown *out, struct blob *message_taken)
 static void show_vote(const struct core *c, uint32_t of, uint64_t view, uint64_t seq, enum wire_type type,
                       const struct core_vote *v, struct shown *out)
 {
-    const uint64_t epoch = c->config.group.epoch;
-    struct wire_pre_prepare proposal = {
-        .epoch = epoch, .sender = of, .view = view, .seq = seq, .digest = v->digest, .signature = v->signature};
-    struct wire_prepare prepare = {
-        .epoch = epoch, .sender = of, .view = view, .seq = seq, .digest = v->digest, .signature = v->signature};
-    struct wire_commit commit = {
-        .epoch = epoch, .sender = of, .view = view, .seq = seq, .digest = v->digest, .signature = v->signature};
-    if (type == WIRE_TYPE_pre_prepare) show_blob(out, wire_encode_blob(&wire_record_pre_prepare, &proposal));
-    if (type == WIRE_TYPE_prepare) show_blob(out, wire_encode_blob(&wire_record_prepare, &prepare));
-    if (type == WIRE_TYPE_commit) show_blob(out, wire_encode_blob(&wire_record_commit, &commit));
+    const struct wire_vote vote = {.type = type,
+                                   .epoch = c->config.group.epoch,
+                                   .sender = of,
+                                   .view = view,
+                                   .seq = seq,
+                                   .digest = v->digest,
+                                   .signature = v->signature};
+    show_blob(out, wire_vote_encode(&vote));
 }
 
 /* Its COMMIT, and its PREPARE or PRE-PREPARE, of the highest sequence in this view. */

@@ -104,15 +104,11 @@ static struct blob *newest(const struct provoked *v, enum wire_type type)
     }
     for (uint32_t i = p->vote_count; i > 0; i--) {
         const struct promise_vote *s = &p->votes[i - 1];
-        const struct wire_pre_prepare proposal = {
-            .epoch = epoch, .sender = self, .view = s->view, .seq = s->seq, .digest = s->digest};
-        const struct wire_prepare prepare = {
-            .epoch = epoch, .sender = self, .view = s->view, .seq = s->seq, .digest = s->digest};
-        const struct wire_commit commit = {
-            .epoch = epoch, .sender = self, .view = s->view, .seq = s->seq, .digest = s->digest};
-        if (type == WIRE_TYPE_pre_prepare && s->proposed) return wire_encode_blob(&wire_record_pre_prepare, &proposal);
-        if (type == WIRE_TYPE_prepare && s->prepared) return wire_encode_blob(&wire_record_prepare, &prepare);
-        if (type == WIRE_TYPE_commit && s->committed) return wire_encode_blob(&wire_record_commit, &commit);
+        const struct wire_vote vote = {
+            .type = type, .epoch = epoch, .sender = self, .view = s->view, .seq = s->seq, .digest = s->digest};
+        if ((type == WIRE_TYPE_pre_prepare && s->proposed) || (type == WIRE_TYPE_prepare && s->prepared) ||
+            (type == WIRE_TYPE_commit && s->committed))
+            return wire_vote_encode(&vote);
     }
     return NULL;
 }
