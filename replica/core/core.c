@@ -59,7 +59,7 @@ uint64_t core_persist(struct core *c, enum core_persist_kind kind, uint64_t seq,
     return e->persist.token;
 }
 
-static void effect_release(struct core_effect *e)
+void core_effect_release(struct core_effect *e)
 {
     switch (e->type) {
     case CORE_EFFECT_SEND: blob_release(e->send.bytes); return;
@@ -90,7 +90,7 @@ static void effect_release(struct core_effect *e)
 void core_effects_release(struct core_effects *effects)
 {
     for (uint32_t i = 0; i < effects->count; i++)
-        effect_release(&effects->items[i]);
+        core_effect_release(&effects->items[i]);
     effects->count = 0;
 }
 
@@ -171,6 +171,7 @@ void core_slot_new_view(struct core *c, struct core_slot *s)
 {
     const size_t votes_bytes = sizeof *s->prepares * c->config.group.quorum.replica_count;
     batch_drop(&s->batch);
+    if (s->seq > c->low && s->seq <= c->agreed) c->agreed = s->seq - 1;
     s->phase = CORE_PHASE_EMPTY;
     s->batch_void = false;
     s->carried = false;
@@ -345,7 +346,7 @@ static const char *on_persisted(struct core *c, uint64_t token)
     if (token <= c->durable_token) return "already known to be durable";
     CHECK_OP(token, <=, c->next_token);
     c->durable_token = token;
-    for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
+    for (uint64_t n = c->low + 1; n <= c->slots_top; n++) {
         struct core_slot *s = core_slot(c, n);
         if (s == NULL || s->certificate_durable || s->certificate_token == 0 || s->certificate_token > token) continue;
         s->certificate_durable = true;

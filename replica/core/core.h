@@ -269,6 +269,8 @@ void core_free(struct core *c);
  * with core_effects_release. Returns NULL, or a static sentence saying why the event changed nothing. */
 const char *core_step(struct core *c, const struct core_event *event, struct core_effects *effects);
 void core_effects_release(struct core_effects *effects);
+/* The same for one that was moved out of them. */
+void core_effect_release(struct core_effect *effect);
 
 /* Adds an effect to a trace: everything that leaves the core, in a form without addresses. */
 void core_effect_trace(struct hasher *h, const struct core_effect *effect);
@@ -328,6 +330,9 @@ struct core_summary {
     uint64_t gap_wanted;  /* one of them that is fetched out of turn; 0: none */
 };
 struct core_summary core_summary(const struct core *c);
+/* Two of these alone, which cost nothing. */
+uint64_t core_view(const struct core *c);
+uint64_t core_last_executed(const struct core *c);
 /* The certificate of the stable checkpoint, borrowed until the next step. */
 struct blob *core_stable(const struct core *c);
 /* What `pbft why` explains: the lowest sequence not executed, and what it waits for. */

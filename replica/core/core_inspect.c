@@ -61,14 +61,24 @@ struct core_summary core_summary(const struct core *c)
     };
     for (uint32_t k = 0; k < CORE_WALK_QUESTIONS; k++)
         if (c->questions[k].number != 0) out.walk_asked++;
-    for (uint64_t n = c->low + 1; n <= c->slots_top; n++) {
+    for (uint64_t n = (c->executed > c->low ? c->executed : c->low) + 1; n <= c->slots_top; n++) {
         const struct core_slot *s = &c->slots[n % WINDOW_BATCHES];
         if (s->seq != n || (s->phase == CORE_PHASE_EMPTY && s->decision == CORE_OPEN)) continue;
         if (s->seq > out.proposed) out.proposed = s->seq;
-        if (s->decision != CORE_EXECUTED) out.under_way++;
+        out.under_way++;
     }
     summarise_peers(c, &out);
     return out;
+}
+
+uint64_t core_view(const struct core *c)
+{
+    return c->view;
+}
+
+uint64_t core_last_executed(const struct core *c)
+{
+    return c->executed;
 }
 
 uint64_t core_client_highest(const struct core *c, uint32_t client)

@@ -268,6 +268,7 @@ struct core {
     uint64_t custody_bytes;
     uint64_t parked_bytes;
     uint64_t under_way;     /* own proposals not yet committed */
+    uint64_t agreed;        /* the slots up to here need no look in this view; found again from 0 */
     uint64_t oldest_held_us;
     uint64_t oldest_custody_us; /* no request that can be ordered is in custody since before that */
     uint64_t oldest_slot_us;    /* oldest proposal not yet executed; UINT64_MAX: none */

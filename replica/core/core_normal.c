@@ -294,14 +294,25 @@ static void advance_range(struct core *c, uint64_t from, uint64_t to)
     }
 }
 
-/* Looks at every slot of the window once. What is executed here comes last: after a view change it is agreed on again for
- * the sake of those who have not executed it and cannot get the block; clients wait for the rest. */
+/* Nothing is left to be done for it in this view. */
+static bool is_agreed(const struct core *c, const struct core_slot *s)
+{
+    return s->seq == c->agreed + 1 && s->phase == CORE_PHASE_COMMITTED && (s->prepare_sent || core_is_primary(c));
+}
+
+/* Looks at every slot of the window once that is not agreed on. What is executed here comes last: after a view change
+ * it is agreed on again for the sake of those who have not executed it and cannot get the block; clients wait for the
+ * rest. */
 static void advance_slots(struct core *c)
 {
     c->under_way = 0;
     c->oldest_slot_us = UINT64_MAX;
     advance_range(c, c->executed + 1, c->slots_top);
-    if (c->executed >= c->carried_until) advance_range(c, c->low + 1, c->executed);
+    if (c->executed < c->carried_until) return;
+    if (c->agreed < c->low) c->agreed = c->low;
+    while (c->agreed < c->executed && is_agreed(c, &c->slots[(c->agreed + 1) % WINDOW_BATCHES]))
+        c->agreed++;
+    advance_range(c, c->agreed + 1, c->executed);
 }
 
 void core_advance(struct core *c)

@@ -208,7 +208,7 @@ static void enter(struct core *c, const struct viewchange_plan *plan, struct blo
     c->entry_token = core_persist(c, CORE_PERSIST_NEW_VIEW, 0, NULL, blob_retain(new_view), NULL);
     if (core_is_primary(c))
         core_send_blob(c, CORE_TO_ALL, WIRE_TYPE_new_view, blob_retain(new_view), c->entry_token, false);
-    for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES; n++) {
+    for (uint64_t n = c->low + 1; n <= c->slots_top; n++) {
         struct core_slot *s = core_slot(c, n);
         if (n <= plan->low || n > plan->high) core_slot_new_view(c, s);
     }

@@ -425,7 +425,7 @@ struct err node_run(struct node *n, bool *again)
         (void)ev_run(n->loop, EVRUN_NOWAIT); /* one that has come before that stops it after all */
     }
     *again = n->again;
-    LOG(LOG_LEVEL_INFO, "replica.stopped", LOG_U("executed", core_summary(n->core).executed),
+    LOG(LOG_LEVEL_INFO, "replica.stopped", LOG_U("executed", core_last_executed(n->core)),
         LOG_S("votes", n->waiting_count == 0 && n->stopping ? "kept" : "not kept: the next start will abstain"));
     return err_none();
 }
@@ -439,11 +439,8 @@ void node_free(struct node *n)
     execution_free(n->execution);
     if (n->storage != NULL) storage_stop(n->storage);
     storage_free(n->storage);
-    for (uint32_t i = 0; i < n->waiting_count; i++) {
-        struct core_effects one = {.count = 1};
-        one.items[0] = n->waiting[(n->waiting_first + i) % n->waiting_cap];
-        core_effects_release(&one);
-    }
+    for (uint32_t i = 0; i < n->waiting_count; i++)
+        core_effect_release(&n->waiting[(n->waiting_first + i) % n->waiting_cap]);
     for (uint32_t i = 0; i < n->query_count; i++)
         blob_release(n->queries[i].query);
     while (n->sessions != NULL) {

@@ -15,10 +15,10 @@ static void log_view(const struct node *n, const struct core_effect *e)
     const uint32_t primary = quorum_primary(&n->wire.quorum, e->persist.view);
     if (e->persist.kind == CORE_PERSIST_VIEW_LEFT)
         LOG(LOG_LEVEL_WARN, "view.left", LOG_U("for", e->persist.view), LOG_U("next_primary", primary),
-            LOG_U("executed", core_summary(n->core).executed));
+            LOG_U("executed", core_last_executed(n->core)));
     if (e->persist.kind == CORE_PERSIST_NEW_VIEW)
         LOG(LOG_LEVEL_INFO, "view.entered", LOG_U("view", e->persist.view), LOG_U("primary", primary),
-            LOG_U("executed", core_summary(n->core).executed));
+            LOG_U("executed", core_last_executed(n->core)));
     if (e->persist.kind == CORE_PERSIST_FENCE)
         LOG(LOG_LEVEL_WARN, "replica.fenced", LOG_U("until", e->persist.seq),
             LOG_S("reason", core_summary(n->core).fence_reason),
@@ -48,7 +48,7 @@ static void submit_execute(struct node *n, struct core_effect *e)
     struct execution_job *j = mem_zero(1, sizeof *j);
     j->kind = EXECUTION_BATCH;
     j->seq = e->execute.seq;
-    j->view = core_summary(n->core).view;
+    j->view = core_view(n->core);
     j->digest = e->execute.digest;
     j->batch = e->execute.batch;
     j->certificate = e->execute.certificate;
@@ -184,8 +184,10 @@ static void perform(struct node *n, struct core_effect *e)
     case CORE_EFFECT_SERVE_STATE: submit_serve_state(n, e); return;
     case CORE_EFFECT_PAST_BLOCK: submit_past_block(n, e); return;
     case CORE_EFFECT_WALK_BEGIN:
-        LOG(LOG_LEVEL_WARN, "transfer.begins", LOG_U("executed", core_summary(n->core).executed), LOG_U("target", e->walk_begin),
-            LOG_S("action", "none: the state comes from the other replicas; this one executes nothing and answers no reads until then"));
+        LOG(LOG_LEVEL_WARN, "transfer.begins", LOG_U("executed", core_last_executed(n->core)),
+            LOG_U("target", e->walk_begin),
+            LOG_S("action", "none: the state comes from the other replicas; this one executes nothing and answers no "
+                            "reads until then"));
         n->transfer_since_us = clock_monotonic_us();
         submit_walk(n, EXECUTION_WALK_BEGIN, e->walk_begin, 0, NULL);
         return;
@@ -236,13 +238,12 @@ void node_perform(struct node *n, struct core_effects *effects)
 void node_release_waiting(struct node *n)
 {
     while (n->waiting_count > 0) {
-        struct core_effects one = {.count = 1};
-        one.items[0] = n->waiting[n->waiting_first];
-        if (one.items[0].after > n->durable_token) return;
+        struct core_effect e = n->waiting[n->waiting_first];
+        if (e.after > n->durable_token) return;
         n->waiting_first = (n->waiting_first + 1) % n->waiting_cap;
         n->waiting_count--;
-        perform(n, &one.items[0]);
-        core_effects_release(&one);
+        perform(n, &e);
+        core_effect_release(&e);
     }
 }
 
@@ -323,7 +324,7 @@ static void send_conflict(struct node *n, const struct execution_job *j, enum bu
                                 .seq = j->seq,
                                 .transaction = j->transaction,
                                 .reason = reason,
-                                .view = core_summary(n->core).view};
+                                .view = core_view(n->core)};
     struct blob *bytes = wire_encode_blob(&wire_record_busy, &m);
     node_send_client(n, j->client, bytes);
     blob_release(bytes);
@@ -339,7 +340,7 @@ static void find_done(struct node *n, const struct execution_job *j)
         s->kind = STORAGE_READ_ANSWER;
         s->to = j->client;
         s->seq = j->slot.block;
-        s->view = core_summary(n->core).view;
+        s->view = core_view(n->core);
         s->first_index = j->slot.first_index;
         s->range.count = (uint32_t)j->slot.count;
         storage_submit(n->storage, s);

@@ -161,7 +161,7 @@ static void send_busy(struct session *s, uint64_t seq, const struct digest *tran
                           .seq = seq,
                           .reason = reason,
                           .retry_ms = reason == BUSY_OVERLOAD ? 100 : 0,
-                          .view = core_summary(s->node->core).view};
+                          .view = core_view(s->node->core)};
     if (transaction != NULL) m.transaction = *transaction;
     session_send(s, &wire_record_busy, &m);
 }
@@ -191,7 +191,7 @@ static void send_result(struct session *s, uint64_t number, enum outcome outcome
                                   .sender = s->node->config.id,
                                   .number = number,
                                   .outcome = outcome,
-                                  .view = core_summary(s->node->core).view,
+                                  .view = core_view(s->node->core),
                                   .seq = seq,
                                   .value = value};
     session_send(s, &wire_record_result, &m);
@@ -211,7 +211,7 @@ static void answer_local(struct session *s, const struct wire_query *q)
         value = wire_encode_blob(&wire_record_client_status, &c);
     }
     const struct bytes none = bytes_of(NULL, 0);
-    send_result(s, q->number, value != NULL ? OUTCOME_OK : OUTCOME_REFUSED, core_summary(n->core).executed,
+    send_result(s, q->number, value != NULL ? OUTCOME_OK : OUTCOME_REFUSED, core_last_executed(n->core),
                 value != NULL ? blob_bytes(value) : none);
     blob_release(value);
 }
@@ -241,7 +241,7 @@ static void take_query(struct session *s, struct blob *frame, const struct wire_
 
 void node_run_queries(struct node *n)
 {
-    const uint64_t executed = core_summary(n->core).executed;
+    const uint64_t executed = core_last_executed(n->core);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < n->query_count; i++) {
         struct waiting_query *q = &n->queries[i];
