@@ -28,6 +28,18 @@ static void take_bytes(struct net_connection *c, struct bytes in)
     }
 }
 
+/* Why it ended, from what reading (0: the end) or writing said. */
+static const char *end_reason(const struct net_connection *c, int code)
+{
+    const bool broken =
+        code == GNUTLS_E_PULL_ERROR || code == GNUTLS_E_PUSH_ERROR || code == GNUTLS_E_PREMATURE_TERMINATION;
+    if (code == GNUTLS_E_FATAL_ALERT_RECEIVED) return "the peer refused this connection's key";
+    if (broken && c->outgoing && !c->had_frame) /* a reset can overtake the refusal */
+        return "the peer broke the connection before its first message: it refused this key, or is stopping";
+    if (code == 0 || code == GNUTLS_E_PREMATURE_TERMINATION) return net_closed_by_peer;
+    return broken ? "the connection broke" : gnutls_strerror(code);
+}
+
 void net_read(struct net_connection *c)
 {
     uint8_t space[NET_STAGE_BYTES];
@@ -41,16 +53,7 @@ void net_read(struct net_connection *c)
             continue;
         }
         if (got == GNUTLS_E_AGAIN || got == GNUTLS_E_INTERRUPTED) return;
-        if (got == 0 || got == GNUTLS_E_PREMATURE_TERMINATION)
-            net_close(c, net_closed_by_peer);
-        else if (got == GNUTLS_E_FATAL_ALERT_RECEIVED)
-            net_close(c, "the peer refused this connection's key");
-        else if (got == GNUTLS_E_PULL_ERROR && c->outgoing && !c->had_frame) /* a reset can overtake the refusal */
-            net_close(c, "the peer broke the connection before its first message: it refused this key, or is stopping");
-        else if (got == GNUTLS_E_PULL_ERROR)
-            net_close(c, "the connection broke");
-        else if (gnutls_error_is_fatal((int)got) != 0)
-            net_close(c, gnutls_strerror((int)got));
+        if (got == 0 || gnutls_error_is_fatal((int)got) != 0) net_close(c, end_reason(c, (int)got));
         return;
     }
     /* bytes that GnuTLS has read already will not make the socket readable again */
@@ -128,7 +131,7 @@ void net_flush(struct net_connection *c)
             return;
         }
         if (sent < 0) {
-            net_close(c, gnutls_strerror((int)sent));
+            net_close(c, end_reason(c, (int)sent));
             return;
         }
         c->stage_offered = false;

@@ -44,6 +44,7 @@ struct side {
     bool disordered;
     uint32_t close_at; /* closes inside the callback of this frame; 0: never */
     bool close_when_opened;
+    bool cut_when_opened; /* says something on a connection that has just gone */
 };
 
 static struct ev_loop *loop;
@@ -62,12 +63,30 @@ static bool on_admit(void *context, struct net_connection *c, const struct publi
     return public_key_equal(key, &s->admits);
 }
 
+static struct blob *numbered(uint64_t number, size_t len);
+
+/* As if the other end were gone: its socket takes nothing any more. */
+static void cut_towards(uint16_t port)
+{
+    for (int fd = 3; fd < FD_SETSIZE; fd++) {
+        struct sockaddr_in peer;
+        socklen_t size = sizeof peer;
+        if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0 && ntohs(peer.sin_port) == port)
+            assert_int_equal(shutdown(fd, SHUT_RDWR), 0);
+    }
+}
+
 static void on_opened(void *context, struct net_connection *c)
 {
     struct side *s = context;
     s->opened++;
     s->connection = c;
     if (s->close_when_opened) net_close(c, "as the test wants");
+    if (!s->cut_when_opened) return;
+    struct blob *first = numbered(0, 100);
+    cut_towards(server_port);
+    assert_true(net_send(c, first));
+    blob_release(first);
 }
 
 static void on_frame(void *context, struct net_connection *c, struct blob *frame)
@@ -230,6 +249,17 @@ static void test_handshake_server_refuses_never_opened(void **state)
     assert_int_equal(net_counts(server.net).open, 0);
     assert_non_null(strstr(server.reasons[0], "not one of this group's"));
     assert_non_null(strstr(client.reasons[0], "refused"));
+}
+
+/* A refusal may end the connection before the first message could leave; the reason must not be the library's alone. */
+static void test_first_message_cannot_leave_reason_says_refused_or_stopping(void **state)
+{
+    (void)state;
+    client.cut_when_opened = true;
+    assert_non_null(net_connect(client.net, "127.0.0.1", server_port, NULL));
+    TURN_UNTIL(client.closed == 1);
+    assert_int_equal(client.opened, 1);
+    assert_non_null(strstr(client.reasons[0], "before its first message: it refused this key, or is stopping"));
 }
 
 static void test_handshake_client_refuses_never_opened(void **state)
@@ -541,6 +571,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         NET_TEST(test_handshake_both_admit_opened_with_keys),
         NET_TEST(test_handshake_server_refuses_never_opened),
+        NET_TEST(test_first_message_cannot_leave_reason_says_refused_or_stopping),
         NET_TEST(test_handshake_client_refuses_never_opened),
         NET_TEST(test_connect_nobody_listens_closed_says_so),
         NET_TEST(test_connect_name_without_address_null),
