@@ -105,6 +105,17 @@ static void progress_handshake(struct net_connection *c)
         ev_feed_event(c->net->loop, &c->io, EV_READ);
 }
 
+static const char *connect_fault(int error)
+{
+    switch (error) {
+    case ECONNREFUSED: return "connection refused: nothing listens there";
+    case ETIMEDOUT: return "its machine does not answer";
+    case EHOSTUNREACH:
+    case ENETUNREACH: return "its machine cannot be reached: the network is down, or there is no way to its address";
+    default: return "cannot connect";
+    }
+}
+
 static void on_io(struct ev_loop *loop, struct ev_io *w, int events)
 {
     struct net_connection *c = w->data;
@@ -113,7 +124,7 @@ static void on_io(struct ev_loop *loop, struct ev_io *w, int events)
         int error = 0;
         socklen_t size = sizeof error;
         if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0) {
-            net_close(c, error == ECONNREFUSED ? "connection refused: nothing listens there" : "cannot connect");
+            net_close(c, connect_fault(error));
             return;
         }
         c->state = NET_STATE_HANDSHAKE;
@@ -129,6 +140,8 @@ static void on_io(struct ev_loop *loop, struct ev_io *w, int events)
 static struct net_connection *new_connection(struct net *n, int fd, bool outgoing)
 {
     const int on = 1;
+    const int idle = NET_KEEPALIVE_SECONDS;
+    const unsigned unacked_ms = NET_UNACKED_SECONDS * 1000u;
     struct net_connection *c = mem_zero(1, sizeof *c);
     c->net = n;
     c->fd = fd;
@@ -136,6 +149,12 @@ static struct net_connection *new_connection(struct net *n, int fd, bool outgoin
     c->state = outgoing ? NET_STATE_CONNECTING : NET_STATE_HANDSHAKE;
     c->since = ev_now(n->loop);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    /* without it TCP waits ever longer between tries, and a network that is whole again stays silent as long as it was cut */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked_ms, sizeof unacked_ms);
+    /* and who is idle is asked now and then whether he is there at all */
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &on, sizeof on);
     ev_init(&c->io, on_io);
     c->io.data = c;
     c->next = n->first;
@@ -335,7 +354,7 @@ struct net_connection *net_connect(struct net *n, const char *host, uint16_t por
     freeaddrinfo(found);
     if (!net_tls_attach(c)) net_close(c, "cannot start TLS");
     else if (code != 0 && why != EINPROGRESS)
-        net_close(c, why == ECONNREFUSED ? "connection refused: nothing listens there" : "cannot connect");
+        net_close(c, connect_fault(why));
     else
         net_watch(c, EV_WRITE);
     return c;

@@ -20,6 +20,8 @@ struct net_connection;
 #define NET_FIRST_FRAME_SECONDS 5.0 /* from there to the first frame */
 #define NET_FRAME_SECONDS 10.0     /* to finish a frame once begun, and one more for each NET_FRAME_RATE bytes */
 #define NET_FRAME_RATE 65536.0
+#define NET_UNACKED_SECONDS 5      /* sent bytes that the other machine does not acknowledge, or has no room for */
+#define NET_KEEPALIVE_SECONDS 10   /* idle for so long, the other machine is asked whether it is there; the same holds then */
 #define NET_STALL_SECONDS 20.0     /* unsent bytes that do not move */
 
 /* The reason given to `closed` when the peer ended an open connection by itself; any other is a fault or a refusal. */

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,8 @@ static const char *end_reason(const struct net_connection *c, int code)
 {
     const bool broken =
         code == GNUTLS_E_PULL_ERROR || code == GNUTLS_E_PUSH_ERROR || code == GNUTLS_E_PREMATURE_TERMINATION;
+    if (broken && errno == ETIMEDOUT) /* NET_UNACKED_SECONDS */
+        return "the peer acknowledges nothing: its machine or the network is down, or it does not read";
     if (code == GNUTLS_E_FATAL_ALERT_RECEIVED) return "the peer refused this connection's key";
     if (broken && c->outgoing && !c->had_frame) /* a reset can overtake the refusal */
         return "the peer broke the connection before its first message: it refused this key, or is stopping";
