@@ -69,6 +69,10 @@ static void print_table(const struct checking *c, const struct ledger_check_resu
                      r->missing_high);
     else
         (void)printf("missing blocks  0\n");
+    if (r->prepared > 0)
+        (void)printf("prepared        %" PRIu64
+                     " above the highest block: they may have been decided, and stand in no block here\n",
+                     r->prepared);
     (void)printf("stable          %" PRIu64 "\n", r->stable);
     if (c->state_broken)
         (void)printf("state           not checked: its pages are damaged\n");
@@ -114,6 +118,7 @@ static void print_json(const struct checking *c, const struct ledger_check_resul
     set(out, "history", r->history);
     set(out, "missing_count", missing(r));
     CHECK(json_object_set_new(out, "missing", range_json(r->missing_low, r->missing_high)) == 0);
+    set(out, "prepared", r->prepared);
     set(out, "stable", r->stable);
     CHECK(json_object_set_new(out, "between_checkpoints", json_boolean(r->between)) == 0);
     CHECK(json_object_set_new(out, "state_damaged", json_boolean(r->damaged)) == 0);

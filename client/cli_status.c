@@ -96,7 +96,9 @@ static void print_table(const struct pbft_replica_status *replicas, uint64_t vie
         }
         (void)snprintf(note, sizeof note, "%s%s", advice[0] == '\0' ? "" : "  ", advice);
         if (advice[0] == '\0' && s->abstain_until > s->executed)
-            (void)snprintf(note, sizeof note, "  abstains up to %" PRIu64 " after an unclean stop", s->abstain_until);
+            (void)snprintf(note, sizeof note,
+                           "  abstains up to %" PRIu64 ": what it voted before its start may be forgotten",
+                           s->abstain_until);
         (void)snprintf(window, sizeof window, "%" PRIu64 "..%" PRIu64, s->stable, s->high);
         (void)printf("%-3u %-8s %-12s %-5" PRIu64 " %-9" PRIu64 " %-9" PRIu64 " %-20s %-6" PRIu64 " %" PRIu64 "%s\n",
                      s->id, role_of(s, view, count), pbft_condition_name(s->condition), s->view, s->executed, s->stable,

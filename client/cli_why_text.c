@@ -232,8 +232,10 @@ static void put_limits(const struct why_group *g, const struct pbft_replica_why 
     struct replica_set apart = {0};
     struct replica_set silent = {0};
     if (r->abstain_until >= r->seq)
-        buffer_printf(out, "After an unclean stop it sends no PREPARE in view %" PRIu64 " up to sequence %" PRIu64 ".\n", r->view,
-                      r->abstain_until);
+        buffer_printf(out,
+                      "It sends no PREPARE in view %" PRIu64 " up to sequence %" PRIu64
+                      ": it may have voted there before its start and have forgotten.\n",
+                      r->view, r->abstain_until);
     if (r->draining) buffer_printf(out, "It is being stopped.\n");
     for (uint32_t id = 0; id < g->quorum.replica_count; id++) {
         const struct pbft_why_member *m = &r->members[id];
@@ -253,9 +255,13 @@ enum why_verdict why_replica(const struct why_group *g, uint32_t id, struct buff
         buffer_printf(out, "It does not answer: %s.\n", r->reason);
         return WHY_VERDICT_NO_QUORUM;
     }
-    buffer_printf(out, "It is %s view %" PRIu64 " (%s), and %s. Sequence %" PRIu64 " is its next; the last was executed %" PRIu64
-                       " ms ago.\n", r->changing ? "waiting for" : "in", r->view,
-                  quorum_primary(&g->quorum, r->view) == id ? "its primary" : "backup", r->reason, r->seq, r->idle_ms);
+    buffer_printf(out, "It is %s view %" PRIu64 " (%s), and %s. Sequence %" PRIu64 " is its next; ",
+                  r->changing ? "waiting for" : "in", r->view,
+                  quorum_primary(&g->quorum, r->view) == id ? "its primary" : "backup", r->reason, r->seq);
+    if (r->seq > 1)
+        buffer_printf(out, "the last was executed %" PRIu64 " ms ago.\n", r->idle_ms);
+    else
+        buffer_printf(out, "nothing has been executed yet.\n");
     put_limits(g, r, out);
     front_add(g, r, &front);
     front.own_certificate_waits = r->phase == PBFT_PHASE_PREPARED && !r->certificate_durable;

@@ -443,8 +443,10 @@ static void give_up(struct pbft_client *c, struct pending *p)
     for (uint32_t id = 0; id < c->quorum.replica_count; id++)
         if (p->votes[id].present || p->votes[id].busy != 0) answered++;
     const uint32_t needed = p->kind == PENDING_SUBMIT ? c->quorum.weak : c->quorum.quorum;
-    buffer_printf(&sentence, "no result in %.1f s: %u of %u replicas answered, %u equal answers are needed; ",
-                  (double)(client_now_us() - p->since_us) / 1e6, answered, c->quorum.replica_count, needed);
+    buffer_printf(&sentence, "no result in %.1f s%s: %u of %u replicas answered, %u equal answer%s needed; ",
+                  (double)(client_now_us() - p->since_us) / 1e6,
+                  p->kind == PENDING_SUBMIT ? ", and it may still be executed" : "", answered, c->quorum.replica_count,
+                  needed, needed == 1 ? " is" : "s are");
     client_describe_primary(c, &sentence);
     describe_full_disks(c, p, &sentence);
     buffer_printf(&sentence, "; ");

@@ -65,10 +65,11 @@ static struct err lock_dir(const char *dir, int flags, int *out)
     if (fd < 0 && errno == ENOENT && is_there(dir, "log") && is_there(dir, "state"))
         ERR_TRY(lock_anew(dir, path, &fd));
     else if (fd < 0 && errno == ENOENT)
-        return err_make(ERR_CONFIG,
-                        "%s is not a data directory; make one with pbftd --init-new-group if the group has never run, with pbftd "
-                        "--init where a directory was lost (the replica then starts fenced)",
-                        dir);
+        return err_make(
+            ERR_CONFIG,
+            "%s is not a data directory; make one with pbftd --config FILE --init-new-group if the group has "
+            "never run, with pbftd --config FILE --init where a directory was lost (the replica then starts fenced)",
+            dir);
     if (fd < 0) return err_system(errno, "cannot open %s", path);
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         const int why = errno;

@@ -148,6 +148,9 @@ static void check_votes(struct ledger_checking *c, const struct promise_reader *
     struct wire_vote_certificate certificate = {0};
     struct wire_stored_vote vote = {0};
     struct log_place at = {.seq = 0};
+    uint64_t last;
+    const struct err blocks = log_last_block(p->log, &last);
+    if (err_is(&blocks)) last = SEQ_MAX; /* ledger_check_blocks says what is wrong with them */
     for (uint64_t from = 0; at.seq < SEQ_MAX; from = at.seq + 1) { /* a damaged key may be any number */
         struct err e = prepared ? log_next_prepared(p->log, from, &at, &certificate) : log_next_vote(p->log, from, &at, &vote);
         if (e.code == ERR_NOT_FOUND) return;
@@ -160,7 +163,10 @@ static void check_votes(struct ledger_checking *c, const struct promise_reader *
             e = err_make(ERR_CORRUPT, "%s", at.fault);
         else
             e = prepared ? prepared_fault(c, p, &certificate) : vote_fault(c, p, &vote);
-        if (err_is(&e)) ledger_check_say(c, place, "log: the %s %" PRIu64 " is damaged: %s", what, at.seq, e.text);
+        if (err_is(&e))
+            ledger_check_say(c, place, "log: the %s %" PRIu64 " is damaged: %s", what, at.seq, e.text);
+        else if (prepared && at.seq > last)
+            c->out->prepared++;
     }
 }
 

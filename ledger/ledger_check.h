@@ -58,6 +58,8 @@ struct ledger_check_result {
     uint64_t last;        /* the highest block */
     uint64_t missing_low; /* the blocks that the gap record names; 0: none */
     uint64_t missing_high;
+    uint64_t
+        prepared;    /* batches above the highest block that are prepared here: they may have been decided elsewhere */
     uint64_t stable; /* the highest checkpoint that the log proves */
     bool between;    /* the state is between two checkpoints: none says what its root must be */
     bool damaged;    /* ... and is marked as damaged: it was not checked */

@@ -167,7 +167,7 @@ static struct err plan_stable(struct planning *p)
         return err_make(
             ERR_CORRUPT,
             "the stable checkpoint is damaged, and no copy of it is sure to be the same: give this replica a "
-            "new data directory (pbftd --init)");
+            "new data directory (pbftd --config FILE --init)");
     } else {
         p->out->records++;
     }

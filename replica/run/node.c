@@ -65,7 +65,8 @@ static void note_ready(struct node *n, const struct core_summary *s)
         LOG(LOG_LEVEL_INFO, "replica.ready", LOG_U("view", s->view), LOG_U("executed", s->executed), LOG_U("stable", s->low),
             LOG_U("peers", node_peers_connected(n)));
     if (!ready && n->ready)
-        LOG(LOG_LEVEL_WARN, "replica.no-quorum", LOG_U("connected", node_peers_connected(n) + 1), LOG_U("heard", s->peers_heard + 1),
+        LOG(LOG_LEVEL_WARN, "replica.no-quorum", LOG_U("connected", node_peers_connected(n) + 1),
+            LOG_U("heard", s->peers_heard + 1), LOG_U("voting", reached + (s->fenced ? 0 : 1)),
             LOG_U("needed", n->wire.quorum.quorum),
             LOG_S("action", "see that enough of the other replicas run, can be reached and are not fenced"));
     n->ready = ready;

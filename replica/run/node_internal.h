@@ -84,6 +84,8 @@ struct session {
 struct peer {
     struct session *session;         /* greeted, or NULL */
     struct net_connection *dialling; /* ours, not yet greeted */
+    double since;                    /* the session */
+    uint32_t replaced;               /* so many young sessions in a row gave way to another one of this member */
     uint32_t data_owed;              /* DATA it may still send: answers to our FETCHes that have not come */
     double next_dial;
     double backoff;

@@ -11,6 +11,8 @@
 
 #define BACKOFF_FIRST_SECONDS 0.05
 #define BACKOFF_MOST_SECONDS 1.0
+#define TWIN_SECONDS 2.0
+#define TWIN_REPLACED 4u
 
 static struct session *session_new(struct node *n, struct net_connection *c, enum session_kind kind, uint32_t number)
 {
@@ -193,6 +195,17 @@ static const char *check_hello(const struct session *s, struct bytes frame)
     return NULL;
 }
 
+/* One process of a member has one connection here; two of them take it from each other. */
+static void note_twin(const struct node *n, struct peer *p, uint32_t member)
+{
+    const double now = ev_now(n->loop);
+    p->replaced = p->session != NULL && now - p->since < TWIN_SECONDS ? p->replaced + 1 : 0;
+    p->since = now;
+    if (p->replaced >= TWIN_REPLACED)
+        LOG_LIMITED(LOG_LEVEL_ERROR, "peer.twice", member, LOG_U("peer", member),
+                    LOG_S("action", "two processes seem to run with this member's keys: see that only one does"));
+}
+
 static void greet(struct session *s, struct bytes frame)
 {
     struct node *n = s->node;
@@ -207,6 +220,7 @@ static void greet(struct session *s, struct bytes frame)
     node_count(n, session_traffic(s), TRAFFIC_RECEIVED, WIRE_TYPE_hello, frame.len);
     if (s->kind == SESSION_CLIENT) return;
     struct peer *p = &n->peers[s->member];
+    note_twin(n, p, s->member);
     if (p->session != NULL) net_close(p->session->connection, "replaced by a newer connection");
     if (p->dialling == s->connection) p->dialling = NULL;
     p->session = s;

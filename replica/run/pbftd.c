@@ -77,8 +77,9 @@ int main(int argc, char **argv)
     struct node_options node_options = {.record_bytes = RECORDER_BYTES_DEFAULT};
     const char *path = NULL;
     bool check_only = false;
-    bool init = false;
+    uint32_t init = 0;
     bool new_group = false;
+    bool size_given = false;
     int option;
     const int failure = file_standard_open();
     if (failure != 0) {
@@ -89,10 +90,14 @@ int main(int argc, char **argv)
         switch (option) {
         case 'c': path = optarg; break;
         case 'k': check_only = true; break;
-        case 'n': new_group = true; init = true; break;
-        case 'i': init = true; break;
+        case 'n':
+            new_group = true;
+            init++;
+            break;
+        case 'i': init++; break;
         case 'r': node_options.record_path = optarg; break;
         case 's':
+            size_given = true;
             node_options.record_bytes = parse_mib(optarg);
             if (node_options.record_bytes != 0) break;
             (void)fprintf(stderr, "pbftd: --record-size takes a number of MiB, not %s\n", optarg);
@@ -101,6 +106,14 @@ int main(int argc, char **argv)
         case 'h': (void)fputs(usage_text, stdout); return 0;
         default: (void)fputs(usage_text, stderr); return 2;
         }
+    }
+    const bool recording = node_options.record_path != NULL;
+    if (check_only + init + recording > 1 || (size_given && !recording)) {
+        (void)fprintf(stderr, "pbftd: %s\n",
+                      size_given && !recording
+                          ? "--record-size goes with --record"
+                          : "--check-config, --init, --init-new-group and --record exclude each other");
+        return 2;
     }
     if (path == NULL || optind != argc) {
         (void)fputs(usage_text, stderr);
@@ -116,7 +129,7 @@ int main(int argc, char **argv)
     if (!err_is(&e) && check_only)
         (void)printf("%s: ok: replica %u of %u in group %s\n", path, config.id, identity.group->member_count,
                      identity.group->name);
-    else if (!err_is(&e) && init)
+    else if (!err_is(&e) && init > 0)
         e = data_dir_init(config.data_path, identity.group, config.id, new_group);
     else if (!err_is(&e))
         e = run(&config, path, &identity, &node_options, &again);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -161,6 +162,7 @@ static int open_next(struct file *f)
     if (f->fd >= 0) (void)close(f->fd);
     f->fd = open(f->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (f->fd < 0) return errno;
+    (void)flock(f->fd, LOCK_EX | LOCK_NB); /* for check_old of another process */
     f->fresh = true;
     f->check = (struct record_check){{0}};
     return 0;
@@ -327,7 +329,7 @@ static void watch_no_aborts(const struct recorder *r)
 
 /* ---- opening and closing ---- */
 
-/* What stands there may only be moved if it is a recording, or empty. */
+/* What stands there may only be moved if it is a recording, or empty, and nobody writes it. */
 static struct err check_old(const char *path)
 {
     uint8_t start[RECORD_FRAME_HEAD + 8];
@@ -337,7 +339,9 @@ static struct err check_old(const char *path)
     if (fd < 0) return err_system(errno, "cannot record to %s", path);
     const bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     const ssize_t n = regular ? read(fd, start, sizeof start) : -1;
+    const bool in_use = regular && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     (void)close(fd);
+    if (in_use) return err_make(ERR_USAGE, "cannot record to %s: another process does; name another file", path);
     if (!regular) return err_make(ERR_USAGE, "cannot record to %s: it is no regular file", path);
     if (n == 0 || (n == (ssize_t)sizeof start && memcmp(start + RECORD_FRAME_HEAD, "pbftrec\n", 8) == 0))
         return err_none();
@@ -350,9 +354,18 @@ struct err recorder_open(const char *path, uint64_t bytes_max, struct recorder *
     if (bytes_max < RECORDER_BYTES_MIN || bytes_max > RECORDER_BYTES_MAX)
         return err_make(ERR_USAGE, "a recording has from %llu to %llu bytes", RECORDER_BYTES_MIN, RECORDER_BYTES_MAX);
     if (strlen(path) >= PATH_MAX) return err_make(ERR_USAGE, "the path of the recording is too long");
-    ERR_TRY(check_old(path));
     struct recorder *r = mem_zero(1, sizeof *r);
     (void)snprintf(r->file.path, sizeof r->file.path, "%s", path);
+    struct err old = err_none();
+    for (uint32_t place = 0; place < RECORDER_FILES && !err_is(&old); place++) {
+        char name[PATH_MAX + 16];
+        name_of(&r->file, place, name, sizeof name);
+        old = check_old(name);
+    }
+    if (err_is(&old)) {
+        free(r);
+        return old;
+    }
     r->file.fd = -1;
     r->file.buffer = mem_alloc(BUFFER_BYTES);
     r->signatures = mem_zero(RECORD_SIGNATURES_MAX, sizeof *r->signatures);

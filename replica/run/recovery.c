@@ -107,7 +107,12 @@ static struct err rebuild(const struct source *in, struct executor *e, uint64_t 
         ERR_TRY(log_get_block(in->dir->log, seq, &stored));
         ERR_TRY(check_epoch(in, "block", seq, stored.header.epoch));
         ERR_TRY(promises_batch(&in->promises, seq, &stored.header.batch_digest, &batch, NULL));
-        ERR_TRY(executor_execute(e, seq, batch, &stored.header.batch_digest, &block));
+        struct err done = executor_execute(e, seq, batch, &stored.header.batch_digest, &block);
+        if (done.code == ERR_NO_SPACE) { /* the state is far behind: an old copy of it */
+            ERR_TRY(executor_fold(e, r->recovered.stable.seq));
+            done = executor_execute(e, seq, batch, &stored.header.batch_digest, &block);
+        }
+        if (err_is(&done)) return done;
         const struct err fault = check_block(in, block, &stored.header, r);
         executed_block_free(block);
         if (err_is(&fault)) return fault;

@@ -372,7 +372,9 @@ static void test_why_says_abstaining_stopping_and_silent_peers(void **state)
     replicas[0].draining = true;
     replicas[0].members[3].heard = true;
     replicas[0].members[3].heard_ms = 6000;
-    REPLICA_SAYS(0, WHY_VERDICT_FINE, "After an unclean stop it sends no PREPARE in view 0 up to sequence 1024.\n",
+    REPLICA_SAYS(0, WHY_VERDICT_FINE,
+                 "It sends no PREPARE in view 0 up to sequence 1024: it may have voted there before its start and have "
+                 "forgotten.\n",
                  "It is being stopped.\n", "It is connected to 3, but has not heard of them for some seconds.\n");
 }
 

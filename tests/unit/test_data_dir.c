@@ -265,8 +265,9 @@ static void test_data_dir_missing_is_config_with_the_cure(void **state)
     const struct err e = data_dir_open(r->place.dir, r->kit->group, REPLICA, &d);
     check_refused(r, ERR_CONFIG);
     check_reader_refused(r, ERR_CONFIG);
-    assert_non_null(strstr(e.text, "pbftd --init-new-group if the group has never run"));
-    assert_non_null(strstr(e.text, "pbftd --init where a directory was lost (the replica then starts fenced)"));
+    assert_non_null(strstr(e.text, "pbftd --config FILE --init-new-group if the group has never run"));
+    assert_non_null(
+        strstr(e.text, "pbftd --config FILE --init where a directory was lost (the replica then starts fenced)"));
     assert_int_equal(access(r->place.dir, F_OK), -1); /* starting never makes one */
 }
 

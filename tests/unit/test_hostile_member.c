@@ -116,6 +116,21 @@ static void test_connects_again_and_again_logged_seldom(void **state)
     assert_in_range(live_log_count(&live, 2, "event=peer.lost replica=2 peer=3"), 0, 8 * LIVE_STRETCH);
 }
 
+static void take_over(struct raw_peer **from)
+{
+    struct raw_peer *next = live_peer_member(&live, 1, EVIL);
+    raw_peer_free(*from);
+    *from = next;
+}
+
+static void test_two_processes_with_the_keys_of_one_member_named(void **state)
+{
+    struct raw_peer *p = live_peer_member(&live, 1, EVIL);
+    (void)state;
+    LIVE_UNTIL_LOGGED(&live, 1, "event=peer.twice replica=1 peer=3", take_over(&p));
+    raw_peer_free(p);
+}
+
 static void test_connections_of_one_member_few(void **state)
 {
     struct raw_peer *peers[12];
@@ -496,6 +511,7 @@ int main(void)
         MEMBER_TEST(test_hello_as_another_member_closed_and_logged),
         MEMBER_TEST(test_frame_over_the_limit_disconnected),
         MEMBER_TEST(test_connects_again_and_again_logged_seldom),
+        MEMBER_TEST(test_two_processes_with_the_keys_of_one_member_named),
         MEMBER_TEST(test_connections_of_one_member_few),
         MEMBER_TEST(test_comes_back_with_bad_view_changes_kept_out),
         MEMBER_TEST(test_malformed_every_kind_disconnected),

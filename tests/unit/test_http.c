@@ -230,6 +230,7 @@ static void test_http_unknown_page_is_404_and_names_those_there_are(void **state
     (void)state;
     check_answer("GET / HTTP/1.1\r\nHost: a\r\n" CLOSE, "HTTP/1.1 404 ", "there are: /page /kept /large\n");
     check_answer("GET /page/ HTTP/1.1\r\nHost: a\r\n" CLOSE, "HTTP/1.1 404 ", NULL);
+    check_answer("GET /page%00x HTTP/1.1\r\nHost: a\r\n" CLOSE, "HTTP/1.1 404 ", NULL);
     check_answer("GET /../page HTTP/1.1\r\nHost: a\r\n" CLOSE, "HTTP/1.1 404 ", NULL);
 }
 

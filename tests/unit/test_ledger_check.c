@@ -512,6 +512,7 @@ static void test_ledger_check_damaged_votes_are_found(void **state)
     recovery_room_put_prepared(c->room, 0, 299);
     recovery_room_put_vote(c->room, 0, 299, 299);
     check_room_good(c);
+    assert_int_equal(c->result.prepared, 0); /* it stands in a block */
     check_room_flip(c->log, LOG_TABLE_CERTIFICATES, check_room_key(299), -1);
     check_room_finds(c, 1, "log: the prepared certificate 299 is damaged: a signature");
     recovery_room_put_prepared(c->room, 0, 299);
@@ -519,6 +520,8 @@ static void test_ledger_check_damaged_votes_are_found(void **state)
     check_room_finds(c, 1, "log: the kept vote 299 is damaged: it is for no PRE-PREPARE");
     recovery_room_put_prepared(c->room, 0, 301);
     recovery_room_put_vote(c->room, 0, 301, 301);
+    check_room_finds(c, 1, "log: the kept vote 299 is damaged: it is for no PRE-PREPARE");
+    assert_int_equal(c->result.prepared, 1);
     check_room_flip(c->log, LOG_TABLE_BATCHES, batch_key(c, 301), -1);
     check_room_finds(c, 3, "log: the prepared certificate 301 is damaged: the stored batch of sequence 301 is damaged");
     check_room_finds(c, 3, "log: the kept vote 301 is damaged: the stored batch of sequence 301 is damaged");

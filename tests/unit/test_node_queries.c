@@ -137,13 +137,33 @@ static void test_query_waits_for_what_this_replica_has_committed_to(void **state
     solo_batch_free(&b);
 }
 
+/* Rule 23: what it has committed to and forgotten it cannot wait for; so it waits until that no longer matters. */
+static void test_query_waits_while_this_replica_is_fenced(void **state)
+{
+    struct core_client_window windows[SOLO_CLIENTS] = {{0}};
+    const struct core_recovered empty = {
+        .fenced = true, .fence_reason = FENCE_REASON_NEW_DIRECTORY, .windows = windows};
+    (void)state;
+    solo_close(&solo);
+    solo_open(&solo, 4, 1);
+    solo_start(&solo, &empty);
+    node->core = solo.core;
+    assert_true(core_summary(solo.core).fenced);
+    ask(0);
+    node_run_queries(node);
+    assert_int_equal(node->queries_running, 0);
+    assert_int_equal(node->query_count, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_queries_of_one_client_leave_room_for_the_others, test_setup, test_teardown),
+        cmocka_unit_test_setup_teardown(test_queries_of_one_client_leave_room_for_the_others, test_setup,
+                                        test_teardown),
         cmocka_unit_test_setup_teardown(test_queries_running_are_bounded_in_all, test_setup, test_teardown),
         cmocka_unit_test_setup_teardown(test_query_waits_for_what_this_replica_has_committed_to, test_setup,
                                         test_teardown),
+        cmocka_unit_test_setup_teardown(test_query_waits_while_this_replica_is_fenced, test_setup, test_teardown),
         cmocka_unit_test_setup_teardown(test_query_done_lets_the_next_of_its_client_run, test_setup, test_teardown),
     };
     return cmocka_run_group_tests_name("node_queries", tests, NULL, NULL);

@@ -114,6 +114,10 @@ static void test_check_config_good_and_bad(void **state)
     EXPECT(0, "ok: replica 0 of 4 in group test", "--config", config_of(&good), "--check-config");
     bad.id = "4";
     EXPECT(4, "has 4 members", "--config", config_of(&bad), "--check-config");
+    EXPECT(2, "exclude each other", "--config", config_of(&good), "--check-config", "--init");
+    EXPECT(2, "exclude each other", "--config", config_of(&good), "--check-config", "--record", "file");
+    EXPECT(2, "exclude each other", "--config", config_of(&good), "--init", "--init-new-group");
+    EXPECT(2, "goes with --record", "--config", config_of(&good), "--record-size", "5");
 }
 
 /* ---- the configuration file ---- */
@@ -281,7 +285,7 @@ static void test_data_missing_says_init(void **state)
     struct lines l = good;
     (void)state;
     l.data = "nothing-here";
-    expect_config(&l, 4, "pbftd --init");
+    expect_config(&l, 4, "pbftd --config FILE --init");
 }
 
 static void test_init_twice_refused(void **state)

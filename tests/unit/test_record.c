@@ -285,11 +285,29 @@ static void test_recorder_leaves_other_files_alone(void **state)
     assert_int_equal(load("rec").data[0], 'g');
     assert_int_equal(access("rec.1", F_OK), -1);
     assert_int_equal(unlink("rec"), 0);
+    assert_int_equal(file_put("rec.3", bytes_of_text("notes, precious and long enough"), 0600, FILE_PLACE_NEW), 0);
+    e = recorder_open("rec", LARGE, &r); /* it would become rec.4 */
+    assert_int_equal(e.code, ERR_USAGE);
+    assert_non_null(strstr(e.text, "rec.3"));
+    assert_int_equal(unlink("rec.3"), 0);
     e = recorder_open("missing/rec", LARGE, &r);
     assert_true(err_is(&e));
     e = recorder_open("rec", 10, &r);
     assert_int_equal(e.code, ERR_USAGE);
     assert_null(r);
+}
+
+static void test_recorder_of_another_process_is_left_alone(void **state)
+{
+    struct recorder *second = NULL;
+    (void)state;
+    struct recorder *r = open_recorder(LARGE);
+    const struct err e = recorder_open("rec", LARGE, &second);
+    assert_int_equal(e.code, ERR_USAGE);
+    assert_non_null(strstr(e.text, "another process does"));
+    assert_null(second);
+    recorder_close(r);
+    remove_all();
 }
 
 static void test_recorder_full_disk_ends_the_recording_only(void **state)
@@ -575,6 +593,7 @@ int main(void)
         cmocka_unit_test(test_ring_is_bounded_and_each_file_replays),
         cmocka_unit_test(test_recorder_next_start_keeps_the_file_before),
         cmocka_unit_test(test_recorder_leaves_other_files_alone),
+        cmocka_unit_test(test_recorder_of_another_process_is_left_alone),
         cmocka_unit_test(test_recorder_full_disk_ends_the_recording_only),
         cmocka_unit_test(test_record_missing_block_is_read_as_written),
         cmocka_unit_test(test_recorder_failed_check_is_in_the_file_and_happens_again),

@@ -62,6 +62,27 @@ static void test_recovery_folds_up_to_the_stable_checkpoint(void **state)
     assert_int_equal(r->recovery.blocks_executed, 300 - 256);
 }
 
+/* An old copy of the state beside the log: more checkpoints are between them than wait at most in a running replica. */
+static void test_recovery_brings_a_state_up_that_is_far_behind_the_log(void **state)
+{
+    struct recovery_room *r = *state;
+    for (uint64_t last = 256; last <= 768; last += 256) {
+        kit_grow(r->kit, r->executor, r->dir.log, last, NULL);
+        assert_int_equal(executor_fold(r->executor, last).code, ERR_NONE);
+    }
+    const struct wire_header before = executor_header(r->executor);
+    kv_store_close(r->dir.state);
+    executor_close(r->executor);
+    r->executor = kit_executor_new(r->kit, &r->dir.state);
+    assert_int_equal(executor_base(r->executor), 0);
+    const struct core_recovered *c = recovery_room_recovered(r);
+    const struct wire_header after = executor_header(r->executor);
+    assert_int_equal(c->executed, 768);
+    assert_int_equal(r->recovery.blocks_executed, 768);
+    assert_int_equal(executor_base(r->executor), 768);
+    assert_int_equal(wire_compare_record(&wire_record_header, &before, &after), 0);
+}
+
 static void test_recovery_gives_the_checkpoints_above_the_stable_one(void **state)
 {
     struct recovery_room *r = *state;
@@ -294,6 +315,7 @@ int main(void)
         ROOM_TEST(test_recovery_of_a_new_directory_is_the_beginning),
         ROOM_TEST(test_recovery_executes_the_blocks_above_the_base_again),
         ROOM_TEST(test_recovery_folds_up_to_the_stable_checkpoint),
+        ROOM_TEST(test_recovery_brings_a_state_up_that_is_far_behind_the_log),
         ROOM_TEST(test_recovery_gives_the_checkpoints_above_the_stable_one),
         ROOM_TEST(test_recovery_stable_checkpoint_comes_back_with_its_signatures),
         ROOM_TEST(test_recovery_windows_say_which_sequences_are_settled),
