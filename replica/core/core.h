@@ -24,6 +24,10 @@
 #define CORE_EFFECTS_MAX 2048u
 #define CORE_TO_ALL UINT32_MAX
 #define CORE_FETCH_BLOCKS_MAX 32u /* blocks asked for at once */
+#define CORE_CUSTODY_BYTES_MAX (64ull * 1024u * 1024u) /* requests held of all clients */
+#define CORE_CLIENT_BYTES_MAX (16ull * 1024u * 1024u)  /* of one client */
+#define CORE_PARKED_BYTES_MAX (256u * 1024u)           /* of one client, above its window */
+#define CORE_PARKED_TOTAL_MAX (4ull * 1024u * 1024u)   /* of all: half of the least custody, so these never fill it */
 #define CORE_SERVE_BYTES_MAX (4u * 1024u * 1024u) /* an answer ends with the block that reaches this size */
 
 struct core_config {
@@ -330,7 +334,19 @@ struct core_summary {
     uint64_t gap_wanted;  /* one of them that is fetched out of turn; 0: none */
 };
 struct core_summary core_summary(const struct core *c);
-/* Two of these alone, which cost nothing. */
+/* What others have made it hold, counted anew from what is there. Of the client or member with most, unless said. */
+struct core_holdings {
+    uint64_t client_requests;
+    uint64_t client_bytes;
+    uint64_t client_parked_bytes; /* above its window */
+    uint64_t custody_bytes;       /* of all clients */
+    uint64_t parked_bytes;        /* of all clients */
+    uint64_t early_votes;         /* for a view to come */
+    uint64_t view_change_bytes;
+    bool counters_right; /* those by which it decides what to take are these numbers */
+};
+struct core_holdings core_holdings(const struct core *c);
+/* Two of the summary alone, which cost nothing. */
 uint64_t core_view(const struct core *c);
 uint64_t core_last_executed(const struct core *c);
 /* The certificate of the stable checkpoint, borrowed until the next step. */

@@ -71,6 +71,57 @@ struct core_summary core_summary(const struct core *c)
     return out;
 }
 
+/* ---- holdings ---- */
+
+static void raise_to(uint64_t *most, uint64_t value)
+{
+    if (value > *most) *most = value;
+}
+
+/* Adds what is held of one client; returns how many of its requests wait to be proposed. */
+static uint64_t hold_client(const struct core_client *owner, uint64_t *count, struct core_holdings *out)
+{
+    uint64_t requests = 0;
+    uint64_t bytes = 0;
+    uint64_t parked = 0;
+    uint64_t held = 0;
+    for (uint32_t k = 0; k < CORE_CLIENT_REQUESTS; k++) {
+        const struct core_request *r = &owner->requests[k];
+        if (r->state == CORE_REQUEST_EMPTY) continue;
+        requests++;
+        bytes += r->bytes->len;
+        if (r->parked) parked += r->bytes->len;
+        if (r->state == CORE_REQUEST_HELD) held++;
+    }
+    if (bytes != owner->bytes || parked != owner->parked_bytes || held != owner->held) out->counters_right = false;
+    raise_to(&out->client_requests, requests);
+    raise_to(&out->client_bytes, bytes);
+    raise_to(&out->client_parked_bytes, parked);
+    out->custody_bytes += bytes;
+    out->parked_bytes += parked;
+    *count += requests;
+    return held;
+}
+
+struct core_holdings core_holdings(const struct core *c)
+{
+    struct core_holdings out = {.counters_right = true};
+    uint64_t held = 0;
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < c->config.client_count; i++)
+        held += hold_client(&c->clients[i], &count, &out);
+    if (held != c->held_count || count != c->custody_count || out.custody_bytes != c->custody_bytes ||
+        out.parked_bytes != c->parked_bytes)
+        out.counters_right = false;
+    for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++) {
+        const struct blob *newest = viewchange_latest(c->collected, id)->blob;
+        const struct blob *kept = viewchange_kept(c->collected, id);
+        raise_to(&out.early_votes, c->early[id].count);
+        raise_to(&out.view_change_bytes, (newest == NULL ? 0 : newest->len) + (kept == NULL ? 0 : kept->len));
+    }
+    return out;
+}
+
 uint64_t core_view(const struct core *c)
 {
     return c->view;

@@ -5,11 +5,8 @@
 #include "replica/core/core_internal.h"
 
 #define CUSTODY_LEAST 2048u /* requests taken before any rate is known */
-#define CUSTODY_BYTES_LEAST (8ull * 1024u * 1024u) /* ... and bytes: what fills the pipeline with the largest requests */
-#define CUSTODY_BYTES_MAX (64ull * 1024u * 1024u)
-#define CLIENT_BYTES_MAX (16ull * 1024u * 1024u) /* of one client */
-#define PARKED_BYTES_MAX (256u * 1024u)          /* of one client, above its window */
-#define PARKED_TOTAL_MAX (4ull * 1024u * 1024u)   /* of all: half of the least, so these never fill custody */
+#define CUSTODY_BYTES_LEAST                                                                                            \
+    (8ull * 1024u * 1024u)                       /* ... and bytes: what fills the pipeline with the largest requests */
 #define FORWARD_BYTES_MAX (1024u * 1024u)        /* forwarded again in one look over custody ... */
 #define FORWARD_COUNT_MAX 512u                   /* ... and requests */
 #define RATE_WINDOW_US 1000000u
@@ -113,7 +110,7 @@ static uint64_t custody_bytes_limit(const struct core *c)
 {
     const uint64_t clears = c->bytes_per_second * (c->config.timeout_us / 2u) / 1000000u;
     if (clears < CUSTODY_BYTES_LEAST) return CUSTODY_BYTES_LEAST;
-    return clears < CUSTODY_BYTES_MAX ? clears : CUSTODY_BYTES_MAX;
+    return clears < CORE_CUSTODY_BYTES_MAX ? clears : CORE_CUSTODY_BYTES_MAX;
 }
 
 static void send_busy(struct core *c, uint32_t client, uint64_t seq, const struct digest *transaction,
@@ -142,7 +139,7 @@ static void forward(struct core *c, struct core_request *r)
 static bool may_park(const struct core *c, const struct core_client *owner, uint64_t seq, size_t bytes)
 {
     return core_is_primary(c) && seq <= owner->window.highest_settled + CORE_CLIENT_REQUESTS &&
-           owner->parked_bytes + bytes <= PARKED_BYTES_MAX && c->parked_bytes + bytes <= PARKED_TOTAL_MAX;
+           owner->parked_bytes + bytes <= CORE_PARKED_BYTES_MAX && c->parked_bytes + bytes <= CORE_PARKED_TOTAL_MAX;
 }
 
 /* Parked too long: its client sends it again. */
@@ -184,8 +181,9 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
         return "the disk is full";
     }
     if (r->state != CORE_REQUEST_EMPTY) return "a request with this client sequence is in custody already";
-    if (c->draining || c->custody_count >= custody_limit(c) || c->custody_bytes + m->blob->len > custody_bytes_limit(c) ||
-        owner->bytes + m->blob->len > CLIENT_BYTES_MAX) {
+    if (c->draining || c->custody_count >= custody_limit(c) ||
+        c->custody_bytes + m->blob->len > custody_bytes_limit(c) ||
+        owner->bytes + m->blob->len > CORE_CLIENT_BYTES_MAX) {
         if (!from_member) send_busy(c, client, q->seq, &m->id, c->draining ? BUSY_NOT_READY : BUSY_OVERLOAD);
         return "custody is full";
     }

@@ -374,6 +374,59 @@ static void test_answer_from_a_block_that_nobody_executed(void **state)
     assert_broken(INVARIANT_RESULTS, "a block 3 that nobody executed");
 }
 
+/* ---- bounds ---- */
+
+static void test_more_of_one_client_than_its_bound(void **state)
+{
+    (void)state;
+    cluster_submit(cluster, 0, 5);
+    cluster_run(cluster, 20000);
+    struct core_holdings h = core_holdings(cluster->replicas[0].core);
+    h.client_requests = 2u * CLIENT_WINDOW;
+    bounds_check(cluster, &cluster->replicas[0], &h);
+    assert_holds();
+    h.client_requests++;
+    bounds_check(cluster, &cluster->replicas[0], &h);
+    assert_broken(INVARIANT_BOUNDS, "requests of one client: 129");
+}
+
+static void test_counters_that_are_not_what_is_held(void **state)
+{
+    (void)state;
+    struct core_holdings h = core_holdings(cluster->replicas[0].core);
+    assert_true(h.counters_right);
+    h.counters_right = false;
+    bounds_check(cluster, &cluster->replicas[0], &h);
+    assert_broken(INVARIANT_BOUNDS, "its counters of custody");
+}
+
+static size_t image_of_core(uint32_t id)
+{
+    struct image i = {.reading = false};
+    core_image_write(cluster->replicas[id].core, &i);
+    struct blob *flat = image_flat(&i);
+    const size_t bytes = flat->len;
+    blob_release(flat);
+    image_free(&i);
+    return bytes;
+}
+
+/* All that a core holds is in its image. At the same place between two checkpoints it is as large after nine as after
+ * three. */
+static void test_core_does_not_grow_with_the_ledger(void **state)
+{
+    size_t early[4] = {0};
+    (void)state;
+    for (uint64_t n = 1; n <= 9u * CHECKPOINT_INTERVAL + 10u; n++) {
+        cluster_submit(cluster, 0, 1);
+        assert_true(cluster_settle(cluster, 10000000));
+        for (uint32_t id = 0; n == 3u * CHECKPOINT_INTERVAL + 10u && id < 4; id++)
+            early[id] = image_of_core(id);
+    }
+    for (uint32_t id = 0; id < 4; id++)
+        assert_in_range(image_of_core(id), early[id] - early[id] / 50, early[id] + early[id] / 50);
+}
+
 #define STEP_TEST(name) cmocka_unit_test_setup_teardown(name, test_setup, test_teardown)
 
 int main(void)
@@ -404,6 +457,9 @@ int main(void)
         STEP_TEST(test_state_that_differs_from_anothers),
         STEP_TEST(test_operation_that_nobody_submitted),
         STEP_TEST(test_operation_executed_twice),
+        STEP_TEST(test_more_of_one_client_than_its_bound),
+        STEP_TEST(test_counters_that_are_not_what_is_held),
+        STEP_TEST(test_core_does_not_grow_with_the_ledger),
         STEP_TEST(test_answer_from_a_block_that_nobody_executed),
     };
     return cmocka_run_group_tests_name("invariants_steps", tests, NULL, NULL);
