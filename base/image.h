@@ -24,6 +24,7 @@ struct image_blob {
 
 struct image {
     bool reading;
+    bool outline; /* writing: without what is only counted and reported */
     struct reader in;
     const char *fault; /* reading: the first; NULL while there is none */
     struct buffer out; /* writing: everything but the blobs */

@@ -299,8 +299,10 @@ static void peer_image(struct core_peer *p, struct image *i)
 {
     image_bool(i, &p->heard);
     image_bool(i, &p->changing);
-    for (uint32_t k = 0; k < EVIDENCE_KIND_MAX; k++)
-        image_u64(i, &p->contradictions[k]);
+    for (uint32_t k = 0; k < EVIDENCE_KIND_MAX; k++) {
+        uint64_t nothing = 0;
+        image_u64(i, i->outline ? &nothing : &p->contradictions[k]);
+    }
     image_bool(i, &p->fenced);
     image_u32(i, &p->filled);
     image_u64(i, &p->filled_us);

@@ -8,8 +8,8 @@
  * need no steps of their own. The Byzantine member has no state: it may say any message of its list (below) at any time
  * to anybody, another one to each. So the step of a replica depends on its own state and the message alone, and is
  * computed once: cores are run only for new pairs of these, and the search over global states is one over numbers.
- * States are compared whole (core_image_write), global states too: no two different ones are taken for one, but for a
- * collision of SHA-256.
+ * States are compared whole (core_image_write) but for the counts of evidence, global states too: no two different ones
+ * are taken for one, but for a collision of SHA-256.
  *
  * What is left out, and said by --help: STATUS is never heard (all it does is to have things sent again), nothing is
  * said about later sequences and views, a replica's disk answers at once and nobody crashes; all requests have reached
