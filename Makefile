@@ -144,7 +144,7 @@ help:
 	@echo "make swarm BUDGET=60  fresh seeds in the simulator, for so many seconds"
 	@echo "make evil-run BUDGET=60   every misbehaviour in a real process, for so many seconds each, under load"
 	@echo "make mutants       breaks one line of the product at a time: each must be noticed (MUTANTS=NAME... for some)"
-	@echo "make coverage     line coverage of wire, crypto, ledger, replica/core"
+	@echo "make coverage     lines by unit tests; branches of the protocol and rules reached by them and SEEDS=40 seeds"
 	@echo "make bench        pbft-bench load against the running group"
 	@echo "make evil         build/release/pbft-evil, a replica that misbehaves (docs/adversary.md)"
 	@echo "make install PREFIX=/usr/local             make clean"
@@ -251,8 +251,9 @@ mutants: deps-check
 	@$(SUB) programs $(patsubst %,build/release/tests/unit/%,$(shell sed -n 's/^caught by: unit //p' tests/mutants/*.patch))
 	@bash tests/mutants/run.sh $(MUTANTS)
 coverage: deps-check
-	@$(SUB) VARIANT=cov build/cov/pbftd unit-programs
-	@bash tests/tools/coverage.sh $(UNIT_NAMES)
+	@$(SUB) VARIANT=cov build/cov/pbftd build/cov/pbft-sim unit-programs
+	@bash tests/tools/coverage.sh $(SEEDS) $(UNIT_NAMES)
+SEEDS ?= 40
 
 # ---- tools and fuzz targets ----
 

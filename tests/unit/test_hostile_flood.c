@@ -163,7 +163,7 @@ static void test_queries_never_read_disconnected_and_bounded(void **state)
 {
     (void)state;
     flood_status();
-    LIVE_UNTIL_LOGGED(&live, 0, "the client does not read its answers", flood_status());
+    LIVE_UNTIL_LOGGED(&live, 0, "does not read", flood_status()); /* its queue is full, or nothing moves for too long */
 }
 
 static void test_queries_for_large_values_never_read_bounded(void **state)
