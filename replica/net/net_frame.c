@@ -32,9 +32,9 @@ static void take_bytes(struct net_connection *c, struct bytes in)
 /* Why it ended, from what reading (0: the end) or writing said. */
 static const char *end_reason(const struct net_connection *c, int code)
 {
-    const bool broken =
-        code == GNUTLS_E_PULL_ERROR || code == GNUTLS_E_PUSH_ERROR || code == GNUTLS_E_PREMATURE_TERMINATION;
-    if (broken && errno == ETIMEDOUT) /* NET_UNACKED_SECONDS */
+    const bool failed = code == GNUTLS_E_PULL_ERROR || code == GNUTLS_E_PUSH_ERROR; /* errno says how */
+    const bool broken = failed || code == GNUTLS_E_PREMATURE_TERMINATION;
+    if (failed && errno == ETIMEDOUT) /* NET_UNACKED_SECONDS */
         return "the peer acknowledges nothing: its machine or the network is down, or it does not read";
     if (code == GNUTLS_E_FATAL_ALERT_RECEIVED) return "the peer refused this connection's key";
     if (broken && c->outgoing && !c->had_frame) /* a reset can overtake the refusal */
