@@ -89,25 +89,27 @@ pids+=("$idle")
 check "a second client comes" eventually 20 [ -s "$home/net/clients/idle.journal" ]
 kill -STOP "$idle"
 
-# ---- one is cut off for longer than TCP waits between two tries ----
-outage=14
+# ---- one is cut off ----
+# TCP's tries after the first: 25 s, then 51 s. Whoever left it to that would be apart for 24 s more.
+long_outage=27
+outage=8
 journal() { pbft --timeout 60000 log append --lines "$1" >"$home/appended" 2>&1; }
 lines_of() { seq -f "$1 %g" 300; }
 lines_of first >"$home/in1"
 cut_off 3
 check "a backup is cut off: 300 lines come in" journal "$home/in1"
-wait_seconds $outage
+wait_seconds $long_outage
 given_up() { [ "$(count_lines 'event=peer.lost.*peer=3 .*acknowledges nothing' "$home"/net/run/r[012].log)" -eq 3 ]; }
 check "the others have given the connection up, and say why" given_up
 whole
-soon "it is back" 6 synced 0 1 2 3
+soon "it is back" 15 synced 0 1 2 3
 
 lines_of second >"$home/in2"
 cut_off $(($(view) % 4))
 check "the primary is cut off: 300 lines come in" journal "$home/in2"
 wait_seconds $outage
 whole
-soon "it is back, and follows the next one" 6 back
+soon "it is back, and follows the next one" 30 back
 
 # ---- nothing reaches one of them, and its packets arrive ----
 victim=$(($(view) % 4))
@@ -115,7 +117,7 @@ deaf $victim
 check "what is sent to the primary vanishes: the others go on" commits 20000 deaf
 wait_seconds $outage
 hears $victim
-soon "it hears again" 6 back
+soon "it hears again" 30 back
 
 # ---- all of them alone ----
 cut_off 0 1 2 3
@@ -124,8 +126,8 @@ wait_seconds 16
 forgotten() { [ "$(count_lines 'event=client.closed.*acknowledges nothing' "$home"/net/run/r?.log)" -ge 4 ]; }
 check "each has noticed that an idle client is gone" forgotten
 whole
-soon "the split heals: it commits" 8 commits 8000 healed
-soon "and all are back" 6 back
+soon "the split heals: it commits" 30 commits 8000 healed
+soon "and all are back" 30 back
 
 # ---- a link that comes and goes ----
 flap() { local i; for i in 1 2 3 4 5; do cut_off 2; wait_seconds 1; whole; wait_seconds 1; done; }
@@ -134,7 +136,7 @@ flap &
 flapping=$!
 check "a link comes and goes: 300 lines come in" journal "$home/in3"
 wait $flapping
-soon "all are there" 6 back
+soon "all are there" 30 back
 
 # ---- delay, loss and doubles, where the kernel has them ----
 if hub tc qdisc add dev v1 root netem delay 10ms 5ms loss 10% duplicate 10% 2>"$home/last"; then
