@@ -161,6 +161,7 @@ int main(void)
         SCENARIO(emptied_replica),
         SCENARIO(emptied_primary),
         SCENARIO(restored_from_a_copy),
+        SCENARIO(restored_as_it_was),
         SCENARIO(two_emptied_at_once),
         SCENARIO(two_silent_primaries_within_the_bound),
     };
