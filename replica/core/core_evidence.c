@@ -87,7 +87,17 @@ void core_weigh_vote(struct core *c, enum wire_type type, uint32_t member, uint6
     const struct core_slot *s = slot_of(c, view, vote->seq);
     const struct core_early *e = &c->early[member];
     const bool commit = type == WIRE_TYPE_commit;
-    const enum evidence_kind kind = commit ? EVIDENCE_KIND_COMMIT : EVIDENCE_KIND_PREPARE;
+    const struct digest *digest = NULL; /* of the one that is known, and its signature */
+    const struct signature *signature = NULL;
+    if (s != NULL) {
+        const struct core_vote *known = commit ? &s->commits[member] : &s->prepares[member];
+        if (known->present) digest = &known->digest, signature = &known->signature;
+    }
+    for (uint32_t i = 0; s == NULL && digest == NULL && i < e->count && e->view == view; i++) {
+        const struct core_early_vote *known = &e->votes[i];
+        if (known->seq == vote->seq && known->commit == commit) digest = &known->digest, signature = &known->signature;
+    }
+    if (digest == NULL || digest_equal(digest, &vote->digest)) return; /* nearly always */
     const struct wire_vote said = {.type = type,
                                    .epoch = c->config.group.epoch,
                                    .sender = member,
@@ -95,17 +105,7 @@ void core_weigh_vote(struct core *c, enum wire_type type, uint32_t member, uint6
                                    .seq = vote->seq,
                                    .digest = vote->digest,
                                    .signature = vote->signature};
-    if (s != NULL) {
-        const struct core_vote *known = commit ? &s->commits[member] : &s->prepares[member];
-        if (known->present) weigh_pair(c, kind, &said, &known->digest, &known->signature);
-        return;
-    }
-    for (uint32_t i = 0; i < e->count && e->view == view; i++) {
-        const struct core_early_vote *known = &e->votes[i];
-        if (known->seq != vote->seq || known->commit != commit) continue;
-        weigh_pair(c, kind, &said, &known->digest, &known->signature);
-        return;
-    }
+    weigh_pair(c, commit ? EVIDENCE_KIND_COMMIT : EVIDENCE_KIND_PREPARE, &said, digest, signature);
 }
 
 /* The votes inside a good certificate. */

@@ -14,6 +14,7 @@
 #define MEMBERS(a, b, c) (1ull << (a) | 1ull << (b) | 1ull << (c))
 
 static struct cluster *cluster;
+static const struct digest none; /* all zero */
 static struct digest one;
 static struct digest other;
 
@@ -297,7 +298,6 @@ static void block(uint32_t replica, uint64_t seq, const struct digest *header, c
 
 static void test_block_that_differs_from_anothers(void **state)
 {
-    const struct digest none = {{0}};
     (void)state;
     block(0, 1, &one, &none, 5);
     block(1, 1, &one, &none, 5);
@@ -308,7 +308,6 @@ static void test_block_that_differs_from_anothers(void **state)
 
 static void test_block_that_does_not_follow(void **state)
 {
-    const struct digest none = {{0}};
     (void)state;
     block(0, 1, &one, &none, 5);
     block(0, 2, &other, &other, 5);
@@ -317,7 +316,6 @@ static void test_block_that_does_not_follow(void **state)
 
 static void test_block_time_that_goes_back(void **state)
 {
-    const struct digest none = {{0}};
     (void)state;
     block(0, 1, &one, &none, 5);
     block(0, 2, &other, &one, 4);
@@ -328,7 +326,6 @@ static void test_state_that_differs_from_anothers(void **state)
 {
     struct executed_block b = {
         .header = {.seq = CHECKPOINT_INTERVAL}, .header_hash = one, .checkpoint = true, .state_root = one};
-    const struct digest none = {{0}};
     (void)state;
     block(0, CHECKPOINT_INTERVAL - 1, &none, &none, 0);
     check_block(cluster, &cluster->replicas[0], &b);
@@ -349,7 +346,6 @@ static void settles(uint64_t seq, const struct digest *header, const struct dige
 
 static void test_operation_that_nobody_submitted(void **state)
 {
-    const struct digest none = {{0}};
     (void)state;
     settles(1, &one, &none, &other);
     assert_broken(INVARIANT_VALIDITY, "holds what no client submitted");
@@ -357,7 +353,6 @@ static void test_operation_that_nobody_submitted(void **state)
 
 static void test_operation_executed_twice(void **state)
 {
-    const struct digest none = {{0}};
     (void)state;
     check_submitted(cluster, &other);
     settles(1, &one, &none, &other);
