@@ -44,10 +44,10 @@ ARCHIVE := $(B)/libpbft-all.a
 
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 UNIT_PROGRAMS := $(UNIT_SOURCES:%.c=$(B)/%)
-SIM_MAINS := $(addprefix tests/sim/,pbft_sim.c verb_linearize.c verb_replay.c run.c swarm.c shrink.c crashes.c explore.c)
+SIM_MAINS := $(addprefix tests/sim/,pbft_sim.c verb_linearize.c verb_replay.c run.c swarm.c shrink.c crashes.c explore.c messages.c)
 SIM_SOURCES := $(filter-out $(SIM_MAINS),$(wildcard tests/sim/*.c))
 # misbehaviours, apart from the process that they can live in
-EVIL_SOURCES := tests/evil/evil.c tests/evil/primary.c tests/evil/backup.c
+EVIL_SOURCES := tests/evil/evil.c tests/evil/primary.c tests/evil/backup.c tests/evil/liar.c
 TEST_HELPERS := $(wildcard tests/fixture/*.c) $(SIM_SOURCES) $(EVIL_SOURCES)
 TEST_HELPER_OBJECTS := $(TEST_HELPERS:%.c=$(B)/%.o)
 TEST_KIT := $(B)/libtest-kit.a
@@ -90,11 +90,11 @@ $(B)/pbftd $(B)/pbft-evil: LIBS += -lmicrohttpd
 $(B)/pbft: $(B)/client/pbft.o
 $(B)/pbft-bench: $(B)/bench/pbft_bench.o
 
-# A replica that misbehaves on purpose (docs/adversary.md): the product with three functions wrapped. Never installed, never in bin/.
+# A replica that misbehaves on purpose (docs/adversary.md): the product with some functions wrapped. Never installed, never in bin/.
 EVIL_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/evil/*.c))
 $(B)/pbft-evil: $(EVIL_OBJECTS) $(ARCHIVE)
 	@echo "  ld $@"
-	$(Q)$(CC) $(LDFLAGS_ALL) -Wl,--wrap=core_new,--wrap=core_step,--wrap=node_send_member $^ -o $@ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -Wl,--wrap=core_new,--wrap=core_step,--wrap=node_send_member,--wrap=node_send_client,--wrap=session_send,--wrap=node_query_done,--wrap=net_read,--wrap=gnutls_record_send $^ -o $@ $(LIBS)
 .PHONY: evil e2e-tools
 evil: $(B)/pbft-evil
 # what the scripts of tests/e2e need beside the programs

@@ -15,7 +15,8 @@
 #define LOG_LIMIT_CAUSES 128u /* events and causes of one level that may speak in that time */
 #define LOG_LINE_BYTES_MAX 2048u
 
-enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
+/* NONE is for log_set_level only: nothing is written. */
+enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR, LOG_LEVEL_NONE };
 enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 enum log_kind { LOG_KIND_UINT, LOG_KIND_TEXT };
 

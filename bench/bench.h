@@ -56,4 +56,17 @@ struct history_options {
 };
 MUST_USE struct err history_run(const struct history_options *o);
 
+enum messages_form { MESSAGES_TABLE, MESSAGES_CSV, MESSAGES_JSON };
+
+struct messages_options {
+    const char *replicas; /* sizes of groups, separated by commas */
+    uint32_t silent;      /* backups that say nothing */
+    uint32_t batch;       /* requests in a batch, at most */
+    uint32_t batches;
+    bool view_change;
+    enum messages_form form;
+    const char *plot; /* a picture: SVG, or PNG when its name says so; or NULL */
+};
+MUST_USE struct err messages_run(const struct messages_options *o);
+
 #endif

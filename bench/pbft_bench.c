@@ -15,6 +15,8 @@ static const char usage_text[] =
     "       pbft-bench recover [options]  how long results pause when the primary goes, under load\n"
     "       pbft-bench history [options]  clients share a few keys; what they asked and got goes to a file, for "
     "pbft-sim linearize\n"
+    "       pbft-bench messages [options] what a batch costs in messages, counted in the simulator, beside the "
+    "formulas\n"
     "       pbft-bench micro              cost of Ed25519 on this machine\n"
     "\n"
     "  --home DIR        the group's directory (default $PBFT_HOME or ./devnet)\n"
@@ -31,7 +33,12 @@ static const char usage_text[] =
     "  --accepted FILE   recover: a line for each accepted result, the index of its entry and its block\n"
     "  --history FILE    history: the file\n"
     "  --keys N          history: so many keys, 1 to 64 (default 4)\n"
-    "  -o table|json     form of the result\n"
+    "  --replicas LIST   messages: sizes of groups, separated by commas (default 4,7,10,13)\n"
+    "  --silent F        messages: so many backups say nothing (default 0)\n"
+    "  --batch B         messages: requests in a batch, at most (default 1)      --batches K  so many (default 8)\n"
+    "  --view-change     messages: then the primary dies, and what that costs\n"
+    "  --plot FILE       messages: a picture (.svg or .png), beside OM(f) and SM(f)\n"
+    "  -o table|json     form of the result; messages: csv too\n"
     "Exit codes: 0 ok, 2 usage, 3 time-out or no quorum, 4 bad configuration or key.\n";
 
 enum {
@@ -46,7 +53,13 @@ enum {
     OPTION_AT_ONCE,
     OPTION_ACCEPTED,
     OPTION_HISTORY,
-    OPTION_KEYS
+    OPTION_KEYS,
+    OPTION_REPLICAS,
+    OPTION_SILENT,
+    OPTION_BATCH,
+    OPTION_BATCHES,
+    OPTION_VIEW_CHANGE,
+    OPTION_PLOT
 };
 
 /* False, and it has been said, when the text of this option is no number between the two. */
@@ -86,16 +99,26 @@ static bool parse_how(const char *text, enum recover_how *out)
 }
 
 /* The words of -o, likewise. */
-static bool parse_form(const char *text, bool *json)
+static bool parse_form(const char *text, bool *json, enum messages_form *form)
 {
     *json = strcmp(text, "json") == 0;
-    if (*json || strcmp(text, "table") == 0) return true;
-    (void)fprintf(stderr, "pbft-bench: -o is \"%.60s\"; give table or json\n", text);
+    *form = *json ? MESSAGES_JSON : strcmp(text, "csv") == 0 ? MESSAGES_CSV : MESSAGES_TABLE;
+    if (*form != MESSAGES_TABLE || strcmp(text, "table") == 0) return true;
+    (void)fprintf(stderr, "pbft-bench: -o is \"%.60s\"; give table or json; messages takes csv too\n", text);
     return false;
 }
 
+/* A whole number. */
+static bool parse_count(const char *option, const char *text, uint32_t least, uint32_t most, uint32_t *out)
+{
+    double number = 0;
+    if (!parse_number(option, text, least, most, &number)) return false;
+    *out = (uint32_t)number;
+    return true;
+}
+
 static bool parse_options(int argc, char **argv, struct load_options *o, struct recover_options *recover,
-                          struct history_options *history)
+                          struct history_options *history, struct messages_options *messages)
 {
     static const struct option options[] = {{"home", required_argument, NULL, OPTION_HOME},
                                             {"client", required_argument, NULL, OPTION_CLIENT},
@@ -109,42 +132,38 @@ static bool parse_options(int argc, char **argv, struct load_options *o, struct 
                                             {"accepted", required_argument, NULL, OPTION_ACCEPTED},
                                             {"history", required_argument, NULL, OPTION_HISTORY},
                                             {"keys", required_argument, NULL, OPTION_KEYS},
+                                            {"replicas", required_argument, NULL, OPTION_REPLICAS},
+                                            {"silent", required_argument, NULL, OPTION_SILENT},
+                                            {"batch", required_argument, NULL, OPTION_BATCH},
+                                            {"batches", required_argument, NULL, OPTION_BATCHES},
+                                            {"view-change", no_argument, NULL, OPTION_VIEW_CHANGE},
+                                            {"plot", required_argument, NULL, OPTION_PLOT},
                                             {NULL, 0, NULL, 0}};
     int option;
     int index = 0;
-    double number;
     while ((option = getopt_long(argc, argv, "o:", options, &index)) != -1) {
         const char *name = options[index].name; /* not of -o */
         bool good = true;
         switch (option) {
         case OPTION_HOME: o->home = optarg; break;
         case OPTION_CLIENT: o->clients = optarg; break;
-        case OPTION_IN_FLIGHT:
-            good = parse_number(name, optarg, 1, 64, &number);
-            if (good) o->in_flight = (uint32_t)number;
-            break;
-        case OPTION_OP_BYTES:
-            good = parse_number(name, optarg, 0, 1000000, &number);
-            if (good) o->op_bytes = (uint32_t)number;
-            break;
+        case OPTION_IN_FLIGHT: good = parse_count(name, optarg, 1, 64, &o->in_flight); break;
+        case OPTION_OP_BYTES: good = parse_count(name, optarg, 0, 1000000, &o->op_bytes); break;
         case OPTION_SECONDS: good = parse_number(name, optarg, 0.1, 86400, &o->seconds); break;
-        case OPTION_ROUNDS:
-            good = parse_number(name, optarg, 1, 1000, &number);
-            if (good) recover->rounds = (uint32_t)number;
-            break;
-        case OPTION_AT_ONCE:
-            good = parse_number(name, optarg, 1, REPLICAS_MAX, &number);
-            if (good) recover->at_once = (uint32_t)number;
-            break;
+        case OPTION_ROUNDS: good = parse_count(name, optarg, 1, 1000, &recover->rounds); break;
+        case OPTION_AT_ONCE: good = parse_count(name, optarg, 1, REPLICAS_MAX, &recover->at_once); break;
         case OPTION_ACCEPTED: recover->accepted = optarg; break;
         case OPTION_HISTORY: history->path = optarg; break;
-        case OPTION_KEYS:
-            good = parse_number(name, optarg, 1, 64, &number);
-            if (good) history->keys = (uint32_t)number;
-            break;
+        case OPTION_KEYS: good = parse_count(name, optarg, 1, 64, &history->keys); break;
+        case OPTION_REPLICAS: messages->replicas = optarg; break;
+        case OPTION_SILENT: good = parse_count(name, optarg, 0, REPLICAS_MAX, &messages->silent); break;
+        case OPTION_BATCH: good = parse_count(name, optarg, 1, 1024, &messages->batch); break;
+        case OPTION_BATCHES: good = parse_count(name, optarg, 1, 10000, &messages->batches); break;
+        case OPTION_VIEW_CHANGE: messages->view_change = true; break;
+        case OPTION_PLOT: messages->plot = optarg; break;
         case OPTION_HOW: good = parse_how(optarg, &recover->how); break;
         case OPTION_WARM_UP: good = parse_number(name, optarg, 0, 3600, &o->warm_up); break;
-        case 'o': good = parse_form(optarg, &o->json); break;
+        case 'o': good = parse_form(optarg, &o->json, &messages->form); break;
         default: return false; /* getopt has said it */
         }
         if (!good) return false;
@@ -173,6 +192,7 @@ int main(int argc, char **argv)
                              .warm_up = 2};
     struct recover_options recover = {.rounds = 5, .at_once = 1};
     struct history_options history = {.keys = 4};
+    struct messages_options messages = {.replicas = "4,7,10,13", .batch = 1, .batches = 8};
     const int failure = file_standard_open();
     if (failure != 0) return finish(err_system(failure, "cannot open /dev/null"));
     for (int i = 1; i < argc; i++) {
@@ -185,10 +205,11 @@ int main(int argc, char **argv)
         (void)fputs(usage_text, stderr);
         return 2;
     }
-    if (!parse_options(argc - 1, argv + 1, &o, &recover, &history)) {
+    if (!parse_options(argc - 1, argv + 1, &o, &recover, &history, &messages)) {
         (void)fprintf(stderr, "pbft-bench: see pbft-bench --help\n");
         return 2;
     }
+    if (strcmp(argv[1], "messages") == 0) return finish(messages_run(&messages));
     struct err e = sign_start();
     if (err_is(&e)) return finish(e);
     if (strcmp(argv[1], "load") == 0) return finish(load_run(&o));

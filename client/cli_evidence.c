@@ -217,8 +217,10 @@ static const struct cli_command evidence_commands[] = {
      .words_min = 1,
      .words_max = 1,
      .summary = "Checks an exported record offline, and says what it proves.",
-     .details = "Exit code 0 and a sentence that names the member, the view, the sequence and both digests; 1 when it "
-                "proves nothing.",
+     .details =
+         "Exit code 0 and a sentence that names the member, the view, the sequence and both digests (a CHECKPOINT\n"
+         "has no view, a VIEW-CHANGE no sequence, and a bad certificate one digest); 1 when it proves nothing, 4 when\n"
+         "a file cannot be read.",
      .options = {GROUP_OPTION},
      .run = verify_run},
 };

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "client/cli_common.h"
+#include "client/cli_messages.h"
 #include "wire/constants.h"
 #include "wire/schema.h"
 
@@ -11,6 +12,10 @@
 #include <string.h>
 
 #define STATUS_TIMEOUT_MS 2000u
+#define MESSAGES_SECONDS 2u
+#define MESSAGES_SECONDS_MAX 3600u
+
+enum { STATUS_OPTION_MESSAGES, STATUS_OPTION_SECONDS };
 
 bool cli_status_view(const struct pbft_client *c, const struct pbft_replica_status *replicas, uint64_t *out)
 {
@@ -125,6 +130,11 @@ static struct err status_run(const struct cli_call *call)
     struct pbft_client *c;
     uint64_t view = 0;
     const uint64_t timeout_ms = call->globals->timeout_ms > 0 ? call->globals->timeout_ms : STATUS_TIMEOUT_MS;
+    const char *seconds_text = call->values[STATUS_OPTION_SECONDS];
+    uint64_t seconds = MESSAGES_SECONDS;
+    if (seconds_text != NULL) ERR_TRY(cli_number_parse("--seconds", seconds_text, 1, MESSAGES_SECONDS_MAX, &seconds));
+    if (call->values[STATUS_OPTION_MESSAGES] != NULL) return cli_messages_run(call, seconds, timeout_ms);
+    if (seconds_text != NULL) return err_make(ERR_USAGE, "--seconds belongs to --messages");
     ERR_TRY(cli_client_open(call->globals, CLI_ACCESS_STATUS, timeout_ms, &c));
     const uint32_t count = pbft_replica_count(c);
     struct pbft_replica_status *replicas = mem_zero(count, sizeof *replicas);
@@ -146,8 +156,12 @@ static const struct cli_command status_commands[] = {
      .words_min = 0,
      .words_max = 0,
      .summary = "Shows what each replica says of itself; exit code 3 when none answers.",
-     .details = "Role is by the view that f+1 of them report. Below the table stands why a replica is not synced, and how far it is.\n"
-                "JSON has more: message counters, first sends and re-sends apart.",
+     .details = "Role is by the view that f+1 of them report. Below the table stands why a replica is not synced, and "
+                "how far it is.\n"
+                "JSON has more: message counters, first sends and re-sends apart.\n"
+                "With --messages: what the batches of some seconds cost in messages, by type; all replicas together.",
+     .options = {[STATUS_OPTION_MESSAGES] = {.name = "messages", .help = "messages for each batch and each operation"},
+                 [STATUS_OPTION_SECONDS] = {.name = "seconds", .value = "S", .help = "over so long (default 2)"}},
      .run = status_run},
 };
 

@@ -2,6 +2,7 @@
 #ifndef PBFT_CLIENT_CLIENT_INTERNAL_H
 #define PBFT_CLIENT_CLIENT_INTERNAL_H
 
+#include "client/client_votes.h"
 #include "client/pbft.h"
 
 #include "base/limits.h"
@@ -39,15 +40,6 @@ struct replica_link {
     bool header_known;
 };
 
-/* What one replica answered to one transaction or read. */
-struct vote {
-    bool present;
-    uint64_t view;
-    uint64_t seq;          /* reads: state it answered from */
-    struct digest what;    /* header hash and results: equal means the same answer */
-    enum busy_reason busy; /* or its refusal */
-};
-
 enum pending_kind { PENDING_FREE, PENDING_SUBMIT, PENDING_READ };
 
 struct pending {
@@ -67,7 +59,7 @@ struct pending {
     bool chosen;              /* the library gave it its sequence, and may give it another */
     bool reads;               /* a read that is ordered: executed twice it does no harm */
     enum pbft_status refusal; /* why it waits for another sequence */
-    struct vote *votes;       /* replica_count */
+    struct client_vote *votes; /* replica_count */
     struct blob **bodies;     /* the message behind each vote */
 };
 

@@ -1,11 +1,9 @@
 /* client_pending.c - what is in flight: collecting answers, believing f+1 of them, sending again, giving up.
  *
- * One replica is never believed. A transaction's answer is a block header signed by f+1 members with the same results
- * proven to be in it; a read's is the same value from Q of them. */
+ * Which answer is believed is decided in client_votes.c. */
 #include "client/client_internal.h"
 
 #include "base/check.h"
-#include "crypto/merkle.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +14,7 @@ void client_votes_clear(struct pbft_client *c, struct pending *p)
     for (uint32_t id = 0; id < c->quorum.replica_count; id++) {
         blob_release(p->bodies[id]);
         p->bodies[id] = NULL;
-        p->votes[id] = (struct vote){.present = false};
+        p->votes[id] = (struct client_vote){.present = false};
     }
 }
 
@@ -88,14 +86,6 @@ static uint64_t agreed_view(const struct pbft_client *c, const struct pending *p
     return best;
 }
 
-static uint32_t count_matching(const struct pbft_client *c, const struct pending *p, const struct digest *what)
-{
-    uint32_t count = 0;
-    for (uint32_t id = 0; id < c->quorum.replica_count; id++)
-        if (p->votes[id].present && digest_equal(&p->votes[id].what, what)) count++;
-    return count;
-}
-
 static void fill_matched(const struct pbft_client *c, const struct pending *p, const struct digest *what,
                          struct pbft_answer *a)
 {
@@ -107,55 +97,6 @@ static void fill_matched(const struct pbft_client *c, const struct pending *p, c
 }
 
 /* ---- REPLY ---- */
-
-/* The entries of one transaction in a REPLY: proven to be in the block, operations 0, 1, 2... in order. */
-struct proven_results {
-    uint32_t count;
-    uint64_t first_index;
-    enum pbft_outcome *outcomes;
-    struct pbft_bytes *values;
-};
-
-static bool entry_proven(const struct wire_header *h, const struct wire_proven_entry *e, struct bytes raw_entry)
-{
-    struct digest path[MERKLE_PATH_MAX];
-    struct wire_iterator i = wire_list_start(e->path);
-    uint32_t count = 0;
-    while (count < MERKLE_PATH_MAX && wire_list_next_digest(&i, &path[count]))
-        count++;
-    const struct digest leaf = merkle_leaf(raw_entry);
-    return merkle_path_verify(&leaf, e->index, h->count, path, count, &h->entries_root);
-}
-
-/* False when the REPLY does not prove a complete answer for p. Adds everything that counts to `what`. */
-static bool collect_results(const struct pending *p, const struct wire_reply *m, struct proven_results *r,
-                            struct digest *what)
-{
-    struct wire_iterator i = wire_list_start(m->entries);
-    struct wire_proven_entry e;
-    struct hasher h;
-    const struct digest header = header_hash(&m->header);
-    hasher_start(&h, DIGEST_DOMAIN_RESULT);
-    hasher_add(&h, header.bytes, sizeof header.bytes);
-    while (wire_list_next(&i, &wire_record_proven_entry, &e)) {
-        if (!digest_equal(&e.entry.transaction, &p->transaction)) continue;
-        if (e.entry.operation != r->count || r->count >= p->op_count) return false;
-        struct blob *raw = wire_encode_blob(&wire_record_entry, &e.entry);
-        const bool proven = entry_proven(&m->header, &e, blob_bytes(raw));
-        hasher_add(&h, raw->data, raw->len);
-        blob_release(raw);
-        if (!proven || e.entry.outcome > OUTCOME_MAX) return false;
-        if (r->count == 0) r->first_index = m->header.first_index + e.index;
-        r->outcomes[r->count] = (enum pbft_outcome)e.entry.outcome;
-        r->values[r->count] = (struct pbft_bytes){.data = e.entry.result.data, .len = e.entry.result.len};
-        r->count++;
-    }
-    hasher_finish(&h, what);
-    if (r->count == 0) return false;
-    /* expired or refused as a whole: one entry stands for all */
-    const bool whole = r->count == 1 && r->outcomes[0] >= PBFT_OUTCOME_EXPIRED;
-    return r->count == p->op_count || whole;
-}
 
 /* The header's signature, checked once for each header and replica. */
 static bool header_signed(struct replica_link *l, const struct wire_reply *m)
@@ -170,14 +111,34 @@ static bool header_signed(struct replica_link *l, const struct wire_reply *m)
     return true;
 }
 
+/* The results of p in a REPLY; the caller frees. *what: see client_votes_reply. */
+static bool collect_results(const struct pending *p, const struct wire_reply *m, struct client_results *r,
+                            struct digest *what)
+{
+    *r = (struct client_results){.outcomes = mem_zero(p->op_count, sizeof *r->outcomes),
+                                 .values = mem_zero(p->op_count, sizeof *r->values)};
+    return client_votes_reply(m, &p->transaction, p->op_count, r, what);
+}
+
+static void results_free(struct client_results *r)
+{
+    free(r->outcomes);
+    free(r->values);
+}
+
 static void accept_reply(struct pbft_client *c, struct pending *p, uint32_t from)
 {
     struct wire_message m;
     struct digest what;
-    struct proven_results r = {.outcomes = mem_zero(p->op_count, sizeof *r.outcomes),
-                               .values = mem_zero(p->op_count, sizeof *r.values)};
+    struct client_results r;
     CHECK(wire_decode(blob_bytes(p->bodies[from]), &m) == NULL);
     CHECK(collect_results(p, &m.reply, &r, &what));
+    enum pbft_outcome *outcomes = mem_zero(p->op_count, sizeof *outcomes);
+    struct pbft_bytes *values = mem_zero(p->op_count, sizeof *values);
+    for (uint32_t i = 0; i < p->op_count; i++) { /* one that stands for all: without values for the others */
+        outcomes[i] = (enum pbft_outcome)r.outcomes[i < r.count ? i : 0];
+        if (i < r.count) values[i] = (struct pbft_bytes){.data = r.values[i].data, .len = r.values[i].len};
+    }
     struct pbft_answer *a = mem_zero(1, sizeof *a);
     fill_matched(c, p, &what, a);
     client_settled(c, p->seq);
@@ -186,32 +147,29 @@ static void accept_reply(struct pbft_client *c, struct pending *p, uint32_t from
     a->block = m.reply.header.seq;
     a->time_ms = m.reply.header.time_ms;
     a->index = r.first_index;
-    for (uint32_t i = r.count; i < p->op_count; i++)
-        r.outcomes[i] = r.outcomes[0];
-    a->outcome = r.outcomes[0];
-    a->value = r.values[0];
-    a->outcomes = r.outcomes;
-    a->values = r.values;
+    a->outcome = outcomes[0];
+    a->value = values[0];
+    a->outcomes = outcomes;
+    a->values = values;
     finish(c, p, a);
     free(a);
-    free(r.outcomes);
-    free(r.values);
+    free(outcomes);
+    free(values);
+    results_free(&r);
 }
 
 static void reply_for(struct replica_link *l, struct pending *p, struct blob *frame, const struct wire_reply *m)
 {
     struct pbft_client *c = l->client;
     struct digest what;
-    struct proven_results r = {.outcomes = mem_zero(p->op_count, sizeof *r.outcomes),
-                               .values = mem_zero(p->op_count, sizeof *r.values)};
+    struct client_results r;
     const bool good = collect_results(p, m, &r, &what);
-    free(r.outcomes);
-    free(r.values);
+    results_free(&r);
     if (!good || !header_signed(l, m)) return;
-    p->votes[l->id] = (struct vote){.present = true, .view = m->view, .seq = m->header.seq, .what = what};
+    p->votes[l->id] = (struct client_vote){.present = true, .view = m->view, .seq = m->header.seq, .what = what};
     blob_release(p->bodies[l->id]);
     p->bodies[l->id] = blob_retain(frame);
-    if (count_matching(c, p, &what) >= c->quorum.weak) accept_reply(c, p, l->id); /* f + 1 */
+    if (client_votes_settle(p->votes, &c->quorum, &what)) accept_reply(c, p, l->id);
 }
 
 void client_on_reply(struct replica_link *l, struct blob *frame, const struct wire_reply *m)
@@ -385,18 +343,11 @@ void client_on_result(struct replica_link *l, struct blob *frame, const struct w
     if (client_inspected(l, m)) return;
     struct pending *p = &c->reads[m->number % CLIENT_READS_MAX];
     if (p->kind != PENDING_READ || p->seq != m->number || m->outcome > OUTCOME_MAX) return;
-    struct hasher h;
-    struct vote *v = &p->votes[l->id];
-    v->present = true;
-    v->view = m->view;
-    v->seq = m->seq;
-    hasher_start(&h, DIGEST_DOMAIN_RESULT);
-    hasher_add_be64(&h, m->outcome);
-    hasher_add(&h, m->value.data, m->value.len);
-    hasher_finish(&h, &v->what);
+    struct client_vote *v = &p->votes[l->id];
+    *v = (struct client_vote){.present = true, .view = m->view, .seq = m->seq, .what = client_votes_result(m)};
     blob_release(p->bodies[l->id]);
     p->bodies[l->id] = blob_retain(frame);
-    if (count_matching(c, p, &v->what) >= c->quorum.quorum) { /* Q: rule 23 */
+    if (client_votes_settle_read(p->votes, &c->quorum, &v->what)) {
         accept_read(c, p, m);
         return;
     }

@@ -3,7 +3,7 @@
 # sudo that asks for no password), otherwise prints the exact line to run and ends with 1.
 set -u
 build="gcc make libc6-dev libsodium-dev libev-dev liblmdb-dev libgnutls28-dev libjansson-dev libinih-dev libbsd-dev nettle-dev libmicrohttpd-dev"
-check="$build libcmocka-dev openssl clang libclang-rt-14-dev clang-tidy clang-format valgrind lcov"
+check="$build libcmocka-dev openssl clang libclang-rt-14-dev clang-tidy clang-format valgrind lcov gnuplot-nox"
 case "${1:-}" in
 build) wanted=$build ;;
 check) wanted=$check ;;

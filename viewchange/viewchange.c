@@ -74,7 +74,6 @@ void viewchange_free(struct viewchange *v)
 
 static void message_copy(struct viewchange_message *to, const struct viewchange_message *from)
 {
-    if (to == from) return;
     blob_release(to->blob);
     *to = *from;
     (void)blob_retain(to->blob);
@@ -149,7 +148,7 @@ static void plan_first(const struct viewchange *v, uint64_t view, const struct r
     for (uint32_t id = 0; id < v->quorum.replica_count && count < v->quorum.quorum; id++) {
         if (!replica_set_has(from, id)) continue;
         if (id == v->self) own = true;
-        if (!own && id < v->self && count == v->quorum.quorum - 1) continue; /* the last place is the own one's */
+        if (!own && count == v->quorum.quorum - 1) continue; /* the last place is the own one's */
         messages[count] = &v->latest[id];
         members[count++] = id;
     }

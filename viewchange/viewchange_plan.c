@@ -32,11 +32,12 @@ void viewchange_read(struct blob *blob, const struct digest *id, const struct wi
     }
 }
 
-/* The counting certificate of one message for n, or NULL. A slot of claims[] belongs to the one n of its window. */
+/* The counting certificate of one message for n, or NULL; n is above its low watermark. A slot of claims[] belongs to
+ * the one n of its window. */
 static const struct viewchange_claim *claim_at(const struct viewchange_message *m, uint64_t n)
 {
     const struct viewchange_claim *c = &m->claims[n % WINDOW_BATCHES];
-    return n > m->low && n <= m->low + WINDOW_BATCHES && c->present ? c : NULL;
+    return n <= m->low + WINDOW_BATCHES && c->present ? c : NULL;
 }
 
 void viewchange_plan_of(uint64_t view, const struct viewchange_message *const *messages, const uint32_t *members,

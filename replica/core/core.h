@@ -21,7 +21,8 @@
 #include "wire/constants.h"
 #include "wire/verified.h"
 
-#define CORE_EFFECTS_MAX 2048u
+#define CORE_EFFECTS_MAX 4096u    /* of one step ... */
+#define CORE_EFFECTS_ENOUGH 1024u /* ... of which what can wait gives no more once there are so many */
 #define CORE_TO_ALL UINT32_MAX
 #define CORE_FETCH_BLOCKS_MAX 32u /* blocks asked for at once */
 #define CORE_CUSTODY_BYTES_MAX (64ull * 1024u * 1024u) /* requests held of all clients */
@@ -349,6 +350,11 @@ struct core_holdings core_holdings(const struct core *c);
 /* Two of the summary alone, which cost nothing. */
 uint64_t core_view(const struct core *c);
 uint64_t core_last_executed(const struct core *c);
+/* Requests of that client in custody, executed or not. */
+uint32_t core_client_custody(const struct core *c, uint32_t client);
+/* Rule 23: whether a read that came when core_summary().read_barrier was that may be answered from what is executed
+ * now. */
+bool core_may_answer_read(const struct core *c, uint64_t barrier);
 /* The certificate of the stable checkpoint, borrowed until the next step. */
 struct blob *core_stable(const struct core *c);
 /* What `pbft why` explains: the lowest sequence not executed, and what it waits for. */

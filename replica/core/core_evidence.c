@@ -20,7 +20,7 @@
 /* Counts; true for the first of its kind, which leaves. */
 static bool counts_as_first(struct core *c, uint32_t member, enum evidence_kind kind)
 {
-    if (c->effects->count >= CORE_EFFECTS_MAX / 2) return false; /* another time: this step says enough */
+    if (c->effects->count >= CORE_EFFECTS_ENOUGH) return false; /* another time: this step says enough */
     return c->peers[member].contradictions[kind - 1]++ == 0;
 }
 

@@ -122,7 +122,7 @@ struct blob *core_shown(const struct core *c, uint32_t of, struct wire_list *out
     show_early(c, of, &shown);
     show_slots(c, of, &shown);
     const struct viewchange_message *v = viewchange_latest(c->collected, of);
-    if (v != NULL && v->blob != NULL) show_blob(&shown, blob_retain(v->blob));
+    if (v->blob != NULL) show_blob(&shown, blob_retain(v->blob));
     struct blob *space = blob_new(shown.bytes + SHOWN_MAX * 9u);
     struct writer w = writer_of(space->data, space->len);
     for (uint32_t i = 0; i < shown.count; i++) {
@@ -237,7 +237,7 @@ static void keep_own(struct core *c, const struct wire_message *m, struct bytes 
 
 static void listen_on(struct core *c)
 {
-    if (c->listening && replica_set_count(&c->heard) + 1 >= c->config.group.quorum.quorum) end_listening(c);
+    if (replica_set_count(&c->heard) + 1 >= c->config.group.quorum.quorum) end_listening(c);
 }
 
 void core_listen(struct core *c, const struct core_recovered *r)

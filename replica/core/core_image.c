@@ -106,8 +106,7 @@ static void slot_image(struct core_slot *s, uint32_t place, uint32_t members, st
     uint32_t decision = s->decision;
     image_u64(i, &s->seq);
     if (s->seq == 0) return; /* no sequence finds it: it is cleared before it is used */
-    if (i->reading && s->seq != 0 && s->seq % WINDOW_BATCHES != place)
-        image_fail(i, "a slot holds a sequence of another");
+    if (i->reading && s->seq % WINDOW_BATCHES != place) image_fail(i, "a slot holds a sequence of another");
     image_count(i, &phase, CORE_PHASE_COMMITTED);
     image_count(i, &decision, CORE_EXECUTED);
     s->phase = (enum core_phase)phase;
@@ -334,6 +333,7 @@ static void view_image(struct core *c, struct image *i)
     image_u64(i, &c->slots_view);
     image_u64(i, &c->left_token);
     image_u64(i, &c->view);
+    if (i->reading && c->view > VIEW_MAX) image_fail(i, "a sequence or view is over its maximum");
     image_u64(i, &c->view_since_us);
     image_bool(i, &c->overdue);
     image_u64(i, &c->caught_us);
@@ -408,8 +408,7 @@ static void progress_image(struct core *c, struct image *i)
     if (!i->reading || i->fault != NULL) return;
     if ((c->started && c->stable_record == NULL) || (c->stable_token != 0 && c->stable_next_record == NULL))
         image_fail(i, "a checkpoint has no certificate");
-    if (c->low > SEQ_MAX || c->executed > SEQ_MAX || c->handed > SEQ_MAX || c->next_seq > 2 * SEQ_MAX ||
-        c->view > VIEW_MAX)
+    if (c->low > SEQ_MAX || c->executed > SEQ_MAX || c->handed > SEQ_MAX || c->next_seq > 2 * SEQ_MAX)
         image_fail(i, "a sequence or view is over its maximum");
     if (c->slots_top > c->low + WINDOW_BATCHES) image_fail(i, "a slot is above the window");
 }

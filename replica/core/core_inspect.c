@@ -11,6 +11,12 @@ static uint64_t read_barrier(const struct core *c)
     return n > c->executed ? n : c->executed;
 }
 
+/* What a fenced replica has committed to it may not know; once its fence ends all of that is executed. */
+bool core_may_answer_read(const struct core *c, uint64_t barrier)
+{
+    return !c->listening && !core_is_fenced(c) && barrier <= c->executed;
+}
+
 struct blob *core_stable(const struct core *c)
 {
     return c->stable_record;
@@ -135,6 +141,14 @@ uint64_t core_last_executed(const struct core *c)
 uint64_t core_client_highest(const struct core *c, uint32_t client)
 {
     return client < c->config.client_count ? c->clients[client].window.highest_settled : 0;
+}
+
+uint32_t core_client_custody(const struct core *c, uint32_t client)
+{
+    uint32_t count = 0;
+    for (uint32_t k = 0; k < CORE_CLIENT_REQUESTS && client < c->config.client_count; k++)
+        if (c->clients[client].requests[k].state != CORE_REQUEST_EMPTY) count++;
+    return count;
 }
 
 uint64_t core_proposed_us(const struct core *c, uint64_t seq)

@@ -221,7 +221,7 @@ void core_sign_prepare(struct core *c, struct core_slot *s)
 static void try_prepare(struct core *c, struct core_slot *s)
 {
     if (s->prepare_sent || !c->active || c->stopping || c->disk_full || core_is_primary(c)) return;
-    if (s->phase == CORE_PHASE_EMPTY || s->batch.bytes == NULL || s->batch_void) return; /* rule 9 */
+    if (s->batch.bytes == NULL || s->batch_void) return; /* rule 9 */
     if (s->seq <= c->abstain_until) return; /* rule 12, design.md 7.5: it may have voted before and forgotten */
     if (!s->carried && !time_agreed(c, s)) return;
     core_sign_prepare(c, s);

@@ -83,7 +83,6 @@ static void offer(struct core *c, uint32_t client)
 
 static void request_drop(struct core *c, uint32_t client, struct core_request *r)
 {
-    if (r->state == CORE_REQUEST_EMPTY) return;
     if (r->state == CORE_REQUEST_HELD) {
         c->clients[client].held--;
         c->held_count--;
@@ -243,8 +242,8 @@ static void sweep_client(struct core *c, uint32_t client)
     }
 }
 
-/* Forwards again what the primary has left unanswered, so many bytes in one look. The next look begins where this one
- * ended: who comes late in the order of clients has its turn too. */
+/* Forwards again what the primary has left unanswered, so many bytes in one look, and so many in one step, which may
+ * leave several views. The next look begins where this one ended: who comes late has its turn too. */
 static void forward_again(struct core *c)
 {
     const uint64_t places = (uint64_t)c->config.client_count * CORE_CLIENT_REQUESTS;
@@ -262,7 +261,7 @@ static void forward_again(struct core *c)
         i++;
         const bool recent = r->forwarded_us != 0 && c->now_us - r->forwarded_us < c->config.resend_us * 4;
         if (r->state == CORE_REQUEST_EMPTY || recent) continue;
-        if (bytes >= FORWARD_BYTES_MAX || count >= FORWARD_COUNT_MAX) {
+        if (bytes >= FORWARD_BYTES_MAX || count >= FORWARD_COUNT_MAX || c->effects->count >= CORE_EFFECTS_ENOUGH) {
             c->forward_next = place;
             return;
         }

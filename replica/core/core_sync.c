@@ -149,7 +149,7 @@ static bool repair_slot(struct core *c, const struct core_slot *s, const struct 
 {
     const uint64_t bit = s->seq - m->executed - 1;
     bool sent = false;
-    if (!c->active || s->phase == CORE_PHASE_EMPTY) return false;
+    if (!c->active) return false;
     if (s->decided.bytes != NULL && !digest_equal(&s->decided.digest, &s->batch.digest)) return false; /* Q have decided otherwise */
     if (!map_has(m->pre_prepared, bit) && core_is_primary(c) && s->prepare_sent && s->batch.bytes != NULL &&
         core_may_serve(c, &c->peers[to], s->batch.bytes->len)) {

@@ -241,13 +241,7 @@ static void take_query(struct session *s, struct blob *frame, const struct wire_
 
 void node_run_queries(struct node *n)
 {
-    const uint64_t executed = core_last_executed(n->core);
     uint32_t kept = 0;
-    if (n->query_count == 0) return;
-    /* rule 23 again: what a fenced replica has committed to it may not know; once its fence ends all of that is
-     * executed */
-    const struct core_summary s = core_summary(n->core);
-    const bool mute = s.listening || s.fenced;
     for (uint32_t i = 0; i < n->query_count; i++) {
         struct waiting_query *q = &n->queries[i];
         if (q->session->connection == NULL) { /* nobody waits for it any more */
@@ -255,7 +249,7 @@ void node_run_queries(struct node *n)
             blob_release(q->query);
             continue;
         }
-        if (mute || q->barrier > executed || n->queries_running >= NODE_QUERIES_RUNNING_MAX ||
+        if (!core_may_answer_read(n->core, q->barrier) || n->queries_running >= NODE_QUERIES_RUNNING_MAX ||
             q->session->account->queries >=
                 NODE_CLIENT_QUERIES_RUNNING_MAX) { /* fair between clients (design.md section 11) */
             n->queries[kept++] = *q;

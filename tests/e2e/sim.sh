@@ -44,6 +44,18 @@ END
 check "two of four that misbehave are too many" run_says 1 "invariant 18 (results) is broken" run --scenario "$home/too_many.txt"
 check "... and the events are there, although the next line is seconds away" says " r0 MESSAGE COMMIT"
 check "shrunk it is small, and fails the same way" eval '"$sim" shrink "$home/wrong.txt" >"$home/small.txt" && [ "$(grep -c . "$home/small.txt")" -le 3 ] && grep -q "expect accepted 11" "$home/small.txt"'
+cat >"$home/stuck.txt" <<'END'
+clients 1
+at 0 evil 0 reply-silent
+at 0 evil 1 reply-silent
+at 0 evil 2 reply-silent
+at 500 submit 0 3
+at 600 crash 3
+at 700 start 3
+at 2000 calm
+at 3000 rest
+END
+check "where nothing goes on any more the end of the faults stays" eval '"$sim" shrink "$home/stuck.txt" >"$home/small.txt" && grep -q "breaks liveness" "$home/small.txt" && grep -q " calm$" "$home/small.txt" && ! grep -q "start 3" "$home/small.txt"'
 check "what holds is not shrunk" run_says 1 "there is nothing to shrink" shrink tests/scenarios/one_transaction.txt
 check "crashes at some effects of a replica hold" run_says 0 "all invariants held" crashes --scenario tests/scenarios/crash_points.txt --replica 2 --stride 150
 printf 'replicas 1\nat 0 submit 0 5\nat 200 expect accepted 5\n' >"$home/crashing.txt"

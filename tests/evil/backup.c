@@ -233,7 +233,8 @@ static bool answer_badly(struct evil *e, const struct evil_order *o, const struc
     if (s->message->type != WIRE_TYPE_data || s->message->data.payload.len == 0) return true;
     struct wire_data m = s->message->data;
     struct blob *payload = blob_copy(m.payload);
-    payload->data[prng_below(&e->random, payload->len)] ^= (uint8_t)(1u << prng_below(&e->random, 8));
+    const uint8_t bit = (uint8_t)(1u << prng_below(&e->random, 8));
+    payload->data[prng_below(&e->random, payload->len)] ^= bit;
     m.payload = blob_bytes(payload);
     evil_send(e, s->member, &wire_record_data, &m, s->resend);
     blob_release(payload);

@@ -6,13 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of sockets: nothing of them is in the core's words. */
+static const struct evil_behaviour socket_behaviours[] = {
+    {"never-reads", "reads nothing that members send", .sockets = true},
+    {"slow-loris", "sends members a byte now and then, and finishes no message", .sockets = true},
+};
+static const uint32_t socket_behaviour_count = sizeof socket_behaviours / sizeof socket_behaviours[0];
+
 /* ---- orders ---- */
 
 const struct evil_behaviour *evil_behaviour_at(uint32_t index)
 {
     if (index < evil_primary_behaviour_count) return &evil_primary_behaviours[index];
     index -= evil_primary_behaviour_count;
-    return index < evil_backup_behaviour_count ? &evil_backup_behaviours[index] : NULL;
+    if (index < evil_backup_behaviour_count) return &evil_backup_behaviours[index];
+    index -= evil_backup_behaviour_count;
+    if (index < evil_liar_behaviour_count) return &evil_liar_behaviours[index];
+    index -= evil_liar_behaviour_count;
+    return index < socket_behaviour_count ? &socket_behaviours[index] : NULL;
 }
 
 static const struct evil_behaviour *find(const char *name, size_t len)
@@ -65,6 +76,13 @@ static bool is_on(const struct evil *e, const struct evil_order *o)
     return (o->view == EVIL_ANY || o->view == e->summary.view) && e->summary.executed + 1 >= o->from_seq;
 }
 
+bool evil_is_told(const struct evil *e, const char *behaviour)
+{
+    for (uint32_t i = 0; i < e->order_count; i++)
+        if (strcmp(e->orders[i].behaviour->name, behaviour) == 0 && is_on(e, &e->orders[i])) return true;
+    return false;
+}
+
 bool evil_reigns(const struct evil *e, const struct evil_order *o, uint64_t view, uint64_t seq)
 {
     return quorum_primary(&e->core.group.quorum, view) == e->core.self && (o->view == EVIL_ANY || o->view == view) &&
@@ -87,7 +105,12 @@ void evil_end(struct evil *e)
         blob_release(e->heard[i]);
     for (uint32_t i = 0; i < e->late_count; i++)
         blob_release(e->late[i].bytes);
+    for (uint32_t i = 0; i < EVIL_READS; i++) {
+        blob_release(e->reads[i].now);
+        blob_release(e->reads[i].before);
+    }
     free(e->late);
+    memset(e->reads, 0, sizeof e->reads);
     memset(e->heard, 0, sizeof e->heard);
     e->late = NULL;
     e->late_count = 0;
@@ -129,6 +152,22 @@ bool evil_says(struct evil *e, uint32_t member, struct blob *bytes, bool resend)
         if (keeps_its_view(e, o, &m)) return false;
         if (o->behaviour->says == NULL || o->behaviour->says(e, o, &s)) continue;
         evil_note(e, o, member, e->summary.view);
+        return false;
+    }
+    return true;
+}
+
+bool evil_answers(struct evil *e, uint32_t client, const struct blob *query, struct blob *bytes)
+{
+    struct wire_message m;
+    struct wire_message q;
+    CHECK(wire_decode(blob_bytes(bytes), &m) == NULL);                  /* it is its own */
+    CHECK(query == NULL || wire_decode(blob_bytes(query), &q) == NULL); /* it was answered */
+    const struct evil_answer a = {.client = client, .query = query == NULL ? NULL : &q.query, .message = &m};
+    for (uint32_t i = 0; i < e->order_count; i++) {
+        const struct evil_order *o = &e->orders[i];
+        if (o->behaviour->answers == NULL || !is_on(e, o) || o->behaviour->answers(e, o, &a)) continue;
+        evil_note(e, o, e->core.self, e->summary.view);
         return false;
     }
     return true;
@@ -194,6 +233,13 @@ void evil_send_to_all(struct evil *e, const struct wire_record *record, const vo
 {
     for (uint32_t id = 0; id < e->core.group.quorum.replica_count; id++)
         if (id != e->core.self) evil_send(e, id, record, message, false);
+}
+
+void evil_tell(struct evil *e, uint32_t client, const struct wire_record *record, const void *message)
+{
+    struct blob *bytes = wire_encode_blob(record, message);
+    e->world.tell(e->world.context, client, (enum wire_type)record->number, bytes);
+    blob_release(bytes);
 }
 
 void evil_send_later(struct evil *e, const struct evil_saying *s, uint64_t delay_us)

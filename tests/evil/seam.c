@@ -17,6 +17,13 @@ static void send_frame(void *context, uint32_t member, enum wire_type type, stru
                          : __real_node_send_member(n, member, type, bytes, resend));
 }
 
+static void tell_client(void *context, uint32_t client, enum wire_type type, struct blob *bytes)
+{
+    (void)context;
+    (void)type;
+    if (process.node != NULL) __real_node_send_client(process.node, client, bytes);
+}
+
 /* So that a test can tell that it has. */
 static void note(void *context, const char *behaviour, uint32_t member, uint64_t view)
 {
@@ -27,7 +34,8 @@ static void note(void *context, const char *behaviour, uint32_t member, uint64_t
 
 struct core *__wrap_core_new(const struct core_config *config)
 {
-    evil_start(&process.evil, config, (struct evil_world){.send = send_frame, .note = note}, config->self + 1u);
+    evil_start(&process.evil, config, (struct evil_world){.send = send_frame, .tell = tell_client, .note = note},
+               config->self + 1u);
     return __real_core_new(config);
 }
 
@@ -51,4 +59,33 @@ bool __wrap_node_send_member(struct node *n, uint32_t member, enum wire_type typ
     if (process.evil.order_count > 0 && !evil_says(&process.evil, member, bytes, resend)) return true;
     return process.lossy ? links_send(n, member, type, bytes, resend)
                          : __real_node_send_member(n, member, type, bytes, resend);
+}
+
+void __wrap_node_send_client(struct node *n, uint32_t client, struct blob *bytes)
+{
+    process.node = n;
+    if (process.evil.order_count > 0 && !evil_answers(&process.evil, client, NULL, bytes)) return;
+    __real_node_send_client(n, client, bytes);
+}
+
+void __wrap_node_query_done(struct node *n, struct execution_job *j)
+{
+    process.query = j->query;
+    __real_node_query_done(n, j);
+    process.query = NULL;
+}
+
+/* Answers to reads, and BUSYs. What it says of itself is true (`pbft status`), and so is its HELLO: who runs it waits
+ * for both. */
+void __wrap_session_send(struct session *s, const struct wire_record *record, const void *message)
+{
+    const bool read = record->number == WIRE_TYPE_result && process.query != NULL;
+    process.node = s->node;
+    if (process.evil.order_count > 0 && s->kind == SESSION_CLIENT && (read || record->number == WIRE_TYPE_busy)) {
+        struct blob *bytes = wire_encode_blob(record, message);
+        const bool as_it_is = evil_answers(&process.evil, s->client, process.query, bytes);
+        blob_release(bytes);
+        if (!as_it_is) return;
+    }
+    __real_session_send(s, record, message);
 }

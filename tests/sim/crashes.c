@@ -34,7 +34,7 @@ static int crashes(int argc, char **argv)
         bool good = true;
         switch (option) {
         case 'f': path = optarg; break;
-        case 'r': good = run_number(optarg, CLUSTER_REPLICAS_MAX - 1, &replica); break;
+        case 'r': good = run_number(optarg, SCENARIO_REPLICAS_MAX - 1, &replica); break;
         case 'k': good = run_number(optarg, UINT32_MAX, &first) && first > 0; break;
         case 's': good = run_number(optarg, UINT32_MAX, &stride) && stride > 0; break;
         default: return verb_usage(usage_text, NULL, "");

@@ -18,7 +18,7 @@
 
 #define FAULTS_MS 40000u
 #define STEP_MS 100u
-#define STOP_TAKES_MS 6500u  /* until a replica that is stopped is surely down */
+#define STOP_TAKES_MS 6500u /* until a replica that is stopped is surely down */
 
 /* The later ones are seeded apart from the first six, which are as they were before. */
 enum stream {
@@ -34,17 +34,19 @@ enum stream {
     STREAM_PAUSE,
     STREAM_TWIN,
     STREAM_CLIENTS,
+    STREAM_READS,
+    STREAM_LIARS,
     STREAM_COUNT
 };
 
 struct replica_plan {
     bool evil;
     bool down;
-    bool kept;            /* there is a copy of its disk */
-    uint32_t free_ms;     /* it is not touched before */
-    bool full;            /* its disk is */
-    bool slow;            /* its syncs take up to a second */
-    bool forgets;         /* it has lost its disk: how long its fence takes cannot be told here, so it counts to the end */
+    bool kept;        /* there is a copy of its disk */
+    uint32_t free_ms; /* it is not touched before */
+    bool full;        /* its disk is */
+    bool slow;        /* its syncs take up to a second */
+    bool forgets;     /* it has lost its disk: how long its fence takes cannot be told here, so it counts to the end */
 };
 
 struct drawing {
@@ -89,6 +91,23 @@ static void option(struct drawing *d, const char *name, uint64_t value)
     buffer_printf(d->out, "%s %" PRIu64 "\n", name, value);
 }
 
+/* ---- clients that misbehave: none, or one or two beside those that keep the rules ---- */
+
+static void draw_evil_clients(struct drawing *d)
+{
+    uint32_t count = 0;
+    while (client_behaviour_at(count) != NULL)
+        count++;
+    for (uint32_t k = 0; k < d->evil_clients; k++) {
+        const uint64_t ways = 1 + draw(d, STREAM_CLIENTS, 2);
+        buffer_printf(d->out, "at 0 evil-client %u", d->clients + k);
+        for (uint64_t w = 0; w < ways; w++)
+            buffer_printf(d->out, " %s",
+                          client_behaviour_name(client_behaviour_at((uint32_t)draw(d, STREAM_CLIENTS, count))));
+        buffer_printf(d->out, "\n");
+    }
+}
+
 /* ---- the shape of the run ---- */
 
 static void draw_shape(struct drawing *d, uint64_t seed, uint32_t replicas)
@@ -108,6 +127,7 @@ static void draw_shape(struct drawing *d, uint64_t seed, uint32_t replicas)
     option(d, "seed", seed);
     if (seed % 100 == 42) option(d, "ed25519", 1);
     option(d, "shared_keys", 1 + draw(d, STREAM_CLIENTS, 8));
+    option(d, "reads_permille", maybe(d, STREAM_READS, 70, 300));
     option(d, "delay_us_min", delay_us);
     option(d, "delay_us_max", delay_most_us);
     option(d, "sync_us_min", sync_us);
@@ -125,8 +145,10 @@ static void draw_shape(struct drawing *d, uint64_t seed, uint32_t replicas)
     option(d, "loss_permille", maybe(d, STREAM_LINKS, 50, 300));
     option(d, "duplicate_permille", maybe(d, STREAM_LINKS, 40, 500));
     option(d, "straggle_permille", maybe(d, STREAM_LINKS, 40, 100));
-    buffer_printf(d->out, "at 0 load %" PRIu64 " %" PRIu64 " %u\n", 1 + draw(d, STREAM_SHAPE, 4), 100 + draw(d, STREAM_SHAPE, 400),
-                  FAULTS_MS);
+    draw_evil_clients(d);                                       /* before they ask for anything as others do */
+    const uint64_t every_ms = 100 + draw(d, STREAM_SHAPE, 400); /* one draw in a statement: arguments have no order */
+    const uint64_t count = 1 + draw(d, STREAM_SHAPE, 4);
+    buffer_printf(d->out, "at 0 load %" PRIu64 " %" PRIu64 " %u\n", count, every_ms, FAULTS_MS);
     d->crash_permille = maybe(d, STREAM_PROCESS, 50, 60);
     d->stop_permille = maybe(d, STREAM_PROCESS, 40, 30);
     d->blackout_permille = maybe(d, STREAM_PROCESS, 15, 15);
@@ -146,10 +168,17 @@ static void draw_shape(struct drawing *d, uint64_t seed, uint32_t replicas)
 
 static const struct evil_behaviour *draw_behaviour(struct drawing *d)
 {
-    uint32_t count = 0;
-    while (evil_behaviour_at(count) != NULL)
-        count++;
+    const uint32_t count = evil_primary_behaviour_count + evil_backup_behaviour_count;
     return evil_behaviour_at((uint32_t)draw(d, STREAM_EVIL, count));
+}
+
+/* Beside, or in the place of, what it does to members. */
+static bool draw_liar(struct drawing *d)
+{
+    const uint64_t which = draw(d, STREAM_LIARS, 2ull * evil_liar_behaviour_count);
+    if (which >= evil_liar_behaviour_count) return false;
+    buffer_printf(d->out, " %s", evil_liar_behaviours[which].name);
+    return true;
 }
 
 static void draw_evil(struct drawing *d)
@@ -162,9 +191,12 @@ static void draw_evil(struct drawing *d)
         d->replicas[id].evil = true;
         left--;
         buffer_printf(d->out, "at 0 evil %u", id);
-        for (uint32_t k = how_many[draw(d, STREAM_EVIL, sizeof how_many / sizeof how_many[0])]; k > 0; k--) {
+        uint32_t count = how_many[draw(d, STREAM_EVIL, sizeof how_many / sizeof how_many[0])];
+        if (count < EVIL_ORDERS_MAX && draw_liar(d) && count > 1) count--;
+        for (; count > 0; count--) {
             buffer_printf(d->out, " %s", draw_behaviour(d)->name);
-            if (draw(d, STREAM_EVIL, 3) == 0) buffer_printf(d->out, "@time=%" PRIu64, draw(d, STREAM_EVIL, FAULTS_MS / 1000));
+            if (draw(d, STREAM_EVIL, 3) == 0)
+                buffer_printf(d->out, "@time=%" PRIu64, draw(d, STREAM_EVIL, FAULTS_MS / 1000));
         }
         buffer_printf(d->out, "\n");
     }
@@ -178,23 +210,6 @@ static void draw_twin(struct drawing *d, uint32_t at_ms)
     for (uint32_t id = 0; id < d->n; id++)
         if (id != d->twin && (sees >> id & 1u) != 0) buffer_printf(d->out, "%x", id);
     buffer_printf(d->out, "\n");
-}
-
-/* ---- clients that misbehave: none, or one or two beside those that keep the rules ---- */
-
-static void draw_evil_clients(struct drawing *d)
-{
-    uint32_t count = 0;
-    while (client_behaviour_at(count) != NULL)
-        count++;
-    for (uint32_t k = 0; k < d->evil_clients; k++) {
-        const uint64_t ways = 1 + draw(d, STREAM_CLIENTS, 2);
-        buffer_printf(d->out, "at 0 evil-client %u", d->clients + k);
-        for (uint64_t w = 0; w < ways; w++)
-            buffer_printf(d->out, " %s",
-                          client_behaviour_name(client_behaviour_at((uint32_t)draw(d, STREAM_CLIENTS, count))));
-        buffer_printf(d->out, "\n");
-    }
 }
 
 /* ---- processes and their disks ---- */
@@ -253,7 +268,8 @@ static void draw_processes(struct drawing *d, uint32_t at_ms)
     const bool blackout = draw(d, STREAM_PROCESS, 1000) < d->blackout_permille;
     const uint32_t victim = (uint32_t)draw(d, STREAM_PROCESS, d->n);
     for (uint32_t id = 0; id < d->n; id++)
-        if (blackout || (id == victim && draw(d, STREAM_PROCESS, 1000) < d->crash_permille)) end_process(d, at_ms, id, false);
+        if (blackout || (id == victim && draw(d, STREAM_PROCESS, 1000) < d->crash_permille))
+            end_process(d, at_ms, id, false);
     if (draw(d, STREAM_PROCESS, 1000) < d->stop_permille)
         end_process(d, at_ms, (uint32_t)draw(d, STREAM_PROCESS, d->n), true);
     for (uint32_t id = 0; id < d->n; id++) {
@@ -282,7 +298,8 @@ static void draw_links(struct drawing *d, uint32_t at_ms)
     d->is_cut = true;
     if (draw(d, STREAM_LINKS, 2) == 0) { /* one way of one link */
         const uint32_t from = (uint32_t)draw(d, STREAM_LINKS, d->n);
-        buffer_printf(d->out, "at %u cut %u %u\n", at_ms, from, (from + 1 + (uint32_t)draw(d, STREAM_LINKS, d->n - 1)) % d->n);
+        buffer_printf(d->out, "at %u cut %u %u\n", at_ms, from,
+                      (from + 1 + (uint32_t)draw(d, STREAM_LINKS, d->n - 1)) % d->n);
         return;
     }
     const uint64_t side = draw(d, STREAM_LINKS, 1ull << d->n);
@@ -301,7 +318,8 @@ static void draw_links(struct drawing *d, uint32_t at_ms)
 static void draw_clocks(struct drawing *d, uint32_t at_ms)
 {
     if (d->clock_permille == 0 || draw(d, STREAM_CLOCK, 1000) >= d->clock_permille) return;
-    const int64_t skew_ms = (int64_t)draw(d, STREAM_CLOCK, 600000) - 300000; /* clocks of two differ by less than the drift */
+    const int64_t skew_ms =
+        (int64_t)draw(d, STREAM_CLOCK, 600000) - 300000; /* clocks of two differ by less than the drift */
     buffer_printf(d->out, "at %u skew %" PRIu64 " %" PRId64 "\n", at_ms, draw(d, STREAM_CLOCK, d->n), skew_ms);
 }
 
@@ -347,7 +365,6 @@ void draw_scenario(uint64_t seed, uint32_t replicas, struct buffer *out)
     d.evil_clients = draw(&d, STREAM_CLIENTS, 8) == 0 ? 1 + (uint32_t)draw(&d, STREAM_CLIENTS, 2) : 0;
     draw_shape(&d, seed, replicas);
     draw_evil(&d);
-    draw_evil_clients(&d);
     d.twin = (uint32_t)draw(&d, STREAM_TWIN, d.n);
     if (d.twin_permille > 0 && (faulty(&d) >= d.f || d.replicas[d.twin].evil)) d.twin_permille = 0;
     if (d.twin_permille > 0) {
@@ -362,6 +379,7 @@ void draw_scenario(uint64_t seed, uint32_t replicas, struct buffer *out)
         draw_pauses(&d, at_ms);
         if (happens(&d, STREAM_TWIN, d.twin_permille)) draw_twin(&d, at_ms);
     }
-    buffer_printf(out, "at %u calm\nat %u load 2 100 %u\nat %u rest\n", FAULTS_MS + STOP_TAKES_MS, FAULTS_MS + 2 * STOP_TAKES_MS + 4000,
-                  FAULTS_MS + 2 * STOP_TAKES_MS + 5000, FAULTS_MS + 2 * STOP_TAKES_MS + 6000);
+    buffer_printf(out, "at %u calm\nat %u load 2 100 %u\nat %u rest\n", FAULTS_MS + STOP_TAKES_MS,
+                  FAULTS_MS + 2 * STOP_TAKES_MS + 4000, FAULTS_MS + 2 * STOP_TAKES_MS + 5000,
+                  FAULTS_MS + 2 * STOP_TAKES_MS + 6000);
 }

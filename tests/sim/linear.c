@@ -113,26 +113,144 @@ static int by_place(const void *a, const void *b)
     return x->invoke_us < y->invoke_us ? -1 : x->invoke_us > y->invoke_us;
 }
 
-/* The order that the group claims: is it one? */
+/* The order that the group claims for those that it has placed, and what is known of each place in it. */
+struct claim {
+    const struct linear_operation **sorted;
+    uint32_t count;
+    const char **values; /* count + 1: what is there before each, and after the last */
+    uint64_t *began_us;  /* the latest beginning up to each */
+    uint64_t *ends_us;   /* the earliest end from each on */
+};
+
+static void claim_make(struct claim *k, const struct piece *p)
+{
+    *k = (struct claim){.sorted = mem_alloc((p->count + 1u) * sizeof(void *)),
+                        .values = mem_zero(p->count + 1u, sizeof *k->values),
+                        .began_us = mem_alloc((p->count + 1u) * sizeof *k->began_us),
+                        .ends_us = mem_alloc((p->count + 1u) * sizeof *k->ends_us)};
+    for (uint32_t i = 0; i < p->count; i++) /* what never ended is not needed, if it fits without */
+        if (p->ops[i]->complete_us != UINT64_MAX && p->ops[i]->placed) k->sorted[k->count++] = p->ops[i];
+    qsort(k->sorted, k->count, sizeof k->sorted[0], by_place);
+}
+
+static void claim_free(struct claim *k)
+{
+    free(k->sorted);
+    free(k->values);
+    free(k->began_us);
+    free(k->ends_us);
+}
+
+/* Fills in the rest; false when that order is none. */
+static bool claim_holds(struct claim *k)
+{
+    uint64_t latest_us = 0;
+    uint64_t earliest_us = UINT64_MAX;
+    for (uint32_t i = 0; i < k->count; i++) {
+        const struct linear_operation *o = k->sorted[i];
+        if (o->complete_us < latest_us || !fits(o, k->values[i], &k->values[i + 1])) return false;
+        if (o->invoke_us > latest_us) latest_us = o->invoke_us;
+        k->began_us[i] = latest_us;
+    }
+    for (uint32_t i = k->count; i-- > 0;) {
+        if (k->sorted[i]->complete_us < earliest_us) earliest_us = k->sorted[i]->complete_us;
+        k->ends_us[i] = earliest_us;
+    }
+    return true;
+}
+
+/* The lowest index below count whose value, rising with it, is above `limit` (or not below it); else count. */
+static uint32_t first_above(const uint64_t *rising, uint32_t count, uint64_t limit, bool or_equal)
+{
+    uint32_t low = 0;
+    uint32_t high = count;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (rising[middle] > limit || (or_equal && rising[middle] == limit))
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+/* The first place in the order, not before `least`, at which a get that has none can have seen what it saw. UINT32_MAX:
+ * none. */
+static uint32_t place_for(const struct claim *k, const struct linear_operation *get, uint32_t least)
+{
+    const uint32_t first =
+        first_above(k->ends_us, k->count, get->invoke_us, true); /* all before it that ended before */
+    const uint32_t last = first_above(k->began_us, k->count, get->complete_us, false);
+    const char *after;
+    for (uint32_t at = first > least ? first : least; at <= last; at++)
+        if (fits(get, k->values[at], &after)) return at;
+    return UINT32_MAX;
+}
+
+struct placed_get {
+    uint64_t complete_us;
+    uint32_t place;
+};
+
+/* The order that the group claims: is it one, and have gets for which it claims nothing (reads by quorum) a place in
+ * it? Each takes the first that it can have, in the order in which they began, so that those which begin after its end
+ * have most left. */
 static bool claimed_order_holds(const struct piece *p)
 {
-    const struct linear_operation **sorted = mem_alloc((p->count + 1u) * sizeof(void *));
-    uint32_t count = 0;
-    const char *value = NULL;
-    uint64_t latest_us = 0;
-    bool good = true;
-    for (uint32_t i = 0; i < p->count; i++) {
-        if (p->ops[i]->complete_us == UINT64_MAX) continue; /* not needed, if it fits without */
-        good = good && p->ops[i]->placed;
-        sorted[count++] = p->ops[i];
+    struct claim k;
+    claim_make(&k, p);
+    struct placed_get *recent =
+        mem_alloc((p->count + 1u) * sizeof *recent); /* that may not have ended when the next begins */
+    uint32_t recent_count = 0;
+    uint32_t least = 0; /* of those that had ended */
+    bool good = claim_holds(&k);
+    for (uint32_t i = 0; good && i < p->count; i++) {
+        const struct linear_operation *o = p->ops[i];
+        uint32_t kept = 0;
+        if (o->complete_us == UINT64_MAX || o->placed) continue;
+        for (uint32_t r = 0; r < recent_count; r++)
+            if (recent[r].complete_us >= o->invoke_us)
+                recent[kept++] = recent[r];
+            else if (recent[r].place > least)
+                least = recent[r].place;
+        recent_count = kept;
+        const uint32_t place = o->verb == LINEAR_GET ? place_for(&k, o, least) : UINT32_MAX;
+        recent[recent_count++] = (struct placed_get){.complete_us = o->complete_us, .place = place};
+        good = place != UINT32_MAX;
     }
-    if (good) qsort(sorted, count, sizeof sorted[0], by_place);
-    for (uint32_t i = 0; good && i < count; i++) {
-        if (sorted[i]->complete_us < latest_us || !fits(sorted[i], value, &value)) good = false;
-        if (sorted[i]->invoke_us > latest_us) latest_us = sorted[i]->invoke_us;
-    }
-    free(sorted);
+    free(recent);
+    claim_free(&k);
     return good;
+}
+
+/* A get that saw what had been overwritten before it began, or was written after it ended: no search is needed for
+ * these. */
+static bool is_out_of_time(const struct piece *p, const struct linear_operation *get)
+{
+    const struct linear_operation *writer = NULL;
+    if (get->verb != LINEAR_GET || get->negative || get->complete_us == UINT64_MAX) return false;
+    for (uint32_t i = 0; i < p->count; i++) {
+        if (!same(p->ops[i]->value, get->result) || p->ops[i]->value == NULL) continue;
+        if (writer != NULL) return false; /* it may be the other one's */
+        writer = p->ops[i];
+    }
+    if (writer == NULL || writer->invoke_us > get->complete_us) return true;
+    for (uint32_t i = 0; i < p->count; i++) {
+        const struct linear_operation *o = p->ops[i];
+        if (o == writer || o->verb == LINEAR_GET || (o->verb != LINEAR_PUT && o->negative)) continue;
+        if (o->complete_us < get->invoke_us && writer->complete_us < o->invoke_us) return true;
+    }
+    return false;
+}
+
+static bool find_out_of_time(struct piece *p)
+{
+    for (uint32_t i = 0; i < p->count; i++)
+        if (is_out_of_time(p, p->ops[i])) {
+            p->stuck = p->ops[i];
+            return true;
+        }
+    return false;
 }
 
 /* What is in the order, and the value then, as bytes: all before `first`, and of those after it the ones set. */
@@ -146,6 +264,7 @@ static void remember(const struct piece *p, const char *value, struct buffer *ou
     while (last > first && !p->taken[last - 1])
         last--;
     buffer_append(out, &first, sizeof first);
+    buffer_append(out, &last, sizeof last);
     for (uint32_t i = first; i < last; i += 8) {
         uint8_t bits = 0;
         for (uint32_t k = i; k < i + 8 && k < last; k++)
@@ -246,8 +365,16 @@ static enum linear_verdict judge_key(struct piece *p, uint64_t steps, char *text
     if (claimed_order_holds(p)) return LINEAR_HOLDS;
     for (uint32_t i = 0; i < p->count; i++)
         if (p->ops[i]->complete_us != UINT64_MAX) p->open++;
-    const enum linear_verdict v = search(p, steps);
+    const bool out_of_time = find_out_of_time(p);
+    const enum linear_verdict v = out_of_time ? LINEAR_BROKEN : search(p, steps);
     const struct linear_operation *o = p->stuck;
+    if (out_of_time) {
+        (void)snprintf(text, text_bytes,
+                       "key \"%s\": client %s's get of %" PRIu64 " to %" PRIu64
+                       " us saw %s, which was overwritten before, or written later, or by nobody",
+                       o->key, o->client, o->invoke_us, o->complete_us, o->result);
+        return v;
+    }
     if (v == LINEAR_UNCHECKED)
         (void)snprintf(text, text_bytes,
                        "key \"%s\" is unchecked: no order of its %u operations was found in %" PRIu64 " steps",

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/version.h"
 
 #include <stdio.h>
@@ -18,6 +19,7 @@ static const char usage_text[] =
     "  explore                           all that four replicas can come to in a few steps, one of them Byzantine\n"
     "  list                              what members can do wrong, and what must hold\n"
     "  linearize FILE                    judges a history of clients: is there one order that fits?\n"
+    "  messages                          what batches and a view change cost in messages, by type\n"
     "  replay FILE                       performs a recording of `pbftd --record` again\n"
     "\n"
     "pbft-sim VERB --help tells more. --version prints the version.\n";
@@ -36,8 +38,8 @@ int verb_end(int code)
     return code == 0 ? err_exit_code(ERR_IO) : code;
 }
 
-static const struct verb *const verbs[] = {&verb_run,     &verb_swarm, &verb_shrink,
-                                           &verb_crashes, &verb_explore, &verb_list,  &verb_replay, &verb_linearize};
+static const struct verb *const verbs[] = {&verb_run,  &verb_swarm,  &verb_shrink,    &verb_crashes, &verb_explore,
+                                           &verb_list, &verb_replay, &verb_linearize, &verb_messages};
 
 static bool asks_for_help(const char *word)
 {
@@ -57,6 +59,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "pbft-sim: cannot open /dev/null: %s\n", strerror(failure));
         return err_exit_code(ERR_IO);
     }
+    log_set_level(LOG_LEVEL_NONE); /* what is damaged on purpose is no news */
     if (argc < 2) return verb_usage(usage_text, "what is to be done?", "");
     if (asks_for_help(argv[1])) return print(usage_text);
     if (strcmp(argv[1], "--version") == 0) {

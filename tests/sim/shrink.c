@@ -1,5 +1,5 @@
-/* shrink.c - a failing scenario, line by line made small: what is left breaks the same invariant, and without any of its lines it
- * would not. Each try runs in a process of its own, for it may end it. */
+/* shrink.c - a failing scenario, line by line made small: what is left breaks the same invariant, and without any of
+ * its lines it would not. Each try runs in a process of its own, for it may end it. */
 #include "tests/sim/run.h"
 #include "tests/sim/verbs.h"
 
@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #define TRY_SECONDS_MAX 120u
-#define ENDED (-1)   /* the run ended its process, or did not end */
-#define HELD (-2)    /* all invariants held */
+#define ENDED (-1)    /* the run ended its process, or did not end */
+#define HELD (-2)     /* all invariants held */
 #define UNUSABLE (-3) /* the text is none any more */
 
 struct lines {
@@ -84,9 +84,24 @@ static int outcome(struct bytes text)
     return out;
 }
 
+/* Where all is to come to rest, nothing is owed to anybody before the faults have ended: without that line another
+ * thing breaks, the quorum that is down, and it goes by the same name. */
+static bool is_needed(const struct shrinking *s, struct bytes line)
+{
+    char word[16] = "";
+    char text[64];
+    if (s->wanted != (int)INVARIANT_LIVENESS) return false;
+    const size_t len = line.len < sizeof text - 1 ? line.len : sizeof text - 1;
+    memcpy(text, line.data, len);
+    text[len] = '\0';
+    return sscanf(text, "at %*u %15s", word) == 1 && strcmp(word, "calm") == 0;
+}
+
 /* Is it still broken without lines [from, from + count)? Then they go. */
 static bool try_without(struct shrinking *s, uint32_t from, uint32_t count)
 {
+    for (uint32_t i = from; i < from + count; i++)
+        if (is_needed(s, s->lines.items[i])) return false;
     struct lines fewer = {.count = s->lines.count - count};
     struct buffer text = {0};
     fewer.items = mem_alloc((fewer.count + 1u) * sizeof *fewer.items);
@@ -120,15 +135,15 @@ static void shrink(struct shrinking *s)
     }
 }
 
-static const char usage_text[] =
-    "usage: pbft-sim shrink FILE [--budget SECONDS]\n"
-    "\n"
-    "Takes lines out of a scenario that breaks an invariant, as long as it breaks the same one, and prints what is left.\n"
-    "(pbft-sim run --seed S --print makes a file of a seed.)\n"
-    "\n"
-    "  --budget SECONDS   ends with what it has then (default 600)\n"
-    "\n"
-    "Exit codes: 0 ok, 1 the scenario breaks nothing, 2 usage.\n";
+static const char usage_text[] = "usage: pbft-sim shrink FILE [--budget SECONDS]\n"
+                                 "\n"
+                                 "Takes lines out of a scenario that breaks an invariant, as long as it breaks the "
+                                 "same one, and prints what is left.\n"
+                                 "(pbft-sim run --seed S --print makes a file of a seed.)\n"
+                                 "\n"
+                                 "  --budget SECONDS   ends with what it has then (default 600)\n"
+                                 "\n"
+                                 "Exit codes: 0 ok, 1 the scenario breaks nothing, 2 usage.\n";
 
 static int shrink_verb(int argc, char **argv)
 {
@@ -141,7 +156,8 @@ static int shrink_verb(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
         case 'b':
-            if (!run_number(optarg, 1000000, &budget_s)) return verb_usage(usage_text, "--budget wants seconds, not ", optarg);
+            if (!run_number(optarg, 1000000, &budget_s))
+                return verb_usage(usage_text, "--budget wants seconds, not ", optarg);
             break;
         default: return verb_usage(usage_text, NULL, "");
         }
@@ -155,7 +171,8 @@ static int shrink_verb(int argc, char **argv)
     s.wanted = outcome(bytes_of(text.data, text.len));
     if (s.wanted == HELD || s.wanted == UNUSABLE) {
         (void)fprintf(stderr, "pbft-sim: %s %s\n", argv[optind],
-                      s.wanted == HELD ? "breaks nothing: there is nothing to shrink" : "is no scenario: pbft-sim run says why");
+                      s.wanted == HELD ? "breaks nothing: there is nothing to shrink"
+                                       : "is no scenario: pbft-sim run says why");
         buffer_free(&text);
         return s.wanted == HELD ? 1 : 2;
     }
@@ -163,10 +180,11 @@ static int shrink_verb(int argc, char **argv)
     split(bytes_of(text.data, text.len), &s.lines);
     shrink(&s);
     join(&s.lines, &left);
-    (void)printf("# shrunk in %" PRIu64 " tries; it %s%s\n%.*s", s.tries, s.wanted == ENDED ? "ends the process" : "breaks ",
-                 s.wanted == ENDED                     ? ""
-                 : s.wanted > (int)INVARIANT_MAX       ? "an expectation"
-                                                       : invariant_name((enum invariant)s.wanted),
+    (void)printf("# shrunk in %" PRIu64 " tries; it %s%s\n%.*s", s.tries,
+                 s.wanted == ENDED ? "ends the process" : "breaks ",
+                 s.wanted == ENDED               ? ""
+                 : s.wanted > (int)INVARIANT_MAX ? "an expectation"
+                                                 : invariant_name((enum invariant)s.wanted),
                  (int)left.len, left.len == 0 ? "" : (const char *)left.data);
     free(s.lines.items);
     buffer_free(&left);

@@ -1,5 +1,5 @@
-/* swarm.c - many seeds, in several processes. A run that ends its process, or does not end, is a failure of its seed like any
- * other. */
+/* swarm.c - many seeds, in several processes. A run that ends its process, or does not end, is a failure of its seed
+ * like any other. */
 #include "tests/sim/draw.h"
 #include "tests/sim/run.h"
 #include "tests/sim/verbs.h"
@@ -16,20 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define JOBS_MAX 64u
-#define FAILURES_MAX 100u
 #define RUN_SECONDS_MAX 600u /* of one seed, before it counts as one that does not end */
 #define SEED_NONE UINT64_MAX
-
-struct failure {
-    uint64_t seed;
-    int broken; /* an invariant; -1: the process ended */
-    char text[256];
-};
 
 /* What all processes share. */
 struct shared {
@@ -39,7 +33,6 @@ struct shared {
     atomic_uint_fast64_t accepted;
     atomic_uint_fast64_t unlinearized; /* runs whose history was too much for the search */
     atomic_uint failures;
-    struct failure failed[FAILURES_MAX];
     atomic_uint_fast64_t current[JOBS_MAX]; /* seed under way, or SEED_NONE */
 };
 
@@ -54,14 +47,23 @@ struct swarm {
     bool named; /* a run that ended its process is no failure */
 };
 
+static volatile sig_atomic_t told_to_stop;
+
+static void on_signal(int number)
+{
+    told_to_stop = number;
+}
+
+/* Says it at once: who is stopped loses nothing of what was found. broken: an invariant, or -1, the process ended. */
 static void note_failure(struct swarm *s, uint64_t seed, int broken, const char *text)
 {
+    char size[32] = "";
     if (s->named && broken < 0) return;
-    const uint32_t k = atomic_fetch_add(&s->shared->failures, 1);
-    if (k >= FAILURES_MAX) return;
-    s->shared->failed[k].seed = seed;
-    s->shared->failed[k].broken = broken;
-    (void)snprintf(s->shared->failed[k].text, sizeof s->shared->failed[k].text, "%s", text);
+    atomic_fetch_add(&s->shared->failures, 1);
+    if (s->replicas != 0) (void)snprintf(size, sizeof size, " --replicas %" PRIu64, s->replicas);
+    (void)printf("FAILED seed %" PRIu64 ", %s: %s\n  pbft-sim run --seed %" PRIu64 "%s\n", seed,
+                 broken < 0 ? "the process ended" : invariant_name((enum invariant)broken), text, seed, size);
+    (void)fflush(stdout);
 }
 
 static _Noreturn void work(struct swarm *s, uint32_t job)
@@ -91,9 +93,14 @@ static pid_t spawn(struct swarm *s, uint32_t job)
 {
     atomic_store(&s->shared->current[job], SEED_NONE);
     (void)fflush(NULL); /* nothing is to be printed twice */
+    const pid_t parent = getpid();
     const pid_t pid = fork();
-    if (pid == 0) work(s, job);
-    return pid;
+    if (pid != 0) return pid;
+    (void)signal(SIGINT, SIG_DFL);
+    (void)signal(SIGTERM, SIG_DFL);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody goes on when the one that counts is gone */
+    if (getppid() != parent) _exit(1);
+    work(s, job);
 }
 
 /* A worker has ended: with its seed, unless it had done its part. True when it was started anew. */
@@ -125,22 +132,12 @@ static void perform(struct swarm *s)
     while (running > 0) {
         int status;
         const pid_t pid = wait(&status);
+        for (uint32_t job = 0; job < s->jobs && told_to_stop != 0; job++)
+            if (pids[job] > 0) (void)kill(pids[job], SIGKILL);
         if (pid < 0 && errno == EINTR) continue;
         if (pid < 0) break;
         for (uint32_t job = 0; job < s->jobs; job++)
-            if (pids[job] == pid && !ended(s, job, status, &pids[job])) running--;
-    }
-}
-
-static void print_failures(const struct swarm *s)
-{
-    const uint32_t count = atomic_load(&s->shared->failures);
-    for (uint32_t k = 0; k < count && k < FAILURES_MAX; k++) {
-        const struct failure *f = &s->shared->failed[k];
-        (void)printf("FAILED seed %" PRIu64 ", %s: %s\n  pbft-sim run --seed %" PRIu64, f->seed,
-                     f->broken < 0 ? "the process ended" : invariant_name((enum invariant)f->broken), f->text, f->seed);
-        if (s->replicas != 0) (void)printf(" --replicas %" PRIu64, s->replicas);
-        (void)printf("\n");
+            if (pids[job] == pid && (told_to_stop != 0 || !ended(s, job, status, &pids[job]))) running--;
     }
 }
 
@@ -149,10 +146,11 @@ static void print_rate(const struct swarm *s, uint64_t us)
     const uint64_t runs = atomic_load(&s->shared->runs);
     const double hours = (double)us / 3.6e9;
     const double virtual_hours = (double)atomic_load(&s->shared->virtual_us) / 3.6e9;
-    (void)printf("%" PRIu64 " seeds from %" PRIu64 " on, %u failed; %.1f s on %u processes: %.0f seeds a core-hour, %.0f virtual hours "
+    (void)printf("%" PRIu64 " seeds from %" PRIu64
+                 " on, %u failed; %.1f s on %u processes: %.0f seeds a core-hour, %.0f virtual hours "
                  "an hour, %" PRIu64 " requests accepted\n",
-                 runs, s->first, atomic_load(&s->shared->failures), (double)us / 1e6, s->jobs, (double)runs / hours / s->jobs,
-                 virtual_hours / hours, atomic_load(&s->shared->accepted));
+                 runs, s->first, atomic_load(&s->shared->failures), (double)us / 1e6, s->jobs,
+                 (double)runs / hours / s->jobs, virtual_hours / hours, atomic_load(&s->shared->accepted));
     if (atomic_load(&s->shared->unlinearized) > 0)
         (void)printf("UNCHECKED: invariant 6 in %" PRIu64 " of them, the search took too long\n",
                      atomic_load(&s->shared->unlinearized));
@@ -172,7 +170,9 @@ static const char usage_text[] =
     "  --failures K      ends after so many (default 20)\n"
     "  --named           passes over those that ended their process: a failure is a broken invariant\n"
     "\n"
-    "Exit codes: 0 all held, 1 some seed failed, 2 usage.\n";
+    "Failures are printed as they are found; told to stop (INT, TERM), it prints how far it got.\n"
+    "\n"
+    "Exit codes: 0 all held, 1 some seed failed, 2 usage, 128 + the signal that stopped it.\n";
 
 static bool parse_seeds(const char *text, struct swarm *s)
 {
@@ -181,17 +181,20 @@ static bool parse_seeds(const char *text, struct swarm *s)
     if (dots == NULL || (size_t)(dots - text) >= sizeof first) return false;
     memcpy(first, text, (size_t)(dots - text));
     first[dots - text] = '\0';
-    return run_number(first, SEED_NONE - 1, &s->first) && run_number(dots + 2, SEED_NONE - 2, &s->last) && s->first <= s->last;
+    return run_number(first, SEED_NONE - 1, &s->first) && run_number(dots + 2, SEED_NONE - 2, &s->last) &&
+           s->first <= s->last;
 }
 
 /* "" when the words are right. */
 static const char *parse(int argc, char **argv, struct swarm *s, uint64_t *budget_s)
 {
-    static const struct option options[] = {
-        {"seeds", required_argument, NULL, 's'},    {"replicas", required_argument, NULL, 'n'},
-        {"jobs", required_argument, NULL, 'j'},     {"budget", required_argument, NULL, 'b'},
-        {"failures", required_argument, NULL, 'f'}, {"named", no_argument, NULL, 'i'},
-        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"seeds", required_argument, NULL, 's'},
+                                            {"replicas", required_argument, NULL, 'n'},
+                                            {"jobs", required_argument, NULL, 'j'},
+                                            {"budget", required_argument, NULL, 'b'},
+                                            {"failures", required_argument, NULL, 'f'},
+                                            {"named", no_argument, NULL, 'i'},
+                                            {NULL, 0, NULL, 0}};
     uint64_t number;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -200,7 +203,8 @@ static const char *parse(int argc, char **argv, struct swarm *s, uint64_t *budge
             if (!parse_seeds(optarg, s)) return "--seeds wants A..B";
             break;
         case 'n':
-            if (!run_number(optarg, DRAW_REPLICAS_MAX, &s->replicas) || s->replicas == 0) return "--replicas wants 1 to 16";
+            if (!run_number(optarg, DRAW_REPLICAS_MAX, &s->replicas) || s->replicas == 0)
+                return "--replicas wants 1 to 16";
             break;
         case 'j':
             if (!run_number(optarg, JOBS_MAX, &number) || number == 0) return "--jobs wants 1 to 64";
@@ -210,7 +214,7 @@ static const char *parse(int argc, char **argv, struct swarm *s, uint64_t *budge
             if (!run_number(optarg, 1000000, budget_s) || *budget_s == 0) return "--budget wants seconds";
             break;
         case 'f':
-            if (!run_number(optarg, FAILURES_MAX, &number) || number == 0) return "--failures wants 1 to 100";
+            if (!run_number(optarg, UINT32_MAX, &number) || number == 0) return "--failures wants a number from 1 on";
             s->failures_enough = (uint32_t)number;
             break;
         case 'i': s->named = true; break;
@@ -242,10 +246,12 @@ static int swarm(int argc, char **argv)
     const uint64_t began_us = clock_monotonic_us();
     s.until_us = budget_s == 0 ? UINT64_MAX : began_us + budget_s * 1000000u;
     atomic_store(&s.shared->next, s.first);
+    const struct sigaction stop = {.sa_handler = on_signal};
+    (void)sigaction(SIGINT, &stop, NULL);
+    (void)sigaction(SIGTERM, &stop, NULL);
     perform(&s);
-    print_failures(&s);
     print_rate(&s, clock_monotonic_us() - began_us);
-    const int code = atomic_load(&s.shared->failures) > 0 ? 1 : 0;
+    const int code = atomic_load(&s.shared->failures) > 0 ? 1 : told_to_stop != 0 ? 128 + told_to_stop : 0;
     (void)munmap(s.shared, sizeof *s.shared);
     return verb_end(code);
 }

@@ -16,6 +16,7 @@ extern const struct verb verb_crashes;
 extern const struct verb verb_explore;
 extern const struct verb verb_list;
 extern const struct verb verb_linearize;
+extern const struct verb verb_messages;
 
 /* Prints what is wrong and how the words go; 2. */
 int verb_usage(const char *usage, const char *fault, const char *word);

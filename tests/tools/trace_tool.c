@@ -2,6 +2,7 @@
  *
  *     trace_tool SEED...               a line for each seed: number, trace hash, what it did, what it broke
  *     trace_tool seeds FIRST COUNT     the same for COUNT seeds from FIRST on
+ *     trace_tool drawn FIRST COUNT     a line for each seed of the swarm: number, and the hash of the scenario it draws
  *     trace_tool dump SEED             the cores at the end of that run
  *     trace_tool scenario FILE...      runs scenarios as the tests do
  *     trace_tool trace FILE            prints the trace of a scenario
@@ -10,6 +11,7 @@
  * Exit code 1 when a run breaks an invariant, 2 for wrong usage. */
 #include "tests/fixture/faults.h"
 #include "tests/fixture/scenario.h"
+#include "tests/sim/draw.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -30,6 +32,20 @@ static int run_seeds(uint64_t first, uint64_t count)
         if (r.failure[0] != '\0') code = 1;
     }
     return code;
+}
+
+static int print_drawn(uint64_t first, uint64_t count)
+{
+    for (uint64_t seed = first; seed < first + count; seed++) {
+        struct buffer text = {0};
+        char hex[2 * DIGEST_BYTES + 1];
+        draw_scenario(seed, 0, &text);
+        const struct digest d = digest_of(DIGEST_DOMAIN_TRACE, bytes_of(text.data, text.len));
+        hex_encode(hex, d.bytes, DIGEST_BYTES);
+        (void)printf("%" PRIu64 " draws %s\n", seed, hex);
+        buffer_free(&text);
+    }
+    return 0;
 }
 
 static int run_listed(int count, char **seeds)
@@ -76,11 +92,13 @@ int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "seeds") == 0)
         return run_seeds(strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
+    if (argc == 4 && strcmp(argv[1], "drawn") == 0)
+        return print_drawn(strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
     if (argc >= 2 && argv[1][0] >= '0' && argv[1][0] <= '9') return run_listed(argc - 1, argv + 1);
     if (argc >= 3 && strcmp(argv[1], "scenario") == 0) return run_scenarios(argc - 2, argv + 2);
     if (argc == 3 && strcmp(argv[1], "dump") == 0) return dump_seed(strtoull(argv[2], NULL, 10));
     if (argc == 3 && strcmp(argv[1], "trace") == 0) return print_trace(argv[2]);
-    (void)fprintf(stderr,
-                  "usage: trace_tool SEED... | seeds FIRST COUNT | dump SEED | scenario FILE... | trace FILE\n");
+    (void)fprintf(stderr, "usage: trace_tool SEED... | seeds FIRST COUNT | drawn FIRST COUNT | dump SEED | scenario "
+                          "FILE... | trace FILE\n");
     return 2;
 }

@@ -346,6 +346,126 @@ static void test_time_of_primary_never_falls(void **state)
     solo_close(&s);
 }
 
+/* ---- what stands in the way of the next proposal ---- */
+
+/* A request waits for a fuller batch; meanwhile it is settled: by another request of its client, in a batch of another.
+ */
+static void test_primary_whose_requests_were_settled_meanwhile_proposes_nothing(void **state)
+{
+    const struct core_settled settled[] = {{.client = 0, .seq = 1}, {.client = 2, .seq = 1}};
+    struct solo s;
+    (void)state;
+    for (uint32_t count = 1; count <= 2; count++) {
+        solo_ready(&s, 4, 0);
+        (void)solo_request(&s, 0, 1);
+        const struct digest first = solo_message(solo_send(&s, WIRE_TYPE_pre_prepare, 0)).pre_prepare.digest;
+        (void)solo_request(&s, 1, 1);
+        (void)solo_tick(&s, 5000);
+        assert_int_equal(solo_sent(&s, WIRE_TYPE_pre_prepare), 1); /* two are under way */
+        (void)solo_request(&s, 2, 1);
+        for (uint32_t id = 1; id <= 2; id++)
+            assert_null(solo_vote(&s, WIRE_TYPE_prepare, id, 1, &first));
+        (void)solo_all_persisted(&s);
+        for (uint32_t id = 1; id <= 2; id++)
+            assert_null(solo_vote(&s, WIRE_TYPE_commit, id, 1, &first));
+        assert_null(solo_executed(&s, 1, s.wall_ms, settled, count));
+        (void)solo_tick(&s, 5000);
+        assert_int_equal(solo_sent(&s, WIRE_TYPE_pre_prepare), count == 1);
+        (void)solo_request(&s, 2, 2);
+        (void)solo_tick(&s, 5000);
+        assert_int_equal(solo_message(solo_send(&s, WIRE_TYPE_pre_prepare, 0)).pre_prepare.seq, count == 1 ? 4 : 3);
+        solo_close(&s);
+    }
+}
+
+/* Block 2 came from others, ahead of 1: the place is taken, and the one above it is next. */
+static void test_primary_passes_over_what_is_decided(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 0);
+    struct solo_batch b = solo_batch_make(&s, 5);
+    assert_null(solo_block(&s, 2, 2, &b, NULL));
+    for (uint64_t k = 1; k <= 2; k++) {
+        (void)solo_request(&s, (uint32_t)k, 1);
+        (void)solo_tick(&s, 5000);
+    }
+    assert_int_equal(core_summary(s.core).proposed, 3);
+    assert_int_equal(core_proposed_us(s.core, 2), 0);
+    assert_true(core_proposed_us(s.core, 3) > 0);
+    solo_batch_free(&b);
+    solo_close(&s);
+}
+
+/* The last block came from others, and its time is ahead of this clock: its own slot holds no batch to look at. */
+static void test_time_of_primary_is_not_before_a_block_that_it_fetched(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 0);
+    const uint64_t ahead = s.wall_ms + 3000;
+    struct solo_batch b = solo_batch_at(&s, 5, ahead);
+    assert_null(solo_block(&s, 2, 1, &b, NULL));
+    assert_null(solo_executed(&s, 1, ahead, NULL, 0));
+    (void)solo_request(&s, 0, 1);
+    const struct wire_pre_prepare m = solo_message(solo_send(&s, WIRE_TYPE_pre_prepare, 0)).pre_prepare;
+    struct wire_batch batch;
+    assert_int_equal(m.seq, 2);
+    assert_null(wire_decode_record(&wire_record_batch, m.batch, &batch));
+    assert_true(batch.time_ms == ahead);
+    solo_batch_free(&b);
+    solo_close(&s);
+}
+
+/* A null batch has no time of its own: that of the block counts, which is the one before it. */
+static void test_time_of_primary_after_a_null_batch_is_not_before_the_last_block(void **state)
+{
+    struct solo s;
+    struct wire_batch batch;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    struct solo_batch null = {.time_ms = 0};
+    null.bytes = fixture_batch(0, NULL, 0, &null.digest);
+    const struct solo_claim claim = {1, 0, &null};
+    const uint64_t ahead = s.wall_ms + 3000;
+    assert_null(solo_receive_bytes(&s, 0, solo_view_change_make(&s, 0, 1, &claim, 1, NULL)));
+    assert_null(solo_receive_bytes(&s, 3, solo_view_change_make(&s, 3, 1, &claim, 1, NULL)));
+    (void)solo_all_persisted(&s);
+    assert_false(core_summary(s.core).changing);
+    for (uint32_t id = 0; id < 4; id += 3)
+        assert_null(solo_vote_in(&s, WIRE_TYPE_prepare, 1, id, 1, &null.digest));
+    (void)solo_all_persisted(&s);
+    for (uint32_t id = 0; id < 4; id += 3)
+        assert_null(solo_vote_in(&s, WIRE_TYPE_commit, 1, id, 1, &null.digest));
+    assert_null(solo_executed(&s, 1, ahead, NULL, 0));
+    (void)solo_request(&s, 0, 1);
+    const struct wire_pre_prepare m = solo_message(solo_send(&s, WIRE_TYPE_pre_prepare, 0)).pre_prepare;
+    assert_int_equal(m.seq, 2);
+    assert_null(wire_decode_record(&wire_record_batch, m.batch, &batch));
+    assert_true(batch.time_ms == ahead);
+    solo_batch_free(&null);
+    solo_close(&s);
+}
+
+/* There is no view above the last one that it could leave for: it stays, and abstains all the same (design.md 7.5). */
+static void test_unclean_primary_of_the_last_view_proposes_nothing(void **state)
+{
+    struct core_client_window windows[SOLO_CLIENTS] = {{0}};
+    struct core_recovered r = {.view = VIEW_MAX, .windows = windows};
+    struct solo s;
+    (void)state;
+    for (uint32_t clean = 0; clean < 2; clean++) {
+        solo_open(&s, 4, VIEW_MAX % 4);
+        r.clean = clean == 1;
+        solo_start(&s, &r);
+        (void)solo_all_persisted(&s);
+        (void)solo_request(&s, 0, 1);
+        assert_true(core_summary(s.core).view == VIEW_MAX);
+        assert_int_equal(solo_sent(&s, WIRE_TYPE_pre_prepare), clean);
+        solo_close(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +486,11 @@ int main(void)
         cmocka_unit_test(test_time_without_predecessor_judged_when_it_comes),
         cmocka_unit_test(test_time_of_a_previous_that_was_not_voted_for_does_not_count),
         cmocka_unit_test(test_time_of_primary_never_falls),
+        cmocka_unit_test(test_primary_whose_requests_were_settled_meanwhile_proposes_nothing),
+        cmocka_unit_test(test_primary_passes_over_what_is_decided),
+        cmocka_unit_test(test_time_of_primary_is_not_before_a_block_that_it_fetched),
+        cmocka_unit_test(test_time_of_primary_after_a_null_batch_is_not_before_the_last_block),
+        cmocka_unit_test(test_unclean_primary_of_the_last_view_proposes_nothing),
     };
     return cmocka_run_group_tests_name("core_batch", tests, NULL, NULL);
 }

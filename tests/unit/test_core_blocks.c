@@ -423,6 +423,49 @@ static void test_full_window_fetches_nothing_from_who_has_not_collected_it(void 
     solo_close(&s);
 }
 
+/* An answer ends with the block that reaches its size; what its sender adds beyond what was asked for is not part of
+ * it. */
+static void test_blocks_beyond_what_was_asked_for_do_not_end_the_answer(void **state)
+{
+    struct blob *requests[2];
+    struct solo s;
+    (void)state;
+    for (uint32_t beyond = 0; beyond < 2; beyond++) {
+        solo_ready(&s, 4, 1);
+        (void)solo_status(&s, 2, 100, NULL);
+        for (uint32_t i = 0; i < 10 && solo_sent(&s, WIRE_TYPE_fetch) == 0; i++) {
+            (void)solo_tick(&s, SOLO_RESEND_US);
+            (void)solo_status(&s, 2, 100, NULL);
+        }
+        assert_int_equal(solo_sent(&s, WIRE_TYPE_fetch), 1);
+        const struct wire_fetch asked = solo_message(solo_send(&s, WIRE_TYPE_fetch, 0)).fetch;
+        assert_int_equal(asked.count, CORE_FETCH_BLOCKS_MAX);
+        for (uint32_t i = 0; i < 2; i++)
+            requests[i] = fixture_request_sized(s.group, i, 1, s.wall_ms + 1000, 1000000);
+        struct solo_batch large = {.time_ms = s.wall_ms};
+        large.bytes = fixture_batch(large.time_ms, requests, 2, &large.digest);
+        struct solo_batch b = solo_batch_make(&s, 2);
+        for (uint64_t k = 1; k <= 3; k++) /* six megabytes */
+            assert_null(solo_block(&s, 2, (beyond == 1 ? CORE_FETCH_BLOCKS_MAX : 1) + k, &large, NULL));
+        assert_null(solo_block(&s, 2, 1, &b, NULL));
+        assert_null(solo_executed(&s, 1, s.wall_ms, NULL, 0));
+        for (uint64_t n = 2; beyond == 0 && n <= 4; n++)
+            assert_null(solo_executed(&s, n, s.wall_ms, NULL, 0));
+        uint32_t again = 0;
+        for (uint32_t i = 0; i < 3; i++) { /* it has patience for one more */
+            (void)solo_tick(&s, SOLO_RESEND_US);
+            (void)solo_status(&s, 2, 100, NULL);
+            again += solo_sent(&s, WIRE_TYPE_fetch);
+        }
+        assert_int_equal(again > 0, beyond == 0); /* the next ones; or they are still on their way */
+        for (uint32_t i = 0; i < 2; i++)
+            blob_release(requests[i]);
+        solo_batch_free(&large);
+        solo_batch_free(&b);
+        solo_close(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -444,6 +487,7 @@ int main(void)
         cmocka_unit_test(test_proof_with_a_wrong_signature_counts_as_absent),
         cmocka_unit_test(test_full_window_fetches_the_certificate_that_moves_it),
         cmocka_unit_test(test_full_window_fetches_nothing_from_who_has_not_collected_it),
+        cmocka_unit_test(test_blocks_beyond_what_was_asked_for_do_not_end_the_answer),
     };
     return cmocka_run_group_tests_name("core_blocks", tests, NULL, NULL);
 }

@@ -344,6 +344,105 @@ static void test_weak_quorum_for_another_state_is_no_divergence(void **state)
     solo_close(&s);
 }
 
+/* ---- what is no checkpoint of this record ---- */
+
+static struct blob *proof_of(const struct solo *s, uint64_t seq, struct digest header, struct digest root)
+{
+    return fixture_checkpoint(s->group, seq, &header, &root, 0xd);
+}
+
+/* msg_verify refuses it before; the core does not rely on that. */
+static void test_checkpoint_between_two_intervals_has_no_place(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    struct wire_checkpoint m = {.sender = 2, .seq = K + 1};
+    assert_string_equal(solo_receive_unchecked(&s, 2, fixture_message(s.group, &wire_record_checkpoint, &m)),
+                        "CHECKPOINT outside the window");
+    solo_close(&s);
+}
+
+static void test_checkpoint_proof_of_another_header_or_state_diverges(void **state)
+{
+    struct solo s;
+    (void)state;
+    for (uint32_t k = 0; k < 2; k++) {
+        run_to_checkpoint(&s);
+        (void)solo_all_persisted(&s);
+        struct blob *proof =
+            proof_of(&s, K, k == 0 ? solo_root(K) : solo_header(K), k == 0 ? solo_root(K) : solo_header(K));
+        assert_null(solo_status(&s, 2, K, proof));
+        assert_true(core_summary(s.core).diverged);
+        assert_null(solo_persist(&s, CORE_PERSIST_STABLE));
+        blob_release(proof);
+        solo_close(&s);
+    }
+}
+
+/* Its state is proven wrong at K: nothing that it says of 2K is worth anything either. */
+static void test_checkpoint_of_a_diverged_core_is_not_made_stable(void **state)
+{
+    struct solo s;
+    (void)state;
+    for (uint32_t diverged = 0; diverged < 2; diverged++) {
+        solo_ready(&s, 4, 1);
+        solo_run_to(&s, 2 * K);
+        (void)solo_checkpoint(&s, 0, 2 * K);
+        (void)solo_checkpoint(&s, 2, 2 * K);
+        struct blob *proof = proof_of(&s, K, solo_root(K), solo_root(K));
+        if (diverged == 1) (void)solo_status(&s, 2, K, proof);
+        assert_int_equal(core_summary(s.core).diverged, diverged);
+        (void)solo_all_persisted(&s); /* the blocks up to 2K: with the own vote there are Q */
+        assert_int_equal(solo_persist(&s, CORE_PERSIST_STABLE) != NULL, diverged == 0);
+        blob_release(proof);
+        solo_close(&s);
+    }
+}
+
+/* It has executed that far, and its record does not say what its state was there: the proof is of another's state. */
+static void test_checkpoint_that_the_record_does_not_hold_is_not_taken_from_a_proof(void **state)
+{
+    const struct core_client_window windows[SOLO_CLIENTS] = {{0}};
+    const struct core_recovered r = {.clean = true, .executed = K + 2, .windows = windows};
+    struct solo s;
+    (void)state;
+    solo_open(&s, 4, 1);
+    solo_start(&s, &r);
+    (void)solo_all_persisted(&s);
+    struct blob *proof = proof_of(&s, K, solo_header(K), solo_root(K));
+    (void)solo_status(&s, 2, K, proof);
+    (void)solo_all_persisted(&s);
+    assert_null(solo_persist(&s, CORE_PERSIST_STABLE));
+    assert_int_equal(core_summary(s.core).low, 0);
+    assert_false(core_summary(s.core).diverged);
+    blob_release(proof);
+    solo_close(&s);
+}
+
+/* One that is stable already, and one that is none: neither is signed. */
+static void test_checkpoint_of_a_record_that_has_no_place_is_left_out(void **state)
+{
+    const struct core_client_window windows[SOLO_CLIENTS] = {{0}};
+    const struct core_recovered_checkpoint found[] = {{.seq = K}, {.seq = K + 1}, {.seq = 2 * K}};
+    const struct core_recovered r = {.clean = true,
+                                     .stable = {.seq = K},
+                                     .executed = 2 * K,
+                                     .checkpoints = found,
+                                     .checkpoint_count = 3,
+                                     .windows = windows};
+    struct solo s;
+    (void)state;
+    solo_open(&s, 4, 1);
+    solo_start(&s, &r);
+    (void)solo_all_persisted(&s);
+    (void)solo_tick(&s, SOLO_RESEND_US);
+    assert_null(solo_status(&s, 2, 2 * K, NULL));
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_checkpoint), 1);
+    assert_int_equal(solo_message(solo_send(&s, WIRE_TYPE_checkpoint, 0)).checkpoint.seq, 2 * K);
+    solo_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -365,6 +464,11 @@ int main(void)
         cmocka_unit_test(test_diverged_votes_no_more),
         cmocka_unit_test(test_diverged_signs_no_checkpoint),
         cmocka_unit_test(test_weak_quorum_for_another_state_is_no_divergence),
+        cmocka_unit_test(test_checkpoint_between_two_intervals_has_no_place),
+        cmocka_unit_test(test_checkpoint_proof_of_another_header_or_state_diverges),
+        cmocka_unit_test(test_checkpoint_of_a_diverged_core_is_not_made_stable),
+        cmocka_unit_test(test_checkpoint_that_the_record_does_not_hold_is_not_taken_from_a_proof),
+        cmocka_unit_test(test_checkpoint_of_a_record_that_has_no_place_is_left_out),
     };
     return cmocka_run_group_tests_name("core_checkpoint", tests, NULL, NULL);
 }

@@ -277,6 +277,75 @@ static void test_votes_of_a_view_entered_are_compared(void **state)
     close_room(&r);
 }
 
+/* ---- counted, not said again ---- */
+
+static void test_second_of_a_kind_is_counted_whatever_the_kind(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r);
+    struct wire_checkpoint m = {.sender = 3, .seq = CHECKPOINT_INTERVAL};
+    for (uint8_t i = 0; i < 3; i++) {
+        m.header_hash.bytes[0] = i; /* headers differ, states do not */
+        (void)solo_receive(&r.s, 3, &wire_record_checkpoint, &m);
+        assert_int_equal(given(&r.s), i == 1);
+    }
+    assert_int_equal(core_contradictions(r.s.core, 3, EVIDENCE_KIND_CHECKPOINT), 2);
+    struct wire_view_change unproven = {.sender = 2, .view = 3, .proof = {.seq = CHECKPOINT_INTERVAL}};
+    for (uint32_t i = 0; i < 2; i++) {
+        (void)solo_receive(&r.s, 2, &wire_record_view_change, &unproven);
+        assert_int_equal(given(&r.s), i == 0);
+    }
+    assert_int_equal(core_contradictions(r.s.core, 2, EVIDENCE_KIND_CERTIFICATE), 2);
+    const struct solo_claim claims[] = {{1, 0, &r.a}, {1, 0, &r.b}, {2, 0, &r.a}};
+    for (uint32_t i = 0; i < 3; i++) {
+        (void)solo_receive_bytes(&r.s, 3, solo_view_change_make(&r.s, 3, 4, &claims[i], 1, NULL));
+        assert_int_equal(solo_count(&r.s, CORE_EFFECT_EVIDENCE), i == 1);
+    }
+    assert_int_equal(core_contradictions(r.s.core, 3, EVIDENCE_KIND_VIEW_CHANGE), 2);
+    close_room(&r);
+}
+
+static void test_first_bad_certificate_of_a_view_change_is_named(void **state)
+{
+    struct room r;
+    struct wire_message m;
+    (void)state;
+    open_room(&r);
+    const struct solo_claim claims[] = {{1, 0, &r.a}, {2, 0, &r.b}};
+    struct blob *good = solo_view_change_make(&r.s, 3, 4, claims, 2, NULL);
+    assert_null(wire_decode(blob_bytes(good), &m));
+    struct wire_view_change spoiled = m.view_change;
+    struct blob *items = blob_copy(spoiled.prepared.items);
+    items->data[items->len - 1] ^= 1;     /* a signature of the second ... */
+    items->data[items->len / 2 - 1] ^= 1; /* ... and of the first, as long */
+    spoiled.prepared.items = blob_bytes(items);
+    (void)solo_receive(&r.s, 3, &wire_record_view_change, &spoiled);
+    check(&r, EVIDENCE_KIND_CERTIFICATE, 3, 4, 1);
+    blob_release(items);
+    blob_release(good);
+    close_room(&r);
+}
+
+/* One that was emptied may have forgotten the first (docs/protocol.md, Evidence 4). */
+static void test_two_view_changes_a_window_apart_are_no_evidence(void **state)
+{
+    const struct digest header = solo_header(WINDOW_BATCHES);
+    const struct digest root = solo_root(WINDOW_BATCHES);
+    struct room r;
+    (void)state;
+    open_room(&r);
+    struct blob *proof = fixture_checkpoint(r.s.group, WINDOW_BATCHES, &header, &root, 0xd);
+    struct wire_view_change later = {.sender = 3, .view = 4};
+    assert_null(wire_decode_record(&wire_record_checkpoint_certificate, blob_bytes(proof), &later.proof));
+    assert_null(solo_view_change(&r.s, 3, 4));
+    (void)solo_receive(&r.s, 3, &wire_record_view_change, &later);
+    assert_int_equal(given(&r.s), 0);
+    assert_int_equal(core_contradictions(r.s.core, 3, EVIDENCE_KIND_VIEW_CHANGE), 0);
+    blob_release(proof);
+    close_room(&r);
+}
+
 /* ---- two members, one side each ---- */
 
 static const struct core_effect *shown_to(const struct solo *s, uint32_t member)
@@ -342,6 +411,65 @@ static void test_proposal_is_not_shown_to_whom_has_voted_for_it(void **state)
     close_room(&r);
 }
 
+static uint32_t shown_count(const struct solo *s, uint32_t member)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->effects->count; i++) {
+        const struct core_effect *e = &s->effects->items[i];
+        if (e->type == CORE_EFFECT_SEND && e->send.type == WIRE_TYPE_pre_prepare && e->send.to == member) count++;
+    }
+    return count;
+}
+
+/* Proposals for a up to `seq`, which member 2 has contradicted with PREPAREs for b. */
+static void contradicted_to(struct room *r, uint64_t seq)
+{
+    for (uint64_t n = 1; n <= seq; n++) {
+        assert_null(solo_propose(&r->s, n, &r->a, n == 1));
+        assert_null(solo_vote(&r->s, WIRE_TYPE_prepare, 2, n, &r->b.digest));
+    }
+    (void)solo_tick(&r->s, SOLO_RESEND_US);
+}
+
+static void test_proposals_are_shown_so_many_for_one_status(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r);
+    contradicted_to(&r, 20);
+    (void)solo_status(&r.s, 2, 0, NULL);
+    assert_int_equal(shown_count(&r.s, 2), 16);
+    close_room(&r);
+}
+
+/* What a member is sent again is one share, which batches have used up. */
+static void test_proposals_are_shown_within_the_share_of_a_member(void **state)
+{
+    struct room r;
+    struct blob *requests[2];
+    struct solo_batch large = {.time_ms = SOLO_WALL_MS};
+    (void)state;
+    open_room(&r);
+    contradicted_to(&r, 3);
+    for (uint32_t i = 0; i < 2; i++)
+        requests[i] = fixture_request_sized(r.s.group, i, 1, r.s.wall_ms + 1000, 1000000);
+    large.bytes = fixture_batch(large.time_ms, requests, 2, &large.digest);
+    assert_null(solo_propose(&r.s, 4, &large, true));
+    struct wire_fetch m = {
+        .sender = 2, .kind = DATA_KIND_BATCH, .view = 0, .seq = 4, .count = 1, .digest = large.digest};
+    for (uint32_t i = 0; i < 3; i++)
+        (void)solo_receive(&r.s, 2, &wire_record_fetch, &m);
+    (void)solo_status(&r.s, 2, 0, NULL);
+    assert_int_equal(shown_count(&r.s, 2), 0);
+    (void)solo_tick(&r.s, SOLO_RESEND_US);
+    (void)solo_status(&r.s, 2, 0, NULL);
+    assert_int_equal(shown_count(&r.s, 2), 3);
+    for (uint32_t i = 0; i < 2; i++)
+        blob_release(requests[i]);
+    solo_batch_free(&large);
+    close_room(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,9 +487,14 @@ int main(void)
         cmocka_unit_test(test_commits_inside_a_block_are_compared),
         cmocka_unit_test(test_checkpoints_inside_a_certificate_are_compared),
         cmocka_unit_test(test_votes_of_a_view_entered_are_compared),
+        cmocka_unit_test(test_second_of_a_kind_is_counted_whatever_the_kind),
+        cmocka_unit_test(test_first_bad_certificate_of_a_view_change_is_named),
+        cmocka_unit_test(test_two_view_changes_a_window_apart_are_no_evidence),
         cmocka_unit_test(test_proposal_is_shown_to_whom_it_contradicts_and_makes_evidence_there),
         cmocka_unit_test(test_proposal_is_shown_no_more_once_the_proof_is_here),
         cmocka_unit_test(test_proposal_is_not_shown_to_whom_has_voted_for_it),
+        cmocka_unit_test(test_proposals_are_shown_so_many_for_one_status),
+        cmocka_unit_test(test_proposals_are_shown_within_the_share_of_a_member),
     };
     return cmocka_run_group_tests_name("core_evidence", tests, NULL, NULL);
 }

@@ -630,6 +630,26 @@ static void test_fence_backups_leave_the_view_of_a_fenced_primary(void **state)
     solo_close(&s);
 }
 
+/* What it says of another view is past, and who may not vote cannot say that it leaves. */
+static void test_fenced_primary_is_left_only_in_its_view_and_by_who_may_vote(void **state)
+{
+    const struct core_event full = {.type = CORE_EVENT_DISK, .disk_full = true};
+    struct wire_status later = {.sender = 0, .view = 4, .flags = STATUS_FLAG_FENCED};
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, SELF);
+    assert_null(solo_receive(&s, 0, &wire_record_status, &later)); /* of view 4, whose primary it is, too */
+    assert_int_equal(summary(&s).view, 0);
+    assert_null(solo_step(&s, &full));
+    assert_null(say(&s, 0, STATUS_FLAG_FENCED));
+    assert_int_equal(summary(&s).view, 0);
+    solo_close(&s);
+    open_unheard(&s, NULL);
+    assert_null(say(&s, 0, STATUS_FLAG_FENCED));
+    assert_int_equal(summary(&s).view, 0);
+    solo_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -659,6 +679,7 @@ int main(void)
         cmocka_unit_test(test_fence_claim_is_helped_again_as_time_goes_by),
         cmocka_unit_test(test_fence_backup_prepares_an_empty_batch),
         cmocka_unit_test(test_fence_backups_leave_the_view_of_a_fenced_primary),
+        cmocka_unit_test(test_fenced_primary_is_left_only_in_its_view_and_by_who_may_vote),
     };
     return cmocka_run_group_tests_name("core_fence", tests, NULL, NULL);
 }

@@ -545,10 +545,170 @@ static void test_gap_goes_on_at_once_when_the_end_of_an_answer_overtakes(void **
     room_free(r);
 }
 
+/* ---- when nothing is asked ---- */
+
+static bool asks_in_time(struct room *r)
+{
+    struct wire_fetch m;
+    uint32_t to;
+    (void)solo_tick(&r->s, SILENT_US);
+    return asked(r, &m, &to);
+}
+
+static void test_gap_is_asked_for_only_of_who_has_executed_its_blocks(void **state)
+{
+    struct room *r = room_new(1, GAP_HIGH);
+    struct wire_fetch m;
+    uint32_t to;
+    (void)state;
+    for (uint32_t id = 0; id < 4; id++)
+        if (id != 1) assert_null(solo_status(&r->s, id, GAP_HIGH - 1, NULL));
+    assert_false(asks_in_time(r)); /* nobody */
+    assert_null(solo_status(&r->s, 2, GAP_HIGH, NULL));
+    (void)solo_tick(&r->s, SILENT_US);
+    assert_true(asked(r, &m, &to));
+    assert_int_equal(to, 2);
+    room_free(r);
+}
+
+/* What is missing above comes first. */
+static void test_gap_waits_while_the_others_are_a_window_ahead(void **state)
+{
+    struct room *r = room_new(1, GAP_HIGH);
+    (void)state;
+    for (uint32_t id = 2; id < 4; id++)
+        assert_null(solo_status(&r->s, id, GAP_HIGH + WINDOW_BATCHES + 1, NULL));
+    assert_false(asks_in_time(r));
+    for (uint32_t id = 2; id < 4; id++)
+        assert_null(solo_status(&r->s, id, GAP_HIGH + WINDOW_BATCHES, NULL));
+    assert_true(asks_in_time(r));
+    room_free(r);
+}
+
+static void test_gap_is_not_asked_for_by_who_stops(void **state)
+{
+    const struct core_event stop = {.type = CORE_EVENT_STOP};
+    struct room *r = room_new(1, GAP_HIGH);
+    (void)state;
+    assert_null(solo_step(&r->s, &stop));
+    assert_false(asks_in_time(r));
+    room_free(r);
+}
+
+/* The state above the gap is given up for a later one: what was asked for before is nothing to keep. */
+static void test_gap_is_left_alone_while_a_state_is_transferred(void **state)
+{
+    struct room *r = room_new(1, GAP_HIGH);
+    const uint64_t far = GAP_HIGH + SOLO_TRANSFER_AFTER;
+    const struct digest header = solo_header(far);
+    const struct digest root = solo_root(far);
+    struct blob *proof = fixture_checkpoint(r->s.group, far, &header, &root, 0xd);
+    struct wire_fetch m;
+    (void)state;
+    (void)detour_to(r, 5, K);
+    const uint32_t to = fill_until_detour(r, &m);
+    assert_null(solo_status(&r->s, 2, far, proof));
+    (void)solo_tick(&r->s, SOLO_RESEND_US);
+    assert_non_null(solo_effect(&r->s, CORE_EFFECT_WALK_BEGIN, 0));
+    assert_false(asks_in_time(r));
+    assert_string_equal(give(r, to, &r->h[gap_high(r)], NULL), "an old block that is not the next one missing");
+    assert_string_equal(give_proven(r, to, K, K, 0xd), "an old block that is not the next one missing");
+    assert_string_equal(missing(r, 6), "a block that is not in the gap");
+    assert_null(solo_effect(&r->s, CORE_EFFECT_PAST_BLOCK, 0));
+    blob_release(proof);
+    room_free(r);
+}
+
+/* ---- whose answer it is ---- */
+
+/* A lie puts nobody in the place of the member that is asked, unless it comes from that one. */
+static void test_gap_lie_of_who_was_not_asked_changes_nobodys_turn(void **state)
+{
+    struct room *r = room_new(1, GAP_HIGH);
+    struct wire_header lie = r->h[GAP_HIGH];
+    struct wire_fetch m;
+    uint32_t to;
+    (void)state;
+    (void)solo_tick(&r->s, SOLO_RESEND_US);
+    assert_true(asked(r, &m, &to));
+    lie.time_ms++;
+    assert_non_null(give(r, to == 3 ? 2 : 3, &lie, NULL));
+    (void)solo_tick(&r->s, 1000);
+    assert_false(asked(r, &m, &to));
+    room_free(r);
+}
+
+/* While the detour is asked for, a wrong block of the fill is no answer to that; and the other way round. */
+static void test_gap_lie_about_what_was_not_asked_changes_nobodys_turn(void **state)
+{
+    struct room *r = room_new(1, GAP_HIGH);
+    struct wire_fetch m;
+    (void)state;
+    uint32_t to = detour_to(r, 5, K);
+    struct wire_header lie = r->h[gap_high(r)];
+    lie.time_ms++;
+    assert_non_null(give(r, to, &lie, NULL)); /* the detour is under way */
+    (void)solo_tick(&r->s, 1000);
+    assert_false(asked(r, &m, &to));
+    (void)solo_tick(&r->s, SILENT_US);
+    assert_true(asked(r, &m, &to));
+    assert_int_equal(m.seq, gap_high(r)); /* now the fill's turn */
+    assert_string_equal(give(r, to, &r->h[K], NULL), "an old block that no checkpoint proves");
+    assert_string_equal(give(r, to == 3 ? 2 : 3, &r->h[K], NULL), "an old block that no checkpoint proves");
+    (void)solo_tick(&r->s, 1000);
+    assert_false(asked(r, &m, &to));
+    room_free(r);
+}
+
+static void test_gap_block_that_neither_goes_on_from_is_refused(void **state)
+{
+    struct room *r = room_new(1, GAP_HIGH);
+    struct buffer dump = {0};
+    (void)state;
+    const uint32_t to = detour_to(r, 5, K);
+    assert_string_equal(give_proven(r, to, 2 * K, 2 * K, 0xd), "an old block that is not the next one missing");
+    assert_null(give_proven(r, to, K, K, 0xd));
+    assert_string_equal(give(r, to, &r->h[K - 2], NULL), "an old block that is not the next one missing");
+    core_dump(r->s.core, &dump);
+    buffer_append(&dump, "", 1);
+    assert_non_null(strstr((const char *)dump.data, "wanted 5 next 127 proven\n"));
+    buffer_free(&dump);
+    room_free(r);
+}
+
+static void test_gap_detour_lie_of_who_was_not_asked_changes_nobodys_turn(void **state)
+{
+    struct room *r = room_new(1, GAP_HIGH);
+    struct wire_fetch m;
+    (void)state;
+    uint32_t to = detour_to(r, 5, K);
+    assert_non_null(give(r, to == 3 ? 2 : 3, &r->h[K], NULL));
+    (void)solo_tick(&r->s, 1000);
+    assert_false(asked(r, &m, &to));
+    room_free(r);
+}
+
+/* The fill's question ends where the detour begins: that the detour's block is here does not answer it. */
+static void test_gap_block_of_the_detour_does_not_end_the_question_of_the_fill(void **state)
+{
+    struct room *r = room_new(1, 7 * K + QUESTION - 1);
+    struct wire_fetch m;
+    uint32_t to;
+    (void)state;
+    (void)solo_tick(&r->s, SOLO_RESEND_US);
+    assert_true(asked(r, &m, &to));
+    assert_int_equal(m.seq - m.count + 1, 7 * K);
+    assert_null(missing(r, 7 * K - 3)); /* it begins at 7K */
+    assert_null(give_proven(r, 3, 7 * K, 7 * K, 0xd));
+    assert_false(asked(r, &m, &to)); /* the answer to the fill is on its way */
+    (void)solo_tick(&r->s, 1000);
+    assert_false(asked(r, &m, &to));
+    room_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gap_goes_on_at_once_when_the_end_of_an_answer_overtakes),
         cmocka_unit_test(test_gap_filled_only_with_the_block_that_the_ledger_goes_on_from),
         cmocka_unit_test(test_gap_is_not_asked_for_while_the_disk_is_full),
         cmocka_unit_test(test_gap_wanted_block_is_fetched_from_the_next_checkpoint_down),
@@ -565,6 +725,16 @@ int main(void)
         cmocka_unit_test(test_gap_next_wanted_block_goes_on_where_the_last_one_ended),
         cmocka_unit_test(test_gap_wanted_block_does_not_outlive_a_restart),
         cmocka_unit_test(test_gap_wanted_block_is_in_the_image),
+        cmocka_unit_test(test_gap_goes_on_at_once_when_the_end_of_an_answer_overtakes),
+        cmocka_unit_test(test_gap_is_asked_for_only_of_who_has_executed_its_blocks),
+        cmocka_unit_test(test_gap_waits_while_the_others_are_a_window_ahead),
+        cmocka_unit_test(test_gap_is_not_asked_for_by_who_stops),
+        cmocka_unit_test(test_gap_is_left_alone_while_a_state_is_transferred),
+        cmocka_unit_test(test_gap_lie_of_who_was_not_asked_changes_nobodys_turn),
+        cmocka_unit_test(test_gap_lie_about_what_was_not_asked_changes_nobodys_turn),
+        cmocka_unit_test(test_gap_block_that_neither_goes_on_from_is_refused),
+        cmocka_unit_test(test_gap_detour_lie_of_who_was_not_asked_changes_nobodys_turn),
+        cmocka_unit_test(test_gap_block_of_the_detour_does_not_end_the_question_of_the_fill),
     };
     return cmocka_run_group_tests_name("core_gap", tests, NULL, NULL);
 }

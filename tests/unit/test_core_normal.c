@@ -476,6 +476,24 @@ static void test_group_of_one_commits_by_itself_once_durable(void **state)
     solo_close(&s);
 }
 
+/* A primary that is behind proposes what was executed here before the start: the others may need this vote. */
+static void test_pre_prepare_of_what_was_executed_before_the_start_is_prepared(void **state)
+{
+    const struct core_client_window windows[SOLO_CLIENTS] = {{0}};
+    const struct core_recovered r = {
+        .clean = true, .executed = 3, .executed_time_ms = SOLO_WALL_MS, .windows = windows};
+    struct solo s;
+    (void)state;
+    solo_open(&s, 4, 1);
+    solo_start(&s, &r);
+    (void)solo_all_persisted(&s);
+    struct solo_batch b = solo_batch_make(&s, 1);
+    assert_null(solo_propose(&s, 2, &b, true)); /* the batch of 1 is not held: its time does not stand in the way */
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_prepare), 1);
+    solo_batch_free(&b);
+    solo_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -504,6 +522,7 @@ int main(void)
         cmocka_unit_test(test_persisted_twice_ignored),
         cmocka_unit_test(test_read_barrier_covers_own_certificates),
         cmocka_unit_test(test_group_of_one_commits_by_itself_once_durable),
+        cmocka_unit_test(test_pre_prepare_of_what_was_executed_before_the_start_is_prepared),
     };
     return cmocka_run_group_tests_name("core_normal", tests, NULL, NULL);
 }

@@ -341,6 +341,128 @@ static void test_window_rises_by_more_than_itself(void **state)
     solo_close(&s);
 }
 
+/* ---- two windows in one ring of places ---- */
+
+/* A late sequence of the window is settled: a request a whole ring above it stands in the same place, and stays. */
+static void test_settled_sequence_does_not_release_the_request_that_shares_its_place(void **state)
+{
+    struct core_client_window windows[SOLO_CLIENTS] = {{.highest_settled = 40, .settled = 1ull << 40}};
+    const struct core_recovered r = {.clean = true, .windows = windows};
+    const struct core_settled late = {.client = 0, .seq = 30};
+    struct solo s;
+    (void)state;
+    solo_open(&s, 4, 0);
+    solo_start(&s, &r);
+    (void)solo_all_persisted(&s);
+    assert_null(solo_request(&s, 0, 30 + 2 * CLIENT_WINDOW)); /* above its window: held until that has moved */
+    assert_int_equal(core_summary(s.core).custody, 1);
+    struct solo_batch b = solo_batch_make(&s, 30);
+    assert_null(solo_block(&s, 2, 1, &b, NULL));
+    assert_null(solo_executed(&s, 1, s.wall_ms, &late, 1));
+    assert_int_equal(core_summary(s.core).custody, 1);
+    assert_true(core_holdings(s.core).counters_right);
+    solo_batch_free(&b);
+    solo_close(&s);
+}
+
+static void test_request_forwarded_while_the_disk_is_full_gets_no_busy(void **state)
+{
+    const struct core_event full = {.type = CORE_EVENT_DISK, .disk_full = true};
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 0);
+    assert_null(solo_step(&s, &full));
+    struct blob *q = fixture_request(s.group, 0, 1, s.wall_ms + 1000, "key", "value");
+    assert_string_equal(solo_receive_bytes(&s, 2, blob_retain(q)), "the disk is full");
+    assert_int_equal(solo_busy(&s), 0);
+    assert_string_equal(solo_receive_bytes(&s, UINT32_MAX, q), "the disk is full");
+    assert_int_equal(solo_busy(&s), BUSY_DISK_FULL);
+    solo_close(&s);
+}
+
+/* The primary has left more unanswered than is said again in one look: the next look goes on where this one ended. */
+static void test_backup_forwards_again_so_many_requests_in_one_look(void **state)
+{
+    enum { CLIENTS = 10, ALL = CLIENTS * CLIENT_WINDOW, MOST = 512 };
+    static bool forwarded[CLIENTS][CLIENT_WINDOW + 1];
+    struct core_client_window *windows = mem_zero(CLIENTS, sizeof *windows);
+    const struct core_recovered r = {.clean = true, .windows = windows};
+    struct solo s;
+    (void)state;
+    solo_open(&s, 4, 1);
+    s.group = fixture_group(4, CLIENTS);
+    s.wire = fixture_wire_group(s.group);
+    s.config.group = s.wire;
+    s.config.client_count = CLIENTS;
+    s.config.timeout_us = s.config.timeout_cap_us = 1000 * SOLO_TIMEOUT_US;
+    solo_start(&s, &r);
+    (void)solo_all_persisted(&s);
+    for (uint32_t client = 0; client < CLIENTS; client++)
+        for (uint64_t seq = 1; seq <= CLIENT_WINDOW; seq++)
+            assert_null(solo_request(&s, client, seq));
+    uint32_t total = 0;
+    (void)solo_tick(&s, 4 * SOLO_RESEND_US);
+    for (uint32_t look = 0; look < 2; look++) {
+        const uint32_t count = solo_sent(&s, WIRE_TYPE_request);
+        assert_int_equal(count, look == 0 ? MOST : ALL - MOST);
+        for (uint32_t k = 0; k < count; k++) {
+            const struct wire_request q = solo_message(solo_send(&s, WIRE_TYPE_request, k)).request;
+            const int client = group_client_by_key(s.group, &q.client);
+            assert_in_range(client, 0, CLIENTS - 1);
+            assert_false(forwarded[client][q.seq]); /* none twice */
+            forwarded[client][q.seq] = true;
+            total++;
+        }
+        (void)solo_tick(&s, SOLO_RESEND_US);
+    }
+    assert_int_equal(total, ALL);
+    free(windows);
+    solo_close(&s);
+}
+
+/* Its disk was full while the others went on from view to view, some of them alone: with room again it follows all of
+ * them in one step, and each new primary would hear of all that is held. What does not fit into the step is said in the
+ * next look. */
+static void test_backup_that_follows_through_many_views_forwards_within_one_step(void **state)
+{
+    enum { CLIENTS = 10 };
+    static const uint64_t views[7] = {0, 1, 2, 3, 3, 3, 0};
+    const struct core_event full = {.type = CORE_EVENT_DISK, .disk_full = true};
+    const struct core_event room = {.type = CORE_EVENT_DISK, .disk_full = false};
+    struct core_client_window *windows = mem_zero(CLIENTS, sizeof *windows);
+    const struct core_recovered r = {.clean = true, .windows = windows};
+    struct solo s;
+    (void)state;
+    solo_open(&s, 7, 6);
+    s.group = fixture_group(7, CLIENTS);
+    s.wire = fixture_wire_group(s.group);
+    s.config.group = s.wire;
+    s.config.client_count = CLIENTS;
+    solo_start(&s, &r);
+    (void)solo_all_persisted(&s);
+    for (uint32_t client = 0; client < CLIENTS; client++)
+        for (uint64_t seq = 1; seq <= CLIENT_WINDOW; seq++)
+            assert_null(solo_request(&s, client, seq));
+    assert_null(solo_step(&s, &full));
+    for (uint32_t id = 1; id <= 5; id++)
+        assert_null(solo_view_change(&s, id, views[id]));
+    assert_int_equal(core_summary(s.core).view, 0);
+    assert_null(solo_step(&s, &room));
+    (void)solo_tick(&s, 4 * SOLO_RESEND_US);
+    assert_int_equal(core_summary(s.core).view, 3);
+    assert_true(s.effects->count < 2 * CORE_EFFECTS_ENOUGH);
+    const struct core_effect *last = NULL;
+    for (uint32_t look = 0; look < 20; look++) { /* and the primary of view 3 hears of all of them */
+        (void)solo_tick(&s, SOLO_RESEND_US);
+        if (solo_sent(&s, WIRE_TYPE_request) > 0) last = solo_send(&s, WIRE_TYPE_request, 0);
+        if (last != NULL) assert_int_equal(last->send.to, 3);
+        if (last != NULL) break;
+    }
+    assert_non_null(last);
+    free(windows);
+    solo_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +488,10 @@ int main(void)
         cmocka_unit_test(test_custody_released_past_expiry_and_drift),
         cmocka_unit_test(test_custody_of_unknown_client_settled_ignored),
         cmocka_unit_test(test_window_rises_by_more_than_itself),
+        cmocka_unit_test(test_settled_sequence_does_not_release_the_request_that_shares_its_place),
+        cmocka_unit_test(test_request_forwarded_while_the_disk_is_full_gets_no_busy),
+        cmocka_unit_test(test_backup_forwards_again_so_many_requests_in_one_look),
+        cmocka_unit_test(test_backup_that_follows_through_many_views_forwards_within_one_step),
     };
     return cmocka_run_group_tests_name("core_request", tests, NULL, NULL);
 }

@@ -533,6 +533,94 @@ static void test_stop_after_a_block_for_another_batch_keeps_the_vote(void **stat
     solo_close(&s);
 }
 
+/* ---- what the record says in another order, or of a view left ---- */
+
+static void test_start_reads_wait_for_the_highest_certificate_in_whatever_order_they_come(void **state)
+{
+    struct core_recovered_slot slots[2] = {{.seq = 5, .certificate = true}, {.seq = 3, .certificate = true}};
+    struct core_client_window none[SOLO_CLIENTS] = {{0}};
+    const struct core_recovered r = {.clean = true, .slots = slots, .slot_count = 2, .windows = none};
+    const struct core_event full = {.type = CORE_EVENT_DISK, .disk_full = true};
+    struct solo s;
+    (void)state;
+    solo_open(&s, 4, 1);
+    struct solo_batch b = solo_batch_make(&s, 1);
+    struct blob *certificates[2];
+    for (uint32_t k = 0; k < 2; k++) {
+        certificates[k] = fixture_prepared(s.group, 0, slots[k].seq, &b.digest, 0x7);
+        assert_null(wire_decode_record(&wire_record_vote_certificate, blob_bytes(certificates[k]), &slots[k].prepared));
+        slots[k].digest = b.digest;
+        slots[k].batch = b.bytes;
+        slots[k].time_ms = b.time_ms;
+    }
+    solo_start(&s, &r);
+    assert_int_equal(core_summary(s.core).read_barrier, 5);
+    assert_null(solo_step(&s, &full)); /* what counts now is what is durable: both are */
+    assert_int_equal(core_summary(s.core).read_barrier, 5);
+    for (uint32_t k = 0; k < 2; k++)
+        blob_release(certificates[k]);
+    solo_batch_free(&b);
+    solo_close(&s);
+}
+
+static void test_start_with_a_view_change_takes_up_no_vote_of_the_view_left(void **state)
+{
+    struct core_recovered_slot slot = {.seq = 1, .accepted = true};
+    struct core_client_window none[SOLO_CLIENTS] = {{0}};
+    struct core_recovered r = {.clean = true, .slots = &slot, .slot_count = 1, .windows = none};
+    struct solo s;
+    (void)state;
+    for (uint32_t left = 0; left < 2; left++) {
+        solo_open(&s, 4, 1);
+        struct solo_batch b = solo_batch_make(&s, 1);
+        struct blob *view_change = solo_view_change_make(&s, 1, 2, NULL, 0, NULL);
+        slot.digest = b.digest;
+        slot.batch = b.bytes;
+        slot.time_ms = b.time_ms;
+        r.view = left == 1 ? 2 : 0;
+        r.view_change = left == 1 ? view_change : NULL;
+        solo_start(&s, &r);
+        assert_int_equal(core_summary(s.core).proposed, left == 1 ? 0 : 1);
+        blob_release(view_change);
+        solo_batch_free(&b);
+        solo_close(&s);
+    }
+}
+
+/* Its time is not agreed: it was accepted, and nobody was promised anything. */
+static void test_stop_keeps_no_proposal_that_it_has_not_voted_for(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    struct solo_batch voted = solo_batch_make(&s, 1);
+    struct solo_batch ahead = solo_batch_at(&s, 2, s.wall_ms + SOLO_DRIFT_MS + 1000);
+    assert_null(solo_propose(&s, 1, &voted, true));
+    assert_null(solo_propose(&s, 2, &ahead, true));
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_prepare), 0);
+    assert_null(solo_step(&s, &stop));
+    assert_non_null(solo_persist(&s, CORE_PERSIST_VOTE));
+    assert_int_equal(solo_persist(&s, CORE_PERSIST_VOTE)->persist.seq, 1);
+    assert_int_equal(solo_count(&s, CORE_EFFECT_PERSIST), 2); /* and the mark */
+    solo_batch_free(&voted);
+    solo_batch_free(&ahead);
+    solo_close(&s);
+}
+
+/* The mark says that the record is whole: nothing may be said after it. */
+static void test_stop_then_drain_leaves_no_view(void **state)
+{
+    const struct core_event drain = {.type = CORE_EVENT_DRAIN};
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 0);
+    assert_null(solo_step(&s, &stop));
+    assert_null(solo_step(&s, &drain));
+    assert_int_equal(core_summary(s.core).view, 0);
+    assert_int_equal(s.effects->count, 0);
+    solo_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -560,6 +648,10 @@ int main(void)
         cmocka_unit_test(test_stop_votes_no_more),
         cmocka_unit_test(test_stop_while_abstaining_leaves_no_mark),
         cmocka_unit_test(test_stop_after_a_block_for_another_batch_keeps_the_vote),
+        cmocka_unit_test(test_start_reads_wait_for_the_highest_certificate_in_whatever_order_they_come),
+        cmocka_unit_test(test_start_with_a_view_change_takes_up_no_vote_of_the_view_left),
+        cmocka_unit_test(test_stop_keeps_no_proposal_that_it_has_not_voted_for),
+        cmocka_unit_test(test_stop_then_drain_leaves_no_view),
     };
     return cmocka_run_group_tests_name("core_restart", tests, NULL, NULL);
 }

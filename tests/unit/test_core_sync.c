@@ -554,6 +554,63 @@ static void test_dump_is_canonical_and_shows_slots(void **state)
     buffer_free(&two);
 }
 
+/* Nobody may prepare it, so nobody need have it. */
+static void test_fetch_asks_for_no_batch_that_was_found_bad(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    struct blob *request = fixture_request(s.group, 0, 1, s.wall_ms + 1000, "key", "value");
+    request->data[request->len - 1] ^= 1;
+    struct solo_batch bad = {.time_ms = s.wall_ms};
+    bad.bytes = fixture_batch(bad.time_ms, &request, 1, &bad.digest);
+    struct solo_batch lacking = solo_batch_make(&s, 2);
+    assert_non_null(solo_propose(&s, 1, &bad, true));
+    assert_null(solo_propose(&s, 2, &lacking, false));
+    (void)solo_tick(&s, SOLO_RESEND_US);
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_fetch), 1);
+    assert_int_equal(solo_message(solo_send(&s, WIRE_TYPE_fetch, 0)).fetch.seq, 2);
+    blob_release(request);
+    solo_batch_free(&bad);
+    solo_batch_free(&lacking);
+    solo_close(&s);
+}
+
+/* msg_verify lets no such DATA in; the core does not rely on that. */
+static void test_data_that_nothing_asks_for_is_ignored(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    struct wire_data m = {.sender = 2, .kind = DATA_KIND_VIEW_CHANGE, .seq = 1};
+    assert_string_equal(solo_receive_unchecked(&s, 2, fixture_message(s.group, &wire_record_data, &m)),
+                        "DATA of a kind that was not asked for");
+    m.kind = DATA_KIND_BATCH;
+    assert_string_equal(solo_receive_unchecked(&s, 2, fixture_message(s.group, &wire_record_data, &m)),
+                        "DATA of a kind that was not asked for");
+    solo_close(&s);
+}
+
+/* A prepared certificate for one batch is on its way to disk, and Q have committed to another, in a view that this one
+ * has not seen: that batch is not on disk with it. */
+static void test_block_for_another_batch_than_was_prepared_here_is_kept_with_its_own(void **state)
+{
+    struct solo s;
+    (void)state;
+    for (uint32_t same = 0; same < 2; same++) {
+        solo_ready(&s, 4, 1);
+        struct solo_batch b = prepared_one(&s);
+        struct solo_batch other = solo_batch_make(&s, 9);
+        assert_null(solo_block(&s, 2, 1, same == 1 ? &b : &other, NULL));
+        const struct core_effect *e = solo_effect(&s, CORE_EFFECT_EXECUTE, 0);
+        assert_non_null(e);
+        assert_int_equal(e->execute.batch_persisted, same);
+        solo_batch_free(&b);
+        solo_batch_free(&other);
+        solo_close(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -583,6 +640,9 @@ int main(void)
         cmocka_unit_test(test_data_brings_the_batch_of_a_proposal),
         cmocka_unit_test(test_data_of_another_sender_ignored),
         cmocka_unit_test(test_dump_is_canonical_and_shows_slots),
+        cmocka_unit_test(test_fetch_asks_for_no_batch_that_was_found_bad),
+        cmocka_unit_test(test_data_that_nothing_asks_for_is_ignored),
+        cmocka_unit_test(test_block_for_another_batch_than_was_prepared_here_is_kept_with_its_own),
     };
     return cmocka_run_group_tests_name("core_sync", tests, NULL, NULL);
 }

@@ -47,7 +47,7 @@ static const struct core_effect *question_of(const struct solo *s, uint32_t k)
 }
 
 /* DATA with part of a state of checkpoint `seq`, for question `number`. */
-static const char *answer(struct solo *s, uint32_t member, uint32_t number, uint64_t seq)
+static const char *answer(struct solo *s, uint32_t member, uint64_t number, uint64_t seq)
 {
     const struct digest header = solo_header(seq);
     const struct digest root = solo_root(seq);
@@ -325,6 +325,157 @@ static void test_transfer_answer_without_proof_is_refused(void **state)
     solo_close(&s);
 }
 
+/* A question whose answer is being looked at is no load on the member that answered it. */
+static void test_transfer_member_whose_answer_is_looked_at_counts_as_free(void **state)
+{
+    struct solo s;
+    (void)state;
+    walking(&s);
+    uint32_t to[4];
+    for (uint32_t n = 1; n <= 3; n++) {
+        assert_null(walk(&s, CORE_WALK_ASK, n, FAR));
+        to[n] = question_of(&s, 0)->send.to;
+    }
+    assert_null(answer(&s, to[2], 2, FAR));
+    assert_null(walk(&s, CORE_WALK_ASK, 4, FAR));
+    assert_int_equal(question_of(&s, 0)->send.to, to[2]); /* to[1] would be the next in turn, and has one under way */
+    solo_close(&s);
+}
+
+static void test_transfer_member_that_is_not_so_far_is_not_asked(void **state)
+{
+    struct solo s;
+    (void)state;
+    walking(&s);
+    assert_null(solo_status(&s, 0, FAR - 1, NULL));
+    assert_null(solo_status(&s, 2, FAR - 1, NULL));
+    for (uint32_t n = 1; n <= 4; n++) {
+        assert_null(walk(&s, CORE_WALK_ASK, n, FAR));
+        assert_int_equal(question_of(&s, 0)->send.to, 3);
+    }
+    solo_close(&s);
+}
+
+/* One member alone is far enough. */
+static void walking_with_one(struct solo *s)
+{
+    solo_ready(s, 4, 1);
+    proven_by(s, 2, FAR);
+    (void)solo_tick(s, SOLO_RESEND_US);
+    assert_true(begins(s));
+}
+
+/* How long until the question is put again, in ticks of a resend interval. */
+static uint32_t asked_after(struct solo *s)
+{
+    for (uint32_t i = 1; i <= 1000; i++) {
+        (void)solo_tick(s, SOLO_RESEND_US);
+        if (question_of(s, 0) != NULL) return i;
+    }
+    return UINT32_MAX;
+}
+
+static void test_transfer_question_that_nobody_can_be_asked_waits(void **state)
+{
+    struct solo s;
+    (void)state;
+    walking_with_one(&s);
+    assert_null(walk(&s, CORE_WALK_ASK, 1, FAR));
+    assert_int_equal(question_of(&s, 0)->send.to, 2);
+    assert_null(answer(&s, 2, 1, FAR));
+    assert_null(walk(&s, CORE_WALK_BAD, 1, FAR));
+    assert_null(question_of(&s, 0)); /* the only one has lied */
+    assert_int_equal(asked_after(&s), 240);
+    solo_close(&s);
+}
+
+static void test_transfer_silence_again_and_again_is_left_alone_twice_as_long_up_to_a_bound(void **state)
+{
+    static const uint32_t alone[] = {4, 8, 16, 32, 64, 64, 64};
+    struct solo s;
+    (void)state;
+    walking_with_one(&s);
+    assert_null(walk(&s, CORE_WALK_ASK, 1, FAR));
+    for (size_t i = 0; i < sizeof alone / sizeof alone[0]; i++)
+        assert_int_equal(asked_after(&s), 8 + alone[i]); /* it may take 8 */
+    assert_null(answer(&s, 2, 1, FAR));
+    assert_null(walk(&s, CORE_WALK_TAKEN, 1, FAR)); /* it has answered: its silences are forgotten */
+    assert_null(walk(&s, CORE_WALK_ASK, 2, FAR));
+    assert_int_equal(asked_after(&s), 8 + alone[0]);
+    solo_close(&s);
+}
+
+static void test_transfer_answer_under_a_number_that_no_question_has_is_ignored(void **state)
+{
+    struct solo s;
+    (void)state;
+    walking(&s);
+    assert_null(walk(&s, CORE_WALK_ASK, 1, FAR));
+    assert_string_equal(answer(&s, 2, 0, FAR), "an answer to no question about the state");
+    assert_string_equal(answer(&s, 2, (1ull << 32) + 1, FAR), "an answer to no question about the state");
+    assert_null(solo_effect(&s, CORE_EFFECT_WALK_PIECE, 0));
+    solo_close(&s);
+}
+
+static void test_transfer_word_of_a_walk_that_fits_nothing_is_ignored(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    assert_string_equal(walk(&s, CORE_WALK_ASK, 1, FAR), "no state is being transferred");
+    solo_close(&s);
+    walking(&s);
+    assert_null(walk(&s, CORE_WALK_ASK, 1, FAR));
+    assert_string_equal(walk(&s, CORE_WALK_BAD, 1, FAR), "no answer to that question is being looked at");
+    solo_close(&s);
+}
+
+/* The walk has moved to a newer root: from then on that is asked for, of those who have it. */
+static void test_transfer_target_that_the_walk_raises_is_asked_for(void **state)
+{
+    struct solo s;
+    (void)state;
+    walking(&s);
+    assert_null(solo_status(&s, 3, FAR + K, NULL));
+    assert_null(walk(&s, CORE_WALK_ASK, 1, FAR + K));
+    assert_int_equal(core_summary(s.core).walk_target, FAR + K);
+    assert_int_equal(solo_message(question_of(&s, 0)).fetch.seq, FAR + K);
+    assert_int_equal(question_of(&s, 0)->send.to, 3);
+    assert_null(walk(&s, CORE_WALK_ASK, 2, FAR));
+    assert_int_equal(core_summary(s.core).walk_target, FAR + K); /* never lower */
+    solo_close(&s);
+}
+
+static const char *disk(struct solo *s, bool full)
+{
+    const struct core_event event = {.type = CORE_EVENT_DISK, .disk_full = full};
+    return solo_step(s, &event);
+}
+
+/* A primary without room on its disk cannot say that it leaves; one that stops says nothing any more. */
+static void test_transfer_of_a_primary_that_may_not_vote_leaves_no_view(void **state)
+{
+    const struct core_event stop = {.type = CORE_EVENT_STOP};
+    struct solo s;
+    (void)state;
+    for (uint32_t stopping = 0; stopping < 2; stopping++) {
+        solo_ready(&s, 4, 0);
+        assert_null(disk(&s, true));
+        proven_by(&s, 2, FAR);
+        (void)solo_tick(&s, SOLO_RESEND_US);
+        assert_true(begins(&s));
+        assert_int_equal(core_summary(s.core).view, 0);
+        struct blob *request = fixture_request(s.group, 0, 1, s.wall_ms + 1000, "key", "value");
+        assert_string_equal(solo_receive_bytes(&s, 2, request), "the state is being transferred");
+        assert_int_equal(solo_busy(&s), 0); /* its client has not asked here */
+        if (stopping == 1) assert_null(solo_step(&s, &stop));
+        assert_null(disk(&s, false));
+        (void)solo_tick(&s, SOLO_RESEND_US);
+        assert_int_equal(core_summary(s.core).view, stopping == 1 ? 0 : 1);
+        solo_close(&s);
+    }
+}
+
 /* ---- for others ---- */
 
 static const char *ask(struct solo *s, uint32_t from, uint32_t number)
@@ -379,6 +530,16 @@ static void test_transfer_served_at_a_steady_rate_in_order(void **state)
     solo_close(&s);
 }
 
+static void test_transfer_nothing_is_served_of_a_state_that_is_not_whole(void **state)
+{
+    struct solo s;
+    (void)state;
+    walking(&s);
+    assert_string_equal(ask(&s, 2, 1), "a FETCH of the state, which is not whole here");
+    assert_int_equal(served(&s), 0);
+    solo_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,7 +556,16 @@ int main(void)
         cmocka_unit_test(test_transfer_member_at_an_older_checkpoint_is_asked_again_later),
         cmocka_unit_test(test_transfer_answer_to_no_question_is_ignored),
         cmocka_unit_test(test_transfer_answer_without_proof_is_refused),
+        cmocka_unit_test(test_transfer_member_whose_answer_is_looked_at_counts_as_free),
+        cmocka_unit_test(test_transfer_member_that_is_not_so_far_is_not_asked),
+        cmocka_unit_test(test_transfer_question_that_nobody_can_be_asked_waits),
+        cmocka_unit_test(test_transfer_silence_again_and_again_is_left_alone_twice_as_long_up_to_a_bound),
+        cmocka_unit_test(test_transfer_answer_under_a_number_that_no_question_has_is_ignored),
+        cmocka_unit_test(test_transfer_word_of_a_walk_that_fits_nothing_is_ignored),
+        cmocka_unit_test(test_transfer_target_that_the_walk_raises_is_asked_for),
+        cmocka_unit_test(test_transfer_of_a_primary_that_may_not_vote_leaves_no_view),
         cmocka_unit_test(test_transfer_served_at_a_steady_rate_in_order),
+        cmocka_unit_test(test_transfer_nothing_is_served_of_a_state_that_is_not_whole),
     };
     return cmocka_run_group_tests_name("core_transfer", tests, NULL, NULL);
 }

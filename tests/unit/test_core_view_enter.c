@@ -380,13 +380,15 @@ static void test_decided_slot_with_another_digest_in_o_diverges(void **state)
     for (uint32_t same = 0; same < 2; same++) {
         solo_ready(&s, 4, 3);
         struct solo_batch b = solo_batch_make(&s, same ? 1 : 7);
-        const struct solo_claim claim = {1, 0, &b};
-        solo_run_to(&s, 1);
-        solo_enter(&s, 1, &claim, 1);
+        struct solo_batch next = solo_batch_make(&s, same ? 2 : 8);
+        const struct solo_claim claims[] = {{1, 0, &b}, {2, 0, &next}};
+        solo_run_to(&s, 2);
+        solo_enter(&s, 1, claims, 2);
         assert_int_equal(core_summary(s.core).diverged, same == 0);
-        assert_int_equal(solo_count(&s, CORE_EFFECT_DIVERGED), same ? 0 : 1);
+        assert_int_equal(solo_count(&s, CORE_EFFECT_DIVERGED), same ? 0 : 1); /* said once */
         if (!same) assert_int_equal(solo_effect(&s, CORE_EFFECT_DIVERGED, 0)->diverged, 1);
         solo_batch_free(&b);
+        solo_batch_free(&next);
         solo_close(&s);
     }
 }

@@ -410,6 +410,59 @@ static void test_timeout_of_a_view_without_execution_doubles(void **state)
     }
 }
 
+/* Members have prepared different batches there, each in a view of its own: whichever comes decides whose word is used.
+ */
+static void test_build_asks_for_each_batch_that_is_missing_at_one_sequence(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    struct solo_batch a = solo_batch_make(&s, 1);
+    struct solo_batch b = solo_batch_make(&s, 2);
+    const struct solo_claim claims[] = {{1, 0, &a}, {1, 2, &b}};
+    assert_null(solo_receive_bytes(&s, 2, solo_view_change_make(&s, 2, 5, &claims[0], 1, NULL)));
+    assert_null(solo_receive_bytes(&s, 3, solo_view_change_make(&s, 3, 5, &claims[0], 1, NULL)));
+    assert_int_equal(left_for(&s), 5);
+    assert_null(solo_receive_bytes(&s, 0, solo_view_change_make(&s, 0, 5, &claims[1], 1, NULL)));
+    assert_true(core_summary(s.core).changing);
+    (void)solo_tick(&s, SOLO_RESEND_US);
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_fetch), 2);
+    const struct wire_fetch one = solo_message(solo_send(&s, WIRE_TYPE_fetch, 0)).fetch;
+    const struct wire_fetch two = solo_message(solo_send(&s, WIRE_TYPE_fetch, 1)).fetch;
+    assert_int_equal(one.seq, 1);
+    assert_int_equal(two.seq, 1);
+    assert_false(digest_equal(&one.digest, &two.digest));
+    assert_null(solo_data(&s, 3, 1, &a)); /* of 2 and 3, without 0 */
+    assert_false(core_summary(s.core).changing);
+    const struct wire_new_view m = solo_message(solo_send(&s, WIRE_TYPE_new_view, 0)).new_view;
+    assert_int_equal(m.proposals.count, 1);
+    const struct wire_reproposal p = proposal_of(&m, 0);
+    assert_true(digest_equal(&p.digest, &a.digest));
+    solo_batch_free(&a);
+    solo_batch_free(&b);
+    solo_close(&s);
+}
+
+static void test_build_takes_no_batch_that_is_badly_signed(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    struct blob *request = fixture_request(s.group, 0, 1, s.wall_ms + 1000, "key", "value");
+    request->data[request->len - 1] ^= 1;
+    struct solo_batch bad = {.time_ms = s.wall_ms};
+    bad.bytes = fixture_batch(bad.time_ms, &request, 1, &bad.digest);
+    const struct solo_claim claim = {1, 0, &bad};
+    says(&s, 0, &claim, 1);
+    says(&s, 3, &claim, 1);
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_fetch), 1);
+    assert_string_equal(solo_data(&s, 3, 1, &bad), "a batch that no proposal waits for");
+    assert_true(core_summary(s.core).changing);
+    blob_release(request);
+    solo_batch_free(&bad);
+    solo_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -428,6 +481,8 @@ int main(void)
         cmocka_unit_test(test_new_view_timer_runs_from_quorum_doubles_and_is_capped),
         cmocka_unit_test(test_timeout_shrinks_with_sixteen_executed),
         cmocka_unit_test(test_timeout_of_a_view_without_execution_doubles),
+        cmocka_unit_test(test_build_asks_for_each_batch_that_is_missing_at_one_sequence),
+        cmocka_unit_test(test_build_takes_no_batch_that_is_badly_signed),
     };
     return cmocka_run_group_tests_name("core_view_primary", tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
  * (rules 12 and 13; design.md 7.1, 7.5). Core 3 of N = 4, driven by hand, unless a test says so. */
 #include "tests/fixture/solo.h"
 
+#include "viewchange/viewchange.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -401,16 +403,72 @@ static void test_unclean_backup_abstains_from_what_was_carried(void **state)
     solo_close(&s);
 }
 
+/* A NEW-VIEW for view 1 that carries over nothing but null batches, up to the high watermark. */
+static struct blob *new_view_of_nulls(const struct solo *s)
+{
+    uint8_t *space = mem_zero(L, 128);
+    uint8_t named[256];
+    struct writer w = writer_of(space, L * 128u);
+    struct writer refs = writer_of(named, sizeof named);
+    struct wire_new_view m = {.sender = 1, .view = 1};
+    for (uint32_t id = 0; id < 3; id++) {
+        const struct wire_view_change_ref ref = {.id = id};
+        wire_list_add(&m.view_changes, &refs, &wire_record_view_change_ref, &ref);
+    }
+    for (uint64_t n = 1; n <= L; n++) {
+        const struct wire_reproposal p = {.seq = n, .digest = viewchange_null_digest()};
+        wire_list_add(&m.proposals, &w, &wire_record_reproposal, &p);
+    }
+    assert_false(w.overflow);
+    struct blob *out = fixture_message(s->group, &wire_record_new_view, &m);
+    free(space);
+    return out;
+}
+
+/* It may not vote on what was carried over, up to the window of its record; on the first one above it may. Its time is
+ * judged by what was carried over, whose own was judged before, though this replica has voted for none of it. */
+static void test_unclean_backup_judges_a_time_by_what_was_carried_though_it_abstains_from_it(void **state)
+{
+    const uint64_t ahead = SOLO_WALL_MS + SOLO_DRIFT_MS + 1000;
+    const struct core_recovered_checkpoint own = {.seq = CHECKPOINT_INTERVAL,
+                                                  .header_hash = solo_header(CHECKPOINT_INTERVAL),
+                                                  .state_root = solo_root(CHECKPOINT_INTERVAL)};
+    struct solo s;
+    struct record r;
+    (void)state;
+    record_make(&r, 1, false);
+    r.recovered.executed = CHECKPOINT_INTERVAL;
+    r.recovered.executed_time_ms = ahead; /* agreed on by others whose clocks are ahead of this one */
+    r.recovered.checkpoints = &own;
+    r.recovered.checkpoint_count = 1;
+    solo_open(&s, 4, 3);
+    struct blob *new_view = new_view_of_nulls(&s);
+    r.recovered.new_view = new_view;
+    solo_start(&s, &r.recovered);
+    (void)solo_all_persisted(&s);
+    for (uint32_t id = 0; id < 3; id++)
+        (void)solo_checkpoint(&s, id, CHECKPOINT_INTERVAL);
+    (void)solo_all_persisted(&s);
+    assert_int_equal(core_summary(s.core).low, CHECKPOINT_INTERVAL);
+    assert_int_equal(core_summary(s.core).abstain_until, L);
+    struct solo_batch b = solo_batch_at(&s, 1, ahead);
+    assert_null(solo_propose_in(&s, 1, L + 1, &b, true));
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_prepare), 1);
+    solo_batch_free(&b);
+    blob_release(new_view);
+    solo_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_start_fenced_in_a_view_still_sends_its_new_view),
         cmocka_unit_test(test_start_with_a_view_change_goes_on_waiting),
         cmocka_unit_test(test_start_with_a_view_change_builds_as_primary),
         cmocka_unit_test(test_start_with_a_view_change_votes_in_the_view_when_it_begins),
         cmocka_unit_test(test_start_with_a_view_change_keeps_its_certificates),
         cmocka_unit_test(test_stop_while_changing_keeps_no_vote_and_is_clean),
         cmocka_unit_test(test_start_with_a_new_view_carries_its_proposals_whatever_their_time),
+        cmocka_unit_test(test_start_fenced_in_a_view_still_sends_its_new_view),
         cmocka_unit_test(test_start_primary_with_a_new_view_goes_on_after_o),
         cmocka_unit_test(test_start_serves_the_view_changes_it_kept),
         cmocka_unit_test(test_start_certificate_of_an_earlier_view_goes_with_the_next_view_change),
@@ -418,6 +476,7 @@ int main(void)
         cmocka_unit_test(test_unclean_group_of_one_begins_its_next_view),
         cmocka_unit_test(test_unclean_backup_abstains_in_its_view_and_votes_in_the_next),
         cmocka_unit_test(test_unclean_backup_abstains_from_what_was_carried),
+        cmocka_unit_test(test_unclean_backup_judges_a_time_by_what_was_carried_though_it_abstains_from_it),
     };
     return cmocka_run_group_tests_name("core_view_restart", tests, NULL, NULL);
 }

@@ -387,6 +387,19 @@ static void test_drain_resigns_once(void **state)
     solo_close(&s);
 }
 
+/* It says that it waits for the NEW-VIEW of view 0, which there is none of. */
+static void test_nothing_brings_a_member_into_view_0(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 3);
+    (void)solo_tick(&s, SOLO_RESEND_US);
+    assert_null(solo_status_in(&s, 2, 0, true));
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_new_view), 0);
+    assert_int_equal(s.effects->count, 0);
+    solo_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_drain_while_changing_leaves_nothing),
         cmocka_unit_test(test_drain_leaves_a_view_that_begins_with_itself),
         cmocka_unit_test(test_drain_resigns_once),
+        cmocka_unit_test(test_nothing_brings_a_member_into_view_0),
     };
     return cmocka_run_group_tests_name("core_view_status", tests, NULL, NULL);
 }

@@ -233,6 +233,135 @@ static void test_why_changes_nothing(void **state)
     solo_close(&s);
 }
 
+static void step_of(struct solo *s, enum core_event_type type, bool full)
+{
+    struct core_event event = {.type = type};
+    if (type == CORE_EVENT_DISK) event.disk_full = full;
+    (void)solo_step(s, &event);
+}
+
+/* Neither timer runs in a replica that may not leave its view. */
+static void test_why_of_a_core_that_may_not_leave_its_view_has_no_timer(void **state)
+{
+    const struct digest header = solo_header(CHECKPOINT_INTERVAL);
+    const struct digest other = solo_root(1);
+    struct solo s;
+    (void)state;
+    solo_open(&s, 4, 3); /* nobody has been heard yet */
+    solo_start_unheard(&s, NULL);
+    (void)solo_all_persisted(&s);
+    assert_null(solo_request(&s, 0, 1));
+    assert_true((why(&s)->flags & WHY_FLAG_MUTE) != 0);
+    assert_true(why(&s)->request_timer_us == CORE_NO_TIMER);
+    solo_close(&s);
+
+    solo_ready(&s, 4, 3); /* it stops */
+    assert_null(solo_request(&s, 0, 1));
+    assert_true(why(&s)->request_timer_us == SOLO_TIMEOUT_US);
+    assert_int_equal(why(&s)->flags & WHY_FLAG_DRAINING, 0);
+    step_of(&s, CORE_EVENT_STOP, false);
+    assert_true((why(&s)->flags & WHY_FLAG_DRAINING) != 0);
+    assert_true(why(&s)->request_timer_us == CORE_NO_TIMER);
+    solo_close(&s);
+
+    solo_ready(&s, 4, 3); /* its state is proven wrong */
+    solo_run_to(&s, CHECKPOINT_INTERVAL);
+    (void)solo_all_persisted(&s);
+    assert_null(solo_request(&s, 1, 1));
+    assert_true(why(&s)->request_timer_us == SOLO_TIMEOUT_US);
+    struct blob *proof = fixture_checkpoint(s.group, CHECKPOINT_INTERVAL, &header, &other, 0x7);
+    assert_null(solo_status(&s, 0, CHECKPOINT_INTERVAL, proof));
+    assert_true((why(&s)->flags & WHY_FLAG_DIVERGED) != 0);
+    assert_true(why(&s)->request_timer_us == CORE_NO_TIMER);
+    blob_release(proof);
+    solo_close(&s);
+}
+
+/* Without room on its disk it does not leave when the time is over. */
+static void test_why_of_a_timer_that_has_run_out_says_nothing_left(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 3);
+    assert_null(solo_request(&s, 0, 1));
+    step_of(&s, CORE_EVENT_DISK, true);
+    (void)solo_tick(&s, SOLO_TIMEOUT_US + 1);
+    assert_int_equal(core_summary(s.core).view, 0);
+    assert_true(why(&s)->request_timer_us == 0);
+    solo_close(&s);
+}
+
+/* Nothing can be said of the next sequence before a checkpoint has moved the window. */
+static void test_why_of_a_full_window_is_empty(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 3);
+    solo_run_to(&s, WINDOW_BATCHES);
+    const struct core_why *w = why(&s);
+    assert_int_equal(w->seq, WINDOW_BATCHES + 1);
+    assert_int_equal(w->phase, WHY_PHASE_EMPTY);
+    assert_int_equal(w->flags, WHY_FLAG_ENTERED);
+    assert_int_equal(prepared(w) | committed(w), 0);
+    assert_int_equal(core_proposed_us(s.core, WINDOW_BATCHES + 1), 0);
+    solo_close(&s);
+}
+
+static void test_why_of_a_block_that_came_before_its_batch_holds_it(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 3);
+    struct solo_batch b = solo_batch_make(&s, 1);
+    assert_null(solo_propose(&s, 1, &b, false));
+    assert_int_equal(why(&s)->flags & WHY_FLAG_BATCH_HELD, 0);
+    assert_null(solo_block(&s, 2, 1, &b, NULL));
+    assert_int_equal(why(&s)->phase, WHY_PHASE_COMMITTED);
+    assert_true((why(&s)->flags & WHY_FLAG_BATCH_HELD) != 0);
+    solo_batch_free(&b);
+    solo_close(&s);
+}
+
+static void test_why_says_that_the_batch_is_void(void **state)
+{
+    struct solo s;
+    struct digest digest;
+    (void)state;
+    solo_ready(&s, 4, 3);
+    struct blob *request = fixture_request(s.group, 0, 1, s.wall_ms + 1000, "key", "value");
+    request->data[request->len - 1] ^= 1;
+    struct solo_batch b = {.bytes = fixture_batch(s.wall_ms, &request, 1, &digest), .time_ms = s.wall_ms};
+    b.digest = digest;
+    assert_non_null(solo_propose(&s, 1, &b, true));
+    assert_int_equal(why(&s)->flags, WHY_FLAG_ENTERED | WHY_FLAG_BATCH_VOID);
+    blob_release(request);
+    solo_batch_free(&b);
+    solo_close(&s);
+}
+
+/* After an unclean stop the primary has a proposal in its record, and must not stand by it (design.md 7.5). */
+static void test_why_of_a_primary_that_abstains_does_not_count_its_proposal(void **state)
+{
+    struct core_client_window windows[SOLO_CLIENTS] = {{0}};
+    struct core_recovered_slot slot = {.seq = 1, .accepted = true};
+    struct core_recovered r = {.slots = &slot, .slot_count = 1, .windows = windows};
+    struct solo s;
+    (void)state;
+    for (uint32_t clean = 0; clean < 2; clean++) {
+        solo_open(&s, 4, 0);
+        struct solo_batch b = solo_batch_make(&s, 1);
+        slot.digest = b.digest;
+        slot.batch = b.bytes;
+        slot.time_ms = b.time_ms;
+        r.clean = clean == 1;
+        solo_start(&s, &r);
+        assert_int_equal(why(&s)->phase, WHY_PHASE_PROPOSED);
+        assert_int_equal(prepared(why(&s)), clean);
+        solo_batch_free(&b);
+        solo_close(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +375,12 @@ int main(void)
         cmocka_unit_test(test_why_of_a_core_left_behind_has_no_request_timer),
         cmocka_unit_test(test_why_of_a_primary_counts_its_own_proposal),
         cmocka_unit_test(test_why_changes_nothing),
+        cmocka_unit_test(test_why_of_a_core_that_may_not_leave_its_view_has_no_timer),
+        cmocka_unit_test(test_why_of_a_timer_that_has_run_out_says_nothing_left),
+        cmocka_unit_test(test_why_of_a_full_window_is_empty),
+        cmocka_unit_test(test_why_of_a_block_that_came_before_its_batch_holds_it),
+        cmocka_unit_test(test_why_says_that_the_batch_is_void),
+        cmocka_unit_test(test_why_of_a_primary_that_abstains_does_not_count_its_proposal),
     };
     return cmocka_run_group_tests_name("core_why", tests, NULL, NULL);
 }

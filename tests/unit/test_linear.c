@@ -171,6 +171,105 @@ static void test_search_that_takes_too_long_is_unchecked(void **state)
     assert_int_equal(judge(lines, 100), LINEAR_HOLDS);
 }
 
+/* Two states of the search whose bits and value, one behind the other, are the same bytes. */
+static void test_states_of_the_search_are_told_apart(void **state)
+{
+    (void)state;
+    struct linear_history *h = linear_new();
+    char text[400];
+    for (uint64_t i = 0; i < 15; i++) {
+        struct linear_operation o = {
+            .verb = LINEAR_GET, .client = "a", .key = "k", .result = "b", .invoke_us = i, .complete_us = 1000};
+        if (i == 1) o = (struct linear_operation){.verb = LINEAR_PUT, .value = "0"};
+        if (i == 8) o = (struct linear_operation){.verb = LINEAR_DELETE};
+        if (i == 12) o = (struct linear_operation){.verb = LINEAR_CAS, .value = "a"};
+        if (i == 13) o.result = "a";
+        if (i == 14) o = (struct linear_operation){.verb = LINEAR_CAS, .value = "b"};
+        if (o.verb != LINEAR_GET || i == 13) o.complete_us = i == 14 ? 1000 : 200;
+        o.invoke_us = i == 14 ? 300 : i;
+        o.client = "a";
+        o.key = "k";
+        linear_add(h, &o);
+    }
+    assert_int_equal(linear_judge(h, LINEAR_STEPS, text, sizeof text), LINEAR_HOLDS);
+    linear_free(h);
+}
+
+/* Two puts whose order the group claims, and gets by quorum for which it claims nothing. */
+static enum linear_verdict judge_reads(const struct line *gets, uint64_t puts_end_us, uint64_t steps)
+{
+    char text[400];
+    struct linear_history *h = linear_new();
+    for (uint64_t block = 1; block <= 2; block++) {
+        const struct linear_operation put = {.verb = LINEAR_PUT,
+                                             .client = "a",
+                                             .key = "x",
+                                             .value = block == 1 ? "1" : "2",
+                                             .invoke_us = 10,
+                                             .complete_us = puts_end_us,
+                                             .placed = true,
+                                             .block = block};
+        linear_add(h, &put);
+    }
+    for (; gets->key != NULL; gets++) {
+        const struct linear_operation get = {.verb = LINEAR_GET,
+                                             .client = "b",
+                                             .key = "x",
+                                             .result = gets->value,
+                                             .negative = gets->value == NULL,
+                                             .invoke_us = gets->invoke_us,
+                                             .complete_us = gets->complete_us};
+        linear_add(h, &get);
+    }
+    const enum linear_verdict v = linear_judge(h, steps, text, sizeof text);
+    linear_free(h);
+    return v;
+}
+
+#define JUDGE_READS(end, steps, ...) judge_reads((const struct line[]){__VA_ARGS__, {0}}, end, steps)
+
+/* One step is no search: these are placed in the claimed order. */
+static void test_reads_by_quorum_have_a_place_in_the_claimed_order(void **state)
+{
+    (void)state;
+    assert_int_equal(JUDGE_READS(90, 1, {LINEAR_GET, "x", NULL, 11, 12}, {LINEAR_GET, "x", "1", 20, 21},
+                                 {LINEAR_GET, "x", "1", 22, 30}, {LINEAR_GET, "x", "2", 25, 26}),
+                     LINEAR_HOLDS);
+    assert_int_equal(JUDGE_READS(20, 1, {LINEAR_GET, "x", NULL, 1, 2}, {LINEAR_GET, "x", "2", 21, 22}), LINEAR_HOLDS);
+}
+
+/* ... and these have none: what was seen by one read is there for those that begin later, what ended before a read is
+ * before it, what began after it is after it. */
+static void test_reads_by_quorum_without_a_place_need_a_search(void **state)
+{
+    (void)state;
+    assert_int_equal(JUDGE_READS(90, 1, {LINEAR_GET, "x", "2", 20, 21}, {LINEAR_GET, "x", "1", 22, 23}),
+                     LINEAR_UNCHECKED);
+    assert_int_equal(JUDGE_READS(90, 1, {LINEAR_GET, "x", "2", 20, 40}, {LINEAR_GET, "x", "1", 22, 50},
+                                 {LINEAR_GET, "x", NULL, 45, 46}),
+                     LINEAR_UNCHECKED);
+    assert_int_equal(JUDGE_READS(90, LINEAR_STEPS, {LINEAR_GET, "x", "2", 20, 21}, {LINEAR_GET, "x", "1", 22, 23}),
+                     LINEAR_HOLDS); /* the other way about: the group's claim is believed only as far as it fits */
+    assert_int_equal(JUDGE_READS(20, 1, {LINEAR_GET, "x", NULL, 21, 22}), LINEAR_UNCHECKED);
+    assert_int_equal(JUDGE_READS(20, LINEAR_STEPS, {LINEAR_GET, "x", NULL, 21, 22}), LINEAR_BROKEN);
+}
+
+static void test_read_out_of_its_time_is_broken_without_a_search(void **state)
+{
+    (void)state;
+    const struct line stale[] = {
+        {LINEAR_PUT, "x", "1", 0, 1}, {LINEAR_PUT, "x", "2", 2, 3}, {LINEAR_GET, "x", "1", 4, 5}, {0}};
+    const struct line early[] = {{LINEAR_GET, "x", "1", 0, 1}, {LINEAR_PUT, "x", "1", 2, 3}, {0}};
+    const struct line twice[] = {{LINEAR_PUT, "x", "1", 0, 1},
+                                 {LINEAR_PUT, "x", "2", 2, 3},
+                                 {LINEAR_PUT, "x", "1", 4, 5},
+                                 {LINEAR_GET, "x", "1", 6, 7},
+                                 {0}};
+    assert_int_equal(judge(stale, 1), LINEAR_BROKEN);
+    assert_int_equal(judge(early, 1), LINEAR_BROKEN);
+    assert_int_equal(judge(twice, LINEAR_STEPS), LINEAR_HOLDS);
+}
+
 /* ---- files ---- */
 
 static struct err read_text(const char *text, struct linear_history *h)
@@ -247,6 +346,10 @@ int main(void)
         cmocka_unit_test(test_compare_and_set),
         cmocka_unit_test(test_claimed_order_against_the_times_broken),
         cmocka_unit_test(test_search_that_takes_too_long_is_unchecked),
+        cmocka_unit_test(test_states_of_the_search_are_told_apart),
+        cmocka_unit_test(test_reads_by_quorum_have_a_place_in_the_claimed_order),
+        cmocka_unit_test(test_reads_by_quorum_without_a_place_need_a_search),
+        cmocka_unit_test(test_read_out_of_its_time_is_broken_without_a_search),
         cmocka_unit_test(test_file_written_and_read_is_the_same),
         cmocka_unit_test(test_wrong_files_refused),
     };

@@ -1,0 +1,78 @@
+/* program.c - see program.h. */
+#include "bench/program.h"
+
+#include <errno.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct err program_path(const char *name, char *path, size_t path_bytes)
+{
+    const ssize_t got = readlink("/proc/self/exe", path, path_bytes - 1);
+    if (got <= 0) return err_system(errno, "cannot tell where this program stands");
+    path[got] = '\0';
+    char *slash = strrchr(path, '/');
+    if (slash == NULL || (size_t)(slash - path) + 1 + strlen(name) >= path_bytes)
+        return err_make(ERR_CONFIG, "the path of this program is too long");
+    (void)snprintf(slash + 1, path_bytes - (size_t)(slash + 1 - path), "%s", name);
+    return err_none();
+}
+
+/* The input is in a file that has no name any more: nothing waits for who reads it. */
+static FILE *input_file(struct bytes input)
+{
+    FILE *f = tmpfile();
+    if (f == NULL) return NULL;
+    if ((input.len == 0 || fwrite(input.data, input.len, 1, f) == 1) && fflush(f) == 0 && fseek(f, 0, SEEK_SET) == 0)
+        return f;
+    (void)fclose(f);
+    return NULL;
+}
+
+static struct err read_all(int fd, struct buffer *out)
+{
+    uint8_t space[4096];
+    for (;;) {
+        const ssize_t got = read(fd, space, sizeof space);
+        if (got == 0) return err_none();
+        if (got > 0) buffer_append(out, space, (size_t)got);
+        if (got < 0 && errno != EINTR) return err_system(errno, "cannot read what a program prints");
+    }
+}
+
+struct err program_run(const char *const *argv, struct bytes input, struct buffer *out)
+{
+    int ends[2];
+    pid_t pid;
+    int status;
+    posix_spawn_file_actions_t actions;
+    FILE *in = input_file(input);
+    if (in == NULL) return err_system(errno, "cannot write a temporary file");
+    if (pipe(ends) != 0) {
+        const int fault = errno;
+        (void)fclose(in);
+        return err_system(fault, "cannot make a pipe");
+    }
+    (void)posix_spawn_file_actions_init(&actions);
+    (void)posix_spawn_file_actions_adddup2(&actions, fileno(in), STDIN_FILENO);
+    (void)posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    (void)posix_spawn_file_actions_addclose(&actions, ends[0]);
+    (void)posix_spawn_file_actions_addclose(&actions, ends[1]);
+    const int fault = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv, environ);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    (void)fclose(in);
+    (void)close(ends[1]);
+    if (fault != 0) {
+        (void)close(ends[0]);
+        return err_make(ERR_CONFIG, "cannot run %s: %s", argv[0], strerror(fault));
+    }
+    const struct err e = read_all(ends[0], out);
+    (void)close(ends[0]);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (err_is(&e)) return e;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return err_make(ERR_NEGATIVE, "%s failed", argv[0]);
+    return err_none();
+}

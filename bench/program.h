@@ -1,0 +1,15 @@
+/* program.h - other programs, run from this one. */
+#ifndef PBFT_BENCH_PROGRAM_H
+#define PBFT_BENCH_PROGRAM_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+/* The path of the project's program of that name: beside this one. */
+MUST_USE struct err program_path(const char *name, char *path, size_t path_bytes);
+/* Runs argv, which ends with NULL, with `input` on its standard input, and appends what it writes to standard output.
+ * argv[0] is a path, or a name that is looked for in PATH. ERR_CONFIG: it cannot be run; ERR_NEGATIVE: it did not end
+ * with 0. */
+MUST_USE struct err program_run(const char *const *argv, struct bytes input, struct buffer *out);
+
+#endif
