@@ -72,13 +72,11 @@ static struct err stop_all(const struct devnet *d, struct devnet_process *proces
             continue;
         }
         ERR_TRY(devnet_process_signal(&processes[id], id, SIGTERM));
-        /* a paused process takes the signal once it runs */
-        if (processes[id].state == DEVNET_STATE_PAUSED) ERR_TRY(devnet_process_signal(&processes[id], id, SIGCONT));
     }
-    const bool all = devnet_process_wait(processes, d->replica_count, DEVNET_WAIT_MS);
+    const bool all = devnet_process_wait_end(processes, d->replica_count, DEVNET_WAIT_MS);
     for (uint32_t id = 0; id < d->replica_count; id++) {
         if (processes[id].state == DEVNET_STATE_STOPPED) continue;
-        if (all || devnet_process_wait(&processes[id], 1, 1)) {
+        if (all || devnet_process_wait_end(&processes[id], 1, 1)) {
             devnet_process_forget(d, id);
             (*stopped)++;
             continue;
@@ -209,9 +207,7 @@ struct err devnet_end(const struct devnet *d, uint32_t id, int signal)
     ERR_TRY(devnet_process_find(d, id, &p));
     if (p.state == DEVNET_STATE_STOPPED) return not_running(&p, id);
     struct err e = devnet_process_signal(&p, id, signal);
-    if (!err_is(&e) && p.state == DEVNET_STATE_PAUSED) /* a paused process takes the signal once it runs */
-        e = devnet_process_signal(&p, id, SIGCONT);
-    if (!err_is(&e) && !devnet_process_wait(&p, 1, DEVNET_WAIT_MS))
+    if (!err_is(&e) && !devnet_process_wait_end(&p, 1, DEVNET_WAIT_MS))
         e = err_make(ERR_TIMEOUT, "replica %u (process %d) does not end, although it was %s", id, (int)p.pid,
                      signal == SIGKILL ? "killed" : "asked to");
     if (!err_is(&e)) devnet_process_forget(d, id);
@@ -274,7 +270,7 @@ static struct err signal_one(const struct cli_call *call, int signal, const char
     ERR_TRY(devnet_id_parse(&d, call->words[0], &id));
     ERR_TRY(devnet_process_find(&d, id, &p));
     if (p.state == DEVNET_STATE_STOPPED) return not_running(&p, id);
-    const struct err e = devnet_process_signal(&p, id, signal);
+    const struct err e = signal == SIGSTOP ? devnet_process_pause(&p, id) : devnet_process_signal(&p, id, signal);
     devnet_process_close(&p);
     devnet_unlock(&d);
     if (!err_is(&e)) devnet_print_id(call, verb, id);

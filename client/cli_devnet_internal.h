@@ -85,9 +85,12 @@ MUST_USE struct err devnet_process_start_evil(const struct devnet *d, uint32_t i
 /* Runs `pbftd --config C --init-new-group` and waits for it. */
 MUST_USE struct err devnet_process_init(const struct devnet *d, uint32_t id);
 MUST_USE struct err devnet_process_signal(const struct devnet_process *p, uint32_t id, int signal);
-/* Waits until the processes (count of them; stopped ones are skipped) have ended, at most timeout_ms. True when all
- * have. */
-MUST_USE bool devnet_process_wait(const struct devnet_process *processes, uint32_t count, uint64_t timeout_ms);
+/* Sends SIGSTOP and waits until it is paused: the next that looks at it sees that. */
+MUST_USE struct err devnet_process_pause(const struct devnet_process *p, uint32_t id);
+/* Waits until the processes (count of them; stopped ones are skipped), which have been told to end, have ended, at most
+ * timeout_ms. One that is paused, before or meanwhile, is let go on: it takes its SIGTERM only then. True when all have
+ * ended. */
+MUST_USE bool devnet_process_wait_end(const struct devnet_process *processes, uint32_t count, uint64_t timeout_ms);
 /* Removes the pid file of a process that has ended. */
 void devnet_process_forget(const struct devnet *d, uint32_t id);
 /* The last lines of its log, on stderr. */

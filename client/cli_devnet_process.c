@@ -21,6 +21,8 @@
 #define TAIL_BYTES 4096u
 #define TAIL_LINES 12u
 #define EXEC_FAILED 127
+#define CONTINUE_MS 100u /* how often what is to end is told to go on */
+#define PAUSE_WAIT_MS 5000u
 
 /* ---- looking ---- */
 
@@ -388,7 +390,7 @@ struct err devnet_process_signal(const struct devnet_process *p, uint32_t id, in
     return err_none();
 }
 
-bool devnet_process_wait(const struct devnet_process *processes, uint32_t count, uint64_t timeout_ms)
+bool devnet_process_wait_end(const struct devnet_process *processes, uint32_t count, uint64_t timeout_ms)
 {
     const uint64_t until = clock_monotonic_us() + timeout_ms * 1000u;
     struct pollfd *fds = mem_zero(count, sizeof *fds);
@@ -400,7 +402,11 @@ bool devnet_process_wait(const struct devnet_process *processes, uint32_t count,
     while (left > 0) {
         const uint64_t now = clock_monotonic_us();
         if (now >= until) break;
-        const int ready = poll(fds, count, (int)((until - now) / 1000u + 1));
+        for (uint32_t i = 0; i < count; i++)
+            if (fds[i].fd >= 0)
+                (void)pidfd_send_signal(fds[i].fd, SIGCONT, NULL, 0); /* one that has ended is what we want */
+        const uint64_t left_ms = (until - now) / 1000u + 1;
+        const int ready = poll(fds, count, (int)(left_ms < CONTINUE_MS ? left_ms : CONTINUE_MS));
         if (ready < 0 && errno != EINTR) break;
         for (uint32_t i = 0; ready > 0 && i < count; i++) {
             if (fds[i].fd < 0 || fds[i].revents == 0) continue;
@@ -410,6 +416,20 @@ bool devnet_process_wait(const struct devnet_process *processes, uint32_t count,
     }
     free(fds);
     return left == 0;
+}
+
+struct err devnet_process_pause(const struct devnet_process *p, uint32_t id)
+{
+    const uint64_t until = clock_monotonic_us() + PAUSE_WAIT_MS * 1000u;
+    ERR_TRY(devnet_process_signal(p, id, SIGSTOP));
+    while (!is_paused(p->pid)) {
+        struct pollfd ended = {.fd = p->pidfd, .events = POLLIN};
+        if (poll(&ended, 1, 1) > 0) return err_make(ERR_NEGATIVE, "replica %u (process %d) has ended", id, (int)p->pid);
+        if (clock_monotonic_us() >= until)
+            return err_make(ERR_TIMEOUT, "replica %u (process %d) has been told to pause and does not", id,
+                            (int)p->pid);
+    }
+    return err_none();
 }
 
 /* ---- its log ---- */

@@ -22,7 +22,9 @@ run_one() {
         echo "  pass $name ($passed, $(($(date +%s) - start)) s)"
     else
         echo "  FAIL $name ($failed failed, exit $status); $out/$name.log:"
-        grep -E '^not ok|CHECK failed|ERROR|runtime error|WARNING: ThreadSanitizer|Assertion|error:' "$out/$name.log" | head -n 12 | sed 's/^/      /'
+        # each failed check with what it printed below its name
+        awk '/^not ok/ { left = 7 } /^ok|^---/ { left = 0 } left-- > 0 || /CHECK failed|ERROR|runtime error|WARNING: ThreadSanitizer|Assertion|error:/' \
+            "$out/$name.log" | head -n 40 | sed 's/^/      /'
         tail -n 8 "$out/$name.log" | sed 's/^/      | /'
     fi
 }
@@ -33,6 +35,7 @@ passed=0 failed=0
 for c in "$out"/*.count; do
     read -r p f <"$c"
     passed=$((passed + p)) failed=$((failed + f))
+    if [ "$f" -gt 0 ]; then c=${c##*/} && echo "failed: ${c%.count}"; fi
 done
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]

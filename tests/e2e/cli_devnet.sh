@@ -19,6 +19,17 @@ check "up lets a paused one go on" "$pbft" devnet up --timeout 60000
 check_says "and says so" 'replica 2 was paused'
 try_until 20 all_level && pass "all replicas get level" || fail "all replicas get level" "$work/level"
 
+# paused again and again while it is to end: once between the SIGCONT and the SIGTERM is enough to leave it there for ever
+pause_until_it_ends() {
+    local pid=$1 rounds
+    for ((rounds = 0; rounds < 2000; rounds++)); do kill -STOP "$pid" 2>/dev/null || return; done
+}
+pause_until_it_ends "$(cat "$PBFT_HOME/run/r2.pid")" &
+check "what is paused while it is to end ends" "$pbft" devnet stop 2
+wait $!
+check "and starts again" "$pbft" devnet start 2 --timeout 60000
+try_until 20 all_level && pass "all replicas are level again" || fail "all replicas are level again" "$work/level"
+
 # killing
 check "a backup is killed" "$pbft" -o json devnet kill 3
 check_says "kill in JSON" '"killed": 3' "$work/out"
