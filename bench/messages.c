@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define ROWS_MAX 64u
 #define PATH_BYTES 4096u
@@ -31,15 +32,20 @@ enum kind {
     KIND_COUNT
 };
 
+/* All but the last are the names of message types too, which are in capitals. */
 static const char *const kind_names[KIND_COUNT] = {"request",    "pre-prepare", "prepare",  "commit",      "reply",
                                                    "checkpoint", "view-change", "new-view", "anti-entropy"};
-static const char *const kind_types[KIND_COUNT] = {"REQUEST",    "PRE-PREPARE", "PREPARE",  "COMMIT", "REPLY",
-                                                   "CHECKPOINT", "VIEW-CHANGE", "NEW-VIEW", NULL};
 
 struct tally {
     uint64_t messages; /* re-sends too */
     uint64_t resent;
     uint64_t bytes;
+};
+
+/* What an older algorithm sends for one decision that bears as many faulty ones. */
+struct older {
+    uint64_t messages; /* UINT64_MAX: more than a number holds */
+    bool ran;          /* counted in a run; else by the formula */
 };
 
 /* One phase of one run. */
@@ -51,6 +57,8 @@ struct row {
     uint64_t batches;
     uint64_t transactions;
     struct tally tallies[KIND_COUNT];
+    struct older oral;
+    struct older with_signatures;
 };
 
 struct table {
@@ -64,7 +72,7 @@ struct table {
 static enum kind kind_of(const char *type)
 {
     for (uint32_t k = 0; k < KIND_ANTI_ENTROPY; k++)
-        if (strcmp(kind_types[k], type) == 0) return (enum kind)k;
+        if (strcasecmp(kind_names[k], type) == 0) return (enum kind)k;
     return KIND_ANTI_ENTROPY;
 }
 
@@ -96,7 +104,8 @@ static struct err take_line(struct table *t, const char *line, size_t len)
         k->bytes += number(counts, "bytes") + number(counts, "resent_bytes");
     }
     json_decref(object);
-    return r->batches > 0 && r->transactions > 0 ? err_none() : err_make(ERR_CORRUPT, "pbft-sim counted no batch");
+    if (r->batches == 0 || r->transactions == 0) return err_make(ERR_CORRUPT, "pbft-sim counted no batch");
+    return err_none();
 }
 
 static struct err count_group(struct table *t, const char *sim, uint32_t replicas)
@@ -169,26 +178,19 @@ static bool as_in_theory(const struct row *r)
            r->tallies[KIND_REPLY].messages == r->transactions * formula(r, KIND_REPLY);
 }
 
-/* What the older algorithms send for one decision that bears as many; *ran: by a run of them, else by their formula. */
-static uint64_t oral(const struct row *r, bool *ran)
+/* Runs the older algorithms, or takes their formula where a run would be too long. */
+static void add_older(struct row *r)
 {
-    const uint32_t n = (uint32_t)r->replicas;
-    const struct generals g = {
-        .count = n, .rounds = (uint32_t)r->faulty, .order = 1, .messages_max = GENERALS_MESSAGES_MAX};
-    const uint64_t expected = generals_oral_messages(n, g.rounds);
-    *ran = n <= GENERALS_MAX && n >= 2 && expected <= GENERALS_MESSAGES_MAX;
-    if (!*ran) return expected;
-    return generals_oral(&g).messages;
-}
-
-static uint64_t with_signatures(const struct row *r, bool *ran)
-{
-    const uint32_t n = (uint32_t)r->replicas;
-    const struct generals g = {
-        .count = n, .rounds = (uint32_t)r->faulty, .order = 1, .messages_max = GENERALS_MESSAGES_MAX};
-    *ran = n <= GENERALS_MAX && n >= 2;
-    if (!*ran) return generals_signed_messages(n, g.rounds);
-    return generals_signed(&g).messages;
+    const struct generals g = {.count = (uint32_t)r->replicas,
+                               .rounds = (uint32_t)r->faulty,
+                               .order = 1,
+                               .messages_max = GENERALS_MESSAGES_MAX};
+    const bool fits = g.count <= GENERALS_MAX && g.count >= 2;
+    r->oral = (struct older){.messages = generals_oral_messages(g.count, g.rounds)};
+    if (fits && r->oral.messages <= GENERALS_MESSAGES_MAX)
+        r->oral = (struct older){.messages = generals_oral(&g).messages, .ran = true};
+    r->with_signatures = fits ? (struct older){.messages = generals_signed(&g).messages, .ran = true}
+                              : (struct older){.messages = generals_signed_messages(g.count, g.rounds)};
 }
 
 /* ---- showing ---- */
@@ -206,12 +208,12 @@ static double bytes_per_transaction(const struct row *r)
     return (double)sum / (double)r->transactions;
 }
 
-static void print_count(uint64_t count, bool ran)
+static void print_older(const struct older *o)
 {
-    if (count == UINT64_MAX)
+    if (o->messages == UINT64_MAX)
         (void)printf(" %14s ", "over 10^19");
     else
-        (void)printf(" %14" PRIu64 "%c", count, ran ? ' ' : '*');
+        (void)printf(" %14" PRIu64 "%c", o->messages, o->ran ? ' ' : '*');
 }
 
 static void show_table(const struct table *t)
@@ -223,7 +225,6 @@ static void show_table(const struct table *t)
     (void)printf(" %12s %12s %6s %10s %14s  %14s\n", "three phases", "formula", "exact", "bytes/tx", "OM(f)", "SM(f)");
     for (uint32_t i = 0; i < t->count; i++) {
         const struct row *r = &t->rows[i];
-        bool ran;
         (void)printf("%4" PRIu64 " %3" PRIu64 " %6" PRIu64 " %7" PRIu64 " %5.1f", r->replicas, r->faulty, r->silent,
                      r->batches, (double)r->transactions / (double)r->batches);
         for (uint32_t k = 0; k < KIND_COUNT; k++)
@@ -236,15 +237,21 @@ static void show_table(const struct table *t)
         }
         (void)printf(" %12" PRIu64 " %6s %10.0f", protocol_formula(r), as_in_theory(r) ? "yes" : "no",
                      bytes_per_transaction(r));
-        const uint64_t oral_count = oral(r, &ran);
-        print_count(oral_count, ran);
-        const uint64_t signed_count = with_signatures(r, &ran);
-        print_count(signed_count, ran);
+        print_older(&r->oral);
+        print_older(&r->with_signatures);
         (void)printf("\n");
     }
     (void)printf("formula: (N-1) + (N-1-silent)(N-1) + (N-silent)(N-1), which is 2N(N-1) when none is silent. OM(f), "
                  "SM(f): Lamport, Shostak "
                  "and\nPease, messages for one decision that bears f traitors; * by formula, else counted in a run\n");
+}
+
+/* unknown: what stands for a number that is too large. */
+static const char *older_text(const struct older *o, const char *unknown, char text[24])
+{
+    if (o->messages == UINT64_MAX) return unknown;
+    (void)snprintf(text, 24, "%" PRIu64, o->messages);
+    return text;
 }
 
 static void show_csv(const struct table *t)
@@ -255,15 +262,19 @@ static void show_csv(const struct table *t)
     (void)printf(",formula,oral,signed\n");
     for (uint32_t i = 0; i < t->count; i++) {
         const struct row *r = &t->rows[i];
-        bool ran;
+        char oral[24];
+        char with_signatures[24];
         (void)printf("%s,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64,
                      r->view_change ? "view-change" : "batches", r->replicas, r->faulty, r->silent, r->batches,
                      r->transactions);
         for (uint32_t k = 0; k < KIND_COUNT; k++)
             (void)printf(",%" PRIu64 ",%" PRIu64 ",%" PRIu64, r->tallies[k].messages, r->tallies[k].resent,
                          r->tallies[k].bytes);
-        (void)printf(",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n", protocol_formula(r), oral(r, &ran),
-                     with_signatures(r, &ran));
+        if (r->view_change)
+            (void)printf(",,,\n");
+        else
+            (void)printf(",%" PRIu64 ",%s,%s\n", protocol_formula(r), older_text(&r->oral, "", oral),
+                         older_text(&r->with_signatures, "", with_signatures));
     }
 }
 
@@ -271,10 +282,8 @@ static void show_json(const struct table *t)
 {
     for (uint32_t i = 0; i < t->count; i++) {
         const struct row *r = &t->rows[i];
-        bool oral_ran;
-        bool signed_ran;
-        const uint64_t oral_count = oral(r, &oral_ran);
-        const uint64_t signed_count = with_signatures(r, &signed_ran);
+        char oral[24];
+        char with_signatures[24];
         (void)printf("%s{\"phase\":\"%s\",\"replicas\":%" PRIu64 ",\"faulty\":%" PRIu64 ",\"silent\":%" PRIu64
                      ",\"batches\":%" PRIu64 ",\"transactions\":%" PRIu64 ",\"messages\":{",
                      i == 0 ? "[" : ",\n ", r->view_change ? "view-change" : "batches", r->replicas, r->faulty,
@@ -283,10 +292,14 @@ static void show_json(const struct table *t)
             (void)printf("%s\"%s\":{\"count\":%" PRIu64 ",\"resent\":%" PRIu64 ",\"bytes\":%" PRIu64 "}",
                          k == 0 ? "" : ",", kind_names[k], r->tallies[k].messages, r->tallies[k].resent,
                          r->tallies[k].bytes);
-        (void)printf("},\"formula\":%" PRIu64 ",\"exact\":%s,\"oral\":{\"messages\":%" PRIu64
-                     ",\"ran\":%s},\"signed\":{\"messages\":%" PRIu64 ",\"ran\":%s}}",
-                     protocol_formula(r), !r->view_change && as_in_theory(r) ? "true" : "false", oral_count,
-                     oral_ran ? "true" : "false", signed_count, signed_ran ? "true" : "false");
+        (void)printf("}");
+        if (!r->view_change)
+            (void)printf(",\"formula\":%" PRIu64 ",\"exact\":%s,\"oral\":{\"messages\":%s,\"ran\":%s},"
+                         "\"signed\":{\"messages\":%s,\"ran\":%s}",
+                         protocol_formula(r), as_in_theory(r) ? "true" : "false", older_text(&r->oral, "null", oral),
+                         r->oral.ran ? "true" : "false", older_text(&r->with_signatures, "null", with_signatures),
+                         r->with_signatures.ran ? "true" : "false");
+        (void)printf("}");
     }
     (void)printf("]\n");
 }
@@ -309,12 +322,10 @@ static struct err plot(const struct table *t)
                   png ? "png" : "svg", t->o->plot);
     for (uint32_t i = 0; i < t->count; i++) {
         const struct row *r = &t->rows[i];
-        bool ran;
         if (r->view_change) continue;
-        const uint64_t oral_count = oral(r, &ran);
         buffer_printf(&script, "%" PRIu64 " %.6g %" PRIu64 " %.6g %" PRIu64 "\n", r->replicas,
                       (double)protocol_messages(r) / (double)r->batches, protocol_formula(r),
-                      oral_count == UINT64_MAX ? 1e30 : (double)oral_count, with_signatures(r, &ran));
+                      r->oral.messages == UINT64_MAX ? 1e30 : (double)r->oral.messages, r->with_signatures.messages);
     }
     buffer_printf(&script, "end\nset yrange [1:1e12]\n"
                            "plot $counts using 1:2 with points pt 7 title 'PBFT, three phases of a batch, counted', "
@@ -351,6 +362,8 @@ struct err messages_run(const struct messages_options *o)
         if (*end == '\0') break;
         at = end + 1;
     }
+    for (uint32_t i = 0; i < t->count && !err_is(&e); i++)
+        if (!t->rows[i].view_change) add_older(&t->rows[i]);
     if (!err_is(&e) && o->form == MESSAGES_TABLE) show_table(t);
     if (!err_is(&e) && o->form == MESSAGES_CSV) show_csv(t);
     if (!err_is(&e) && o->form == MESSAGES_JSON) show_json(t);

@@ -210,6 +210,7 @@ int main(int argc, char **argv)
         return 2;
     }
     if (strcmp(argv[1], "messages") == 0) return finish(messages_run(&messages));
+    if (messages.form == MESSAGES_CSV) return finish(err_make(ERR_USAGE, "-o csv is for messages; give table or json"));
     struct err e = sign_start();
     if (err_is(&e)) return finish(e);
     if (strcmp(argv[1], "load") == 0) return finish(load_run(&o));

@@ -2,6 +2,7 @@
  * again and again, and each time the longest pause between two accepted results is taken. The members are driven by the
  * `pbft` command beside this program, as an operator would. */
 #include "bench/bench.h"
+#include "bench/program.h"
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -257,17 +258,6 @@ static struct err open_client(struct recover *r)
     return err_none();
 }
 
-/* `pbft` stands beside this program. */
-static struct err find_command(struct recover *r)
-{
-    const ssize_t got = readlink("/proc/self/exe", r->pbft, sizeof r->pbft - 1);
-    char *slash = got > 0 ? strrchr(r->pbft, '/') : NULL;
-    if (slash == NULL || (size_t)(slash - r->pbft) + sizeof "/pbft" > sizeof r->pbft)
-        return err_system(errno, "cannot tell where this program is");
-    memcpy(slash, "/pbft", sizeof "/pbft");
-    return err_none();
-}
-
 static struct err open_accepted(struct recover *r)
 {
     if (r->o->accepted == NULL) return err_none();
@@ -288,7 +278,7 @@ struct err recover_run(const struct recover_options *o)
     r->number = clock_wall_ms() << 20;
     r->random = prng_of(r->number);
     r->last_us = clock_monotonic_us();
-    struct err e = find_command(r);
+    struct err e = program_path("pbft", r->pbft, sizeof r->pbft);
     if (!err_is(&e)) e = open_accepted(r);
     if (!err_is(&e)) e = open_client(r);
     for (uint32_t i = 0; i < o->rounds && !err_is(&e); i++)

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/replica_set.h"
 #include "client/cli_common.h"
 #include "wire/schema.h"
 
@@ -12,7 +13,7 @@
 
 struct cost {
     uint32_t replicas;
-    uint64_t uncounted; /* a bit for each replica that did not answer twice, or began anew between; of the first 64 */
+    struct replica_set uncounted; /* those that did not answer twice, or began anew between */
     double seconds;
     uint64_t batches;
     uint64_t entries;
@@ -65,7 +66,7 @@ static void compare(struct cost *k, const struct pbft_replica_status *before, co
 {
     for (uint32_t i = 0; i < k->replicas; i++)
         if (!before[i].answered || !after[i].answered || !add_replica(k, &before[i], &after[i]))
-            k->uncounted |= i < 64 ? 1ull << i : 0;
+            replica_set_add(&k->uncounted, i);
 }
 
 static uint64_t three_phases(const struct cost *k)
@@ -94,8 +95,8 @@ static void print_table(const struct cost *k)
         (void)printf(
             "PRE-PREPARE, PREPARE and COMMIT: %.2f first sends for each batch; without faults 2N(N-1) = %" PRIu64 "\n",
             per(three_phases(k), k->batches), 2 * n * (n - 1));
-    for (uint32_t i = 0; i < k->replicas && i < 64; i++)
-        if ((k->uncounted >> i & 1u) != 0)
+    for (uint32_t i = 0; i < k->replicas; i++)
+        if (replica_set_has(&k->uncounted, i))
             (void)printf("replica %u is not counted: it did not answer, or started anew meanwhile\n", i);
 }
 
@@ -109,8 +110,8 @@ static void print_json(const struct cost *k)
                                  "resent", (json_int_t)k->resent[type]);
         CHECK(json_array_append_new(types, item) == 0);
     }
-    for (uint32_t i = 0; i < k->replicas && i < 64; i++)
-        if ((k->uncounted >> i & 1u) != 0) CHECK(json_array_append_new(uncounted, json_integer(i)) == 0);
+    for (uint32_t i = 0; i < k->replicas; i++)
+        if (replica_set_has(&k->uncounted, i)) CHECK(json_array_append_new(uncounted, json_integer(i)) == 0);
     cli_json_print(json_pack("{s:f, s:I, s:I, s:I, s:o, s:o}", "seconds", k->seconds, "replicas",
                              (json_int_t)k->replicas, "batches", (json_int_t)k->batches, "operations",
                              (json_int_t)k->entries, "types", types, "not_counted", uncounted));

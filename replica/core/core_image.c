@@ -333,7 +333,7 @@ static void view_image(struct core *c, struct image *i)
     image_u64(i, &c->slots_view);
     image_u64(i, &c->left_token);
     image_u64(i, &c->view);
-    if (i->reading && c->view > VIEW_MAX) image_fail(i, "a sequence or view is over its maximum");
+    if (i->reading && c->view > VIEW_MAX) image_fail(i, "a view is over its maximum");
     image_u64(i, &c->view_since_us);
     image_bool(i, &c->overdue);
     image_u64(i, &c->caught_us);
@@ -409,7 +409,7 @@ static void progress_image(struct core *c, struct image *i)
     if ((c->started && c->stable_record == NULL) || (c->stable_token != 0 && c->stable_next_record == NULL))
         image_fail(i, "a checkpoint has no certificate");
     if (c->low > SEQ_MAX || c->executed > SEQ_MAX || c->handed > SEQ_MAX || c->next_seq > 2 * SEQ_MAX)
-        image_fail(i, "a sequence or view is over its maximum");
+        image_fail(i, "a sequence is over its maximum");
     if (c->slots_top > c->low + WINDOW_BATCHES) image_fail(i, "a slot is above the window");
 }
 

@@ -7,8 +7,8 @@
  * The same behaviours live in a real process (pbft-evil: process.h, seam.c) and in the simulator (tests/sim/). Nothing
  * of the product knows of them.
  *
- * A behaviour is one line of a table (primary.c, backup.c) and a function or two. What it says instead of the truth is
- * well-formed and well signed unless its point is that it is not. */
+ * A behaviour is one line of a table (primary.c, backup.c, liar.c, sockets.c) and a function or two. What it says
+ * instead of the truth is well-formed and well signed unless its point is that it is not. */
 #ifndef PBFT_TESTS_EVIL_EVIL_H
 #define PBFT_TESTS_EVIL_EVIL_H
 
@@ -124,8 +124,8 @@ void evil_wakes(struct evil *e, uint64_t now_us, const struct core_summary *summ
 /* False: the client is not to be told this as it is. query: encoded, what bytes answers when that is a RESULT; NULL:
  * not known. */
 bool evil_answers(struct evil *e, uint32_t client, const struct blob *query, struct blob *bytes);
-/* Every behaviour, in the order of the tables: those of a primary first, those towards clients last. NULL past the
- * last. */
+/* Every behaviour, in the order of the tables: those of a primary, of a backup, towards clients, of sockets. NULL past
+ * the last. */
 const struct evil_behaviour *evil_behaviour_at(uint32_t index);
 
 /* ---- for the behaviours ---- */

@@ -137,7 +137,10 @@ static void perform(struct swarm *s)
         if (pid < 0 && errno == EINTR) continue;
         if (pid < 0) break;
         for (uint32_t job = 0; job < s->jobs; job++)
-            if (pids[job] == pid && (told_to_stop != 0 || !ended(s, job, status, &pids[job]))) running--;
+            if (pids[job] == pid) {
+                pids[job] = 0; /* a process id means nothing any more */
+                if (told_to_stop != 0 || !ended(s, job, status, &pids[job])) running--;
+            }
     }
 }
 
