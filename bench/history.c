@@ -15,24 +15,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATH_BYTES 4096u
-#define CLIENTS_HERE_MAX 16u
+#define POLL_MS 1u
 #define KEYS_MAX 64u
 #define TEXT_BYTES 64u
 #define GIVE_UP_US 90000000u /* for what is in flight at the end */
 
 enum verb { PUT = 1, GET = 2, DELETE = 3, CAS = 4 }; /* of the key-value application */
 
-struct history_client {
+struct owner {
     struct history *history;
     struct pbft_client *client;
-    char name[NAME_MAX];
+    const char *name;
     uint32_t in_flight; /* of the operations below */
 };
 
 struct operation {
     struct operation *next;
-    struct history_client *owner;
+    struct owner *owner;
     enum verb verb;
     uint32_t key;
     char value[TEXT_BYTES];
@@ -41,9 +40,9 @@ struct operation {
 };
 
 struct history {
-    const struct history_options *o;
-    struct history_client clients[CLIENTS_HERE_MAX];
-    uint32_t client_count;
+    const struct bench_options *o;
+    struct bench_clients clients;
+    struct owner owners[BENCH_CLIENTS_MAX];
     struct prng random;
     char prefix[TEXT_BYTES / 2]; /* of the keys: those of another run are left alone */
     char last[KEYS_MAX][TEXT_BYTES];
@@ -115,7 +114,7 @@ static void on_answer(void *context, const struct pbft_answer *answer)
     forget(h, op);
 }
 
-static void ask(struct history *h, struct history_client *c)
+static void ask(struct history *h, struct owner *c)
 {
     static const enum verb drawn[] = {PUT, PUT, PUT, GET, GET, GET, GET, DELETE, CAS};
     struct operation *op = mem_zero(1, sizeof *op);
@@ -145,57 +144,38 @@ static void ask(struct history *h, struct history_client *c)
     forget(h, op);
 }
 
+static void poll_all(struct history *h)
+{
+    for (uint32_t i = 0; i < h->clients.count; i++)
+        pbft_poll(h->clients.clients[i], POLL_MS);
+}
+
 static void run_for(struct history *h)
 {
     const uint64_t until = clock_monotonic_us() + (uint64_t)(h->o->seconds * 1e6);
-    while (clock_monotonic_us() < until && h->failure[0] == '\0')
-        for (uint32_t i = 0; i < h->client_count; i++) {
-            struct history_client *c = &h->clients[i];
+    while (clock_monotonic_us() < until && h->failure[0] == '\0' && !bench_interrupted()) {
+        for (uint32_t i = 0; i < h->clients.count; i++) {
+            struct owner *c = &h->owners[i];
             while (c->in_flight < h->o->in_flight && pbft_can_submit(c->client) && h->failure[0] == '\0')
                 ask(h, c);
-            pbft_poll(c->client, 1);
         }
+        poll_all(h);
+    }
     const uint64_t give_up = clock_monotonic_us() + GIVE_UP_US;
     while (h->open != NULL && clock_monotonic_us() < give_up && h->failure[0] == '\0')
-        for (uint32_t i = 0; i < h->client_count; i++)
-            pbft_poll(h->clients[i].client, 10);
+        poll_all(h);
 }
 
 /* ---- from beginning to end ---- */
 
-static struct err open_client(struct history *h, const char *name)
-{
-    char group[PATH_BYTES];
-    char key[PATH_BYTES + NAME_MAX];
-    char journal[PATH_BYTES + NAME_MAX];
-    if (h->client_count == CLIENTS_HERE_MAX)
-        return err_make(ERR_USAGE, "at most %u clients in one process", CLIENTS_HERE_MAX);
-    struct history_client *c = &h->clients[h->client_count];
-    (void)snprintf(group, sizeof group, "%s/group.json", h->o->home);
-    (void)snprintf(key, sizeof key, "%s/clients/%s.pem", h->o->home, name);
-    (void)snprintf(journal, sizeof journal, "%s/clients/%s.journal", h->o->home, name);
-    (void)snprintf(c->name, sizeof c->name, "%s", name);
-    c->history = h;
-    const struct pbft_options options = {.group_path = group, .key_path = key, .journal_path = journal};
-    struct pbft_error e = pbft_open(&options, &c->client);
-    if (e.status == PBFT_OK) {
-        h->client_count++;
-        e = pbft_ready(c->client, 10000);
-    }
-    return e.status == PBFT_OK ? err_none()
-                               : err_make(e.status == PBFT_TIMEOUT ? ERR_TIMEOUT : ERR_CONFIG, "%s", e.text);
-}
-
 static struct err record(struct history *h)
 {
-    char names[PATH_BYTES];
-    char *rest = NULL;
-    (void)snprintf(names, sizeof names, "%s", h->o->clients);
-    for (char *name = strtok_r(names, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest))
-        ERR_TRY(open_client(h, name));
-    if (h->client_count == 0) return err_make(ERR_USAGE, "no client is named");
-    h->file = fopen(h->o->path, "w");
-    if (h->file == NULL) return err_make(ERR_IO, "%s cannot be written", h->o->path);
+    if (h->o->history == NULL) return err_make(ERR_USAGE, "history wants --history FILE");
+    ERR_TRY(bench_clients_open(h->o->home, h->o->clients, &h->clients));
+    for (uint32_t i = 0; i < h->clients.count; i++)
+        h->owners[i] = (struct owner){.history = h, .client = h->clients.clients[i], .name = h->clients.names[i]};
+    h->file = fopen(h->o->history, "w");
+    if (h->file == NULL) return err_make(ERR_IO, "%s cannot be written", h->o->history);
     run_for(h);
     while (h->open != NULL) {
         if (h->open->verb != GET) write_line(h, h->open, NULL);
@@ -206,22 +186,21 @@ static struct err record(struct history *h)
     }
     (void)fprintf(h->file, "{\"operations\":%" PRIu64 "}\n", h->written);
     const bool good = ferror(h->file) == 0;
-    if (fclose(h->file) != 0 || !good) return err_make(ERR_IO, "%s cannot be written", h->o->path);
+    if (fclose(h->file) != 0 || !good) return err_make(ERR_IO, "%s cannot be written", h->o->history);
     if (h->failure[0] != '\0') return err_make(ERR_TIMEOUT, "the clients stopped: %s", h->failure);
     (void)printf("%" PRIu64 " operations in %s, of %" PRIu64 " of them nobody knows what came\n", h->written,
-                 h->o->path, h->unknown);
+                 h->o->history, h->unknown);
     return err_none();
 }
 
-struct err history_run(const struct history_options *o)
+struct err history_run(const struct bench_options *o)
 {
     struct history *h = mem_zero(1, sizeof *h);
     h->o = o;
     h->random = prng_of(clock_wall_ms());
     (void)snprintf(h->prefix, sizeof h->prefix, "h%" PRIu64, clock_wall_ms());
     const struct err e = record(h);
-    for (uint32_t i = 0; i < h->client_count; i++)
-        pbft_close(h->clients[i].client);
+    bench_clients_close(&h->clients);
     free(h);
     return e;
 }

@@ -1,55 +1,208 @@
-/* load.c - a closed loop: each client keeps so many transactions in flight, for so long; what came out, and what it cost.
- *
- * Throughput counts transactions whose result f+1 replicas gave within the measured time. CPU time is that of the replica
- * processes, by their own account, and of this process. */
-#include "bench/bench.h"
+/* load.c - see load.h. Each client has a thread. CPU time is that of the replica processes, by their own account. */
+#include "bench/load.h"
 
 #include "base/bytes.h"
 #include "base/clock.h"
-#include "client/pbft.h"
+#include "base/prng.h"
+#include "bench/bench.h"
+#include "ledger/app.h"
+#include "wire/schema.h"
 
 #include <inttypes.h>
 #include <limits.h>
-#include <stdio.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
-#define CLIENTS_HERE_MAX 16u
-#define PATH_BYTES 1024u
-#define LATENCIES_MAX 4000000u
+#define LATENCIES_MAX 1000000u /* kept of each client */
+#define POLL_MS_MAX 10u
+#define LOOK_US 20000u /* how often the thread that measures looks whether it is to end */
+#define STATUS_MS 3000u
+#define KEY_BYTES 16u
+#define READ_KEYS 64u
 
-struct load_client {
-    struct load *load;
-    struct pbft_client *client;
-    uint64_t number;
+enum phase { WARMING_UP, MEASURING, ENDING };
+
+/* Shared by the thread that measures and those that send. */
+struct load {
+    struct load_options o;
+    uint8_t *value;
+    uint64_t first_number; /* of keys: those of another run are left alone */
+    uint32_t second_count;
+    _Atomic enum phase phase;
+    _Atomic uint64_t from_us; /* since when it is MEASURING */
+    _Atomic bool failed;      /* one has, and that ends the load */
 };
 
-struct load {
-    const struct load_options *o;
-    struct load_client clients[CLIENTS_HERE_MAX];
-    uint32_t client_count;
-    uint8_t *value;
-    bool measuring;
-    bool stopping;
-    uint64_t done;
-    uint64_t failed;
+/* A client with its thread. */
+struct sender {
+    struct load *load;
+    pthread_t thread;
+    bool started;
+    struct pbft_client *client;
+    uint32_t id;
+    double rate;                /* its share */
+    struct pbft_operation *ops; /* of one transaction */
+    uint8_t *keys;              /* theirs */
+    uint64_t number;
+    struct prng random;
+    double next_us; /* open loop: when the next is meant to be sent */
+    uint64_t unsent;
+    _Atomic uint64_t done;
+    _Atomic uint64_t failed;
     uint32_t *latencies_us;
     uint64_t latency_count;
+    uint32_t *each_second;
     char failure[PBFT_ERROR_BYTES];
+};
+
+/* A transaction in flight. */
+struct shot {
+    struct sender *sender;
+    uint64_t meant_us;
 };
 
 struct snapshot {
     uint64_t at_us;
     uint64_t own_cpu_us;
-    uint64_t replica_cpu_us;
-    uint64_t executed;
-    uint64_t syncs;
-    uint64_t verified;
-    uint64_t protocol_sent; /* PRE-PREPARE, PREPARE, COMMIT, first sends */
-    uint64_t protocol_resent;
     uint64_t done;
+    uint64_t failed;
+    struct load_counts counts;
 };
+
+struct measuring {
+    struct load load;
+    struct load_result *r;
+    struct bench_clients clients;
+    struct pbft_client *observer;
+    struct sender *senders;
+};
+
+/* ---- transactions ---- */
+
+static void note_failure(struct sender *s, const char *text)
+{
+    atomic_fetch_add(&s->failed, 1);
+    (void)snprintf(s->failure, sizeof s->failure, "%s", text);
+    if (!s->load->o.carry_on) atomic_store(&s->load->failed, true);
+}
+
+static void on_answer(void *context, const struct pbft_answer *answer)
+{
+    struct shot *shot = context;
+    struct sender *s = shot->sender;
+    const uint64_t now = clock_monotonic_us();
+    const uint64_t meant = shot->meant_us;
+    free(shot);
+    if (answer->status != PBFT_OK) {
+        note_failure(s, answer->text);
+        return;
+    }
+    atomic_fetch_add(&s->done, 1);
+    if (atomic_load(&s->load->phase) != MEASURING) return;
+    const uint64_t second = (now - atomic_load(&s->load->from_us)) / 1000000u;
+    if (second < s->load->second_count) s->each_second[second]++;
+    if (s->latency_count < LATENCIES_MAX) s->latencies_us[s->latency_count++] = (uint32_t)(now - meant);
+}
+
+static void make_operation(struct sender *s, uint32_t i)
+{
+    const struct load_options *o = &s->load->o;
+    struct pbft_operation *op = &s->ops[i];
+    uint8_t *key = s->keys + (size_t)i * KEY_BYTES;
+    if (o->app == LOAD_LOG) {
+        *op = (struct pbft_operation){
+            .app = APP_LOG, .verb = APP_LOG_APPEND, .arg_count = 1, .args = {{s->load->value, o->op_bytes}}};
+        return;
+    }
+    be64_put(key, o->reads ? 0 : s->id);
+    be64_put(key + 8, s->load->first_number + (o->reads ? s->number++ % READ_KEYS : s->number++));
+    if (o->reads)
+        *op = (struct pbft_operation){.app = APP_KV, .verb = APP_KV_GET, .arg_count = 1, .args = {{key, KEY_BYTES}}};
+    else
+        *op = (struct pbft_operation){.app = APP_KV,
+                                      .verb = APP_KV_PUT,
+                                      .arg_count = 2,
+                                      .args = {{key, KEY_BYTES}, {s->load->value, o->op_bytes}}};
+}
+
+static void send_one(struct sender *s, uint64_t meant_us)
+{
+    const struct load_options *o = &s->load->o;
+    struct shot *shot = mem_alloc(sizeof *shot);
+    *shot = (struct shot){.sender = s, .meant_us = meant_us};
+    for (uint32_t i = 0; i < o->bundle; i++)
+        make_operation(s, i);
+    const struct pbft_error e = o->reads ? pbft_read(s->client, &s->ops[0], on_answer, shot)
+                                         : pbft_submit(s->client, s->ops, o->bundle, on_answer, shot);
+    if (e.status == PBFT_OK) return;
+    free(shot);
+    note_failure(s, e.text);
+}
+
+static bool has_room(const struct sender *s)
+{
+    const struct load_options *o = &s->load->o;
+    return pbft_in_flight(s->client) < o->in_flight && (o->reads || pbft_can_submit(s->client));
+}
+
+static bool goes_on(const struct load *l)
+{
+    return atomic_load(&l->phase) != ENDING && !atomic_load(&l->failed) && !bench_interrupted();
+}
+
+/* The gaps between two are drawn as those of many independent senders are: exponential. */
+static double gap_us(struct sender *s)
+{
+    const double u = ((double)prng_below(&s->random, 1u << 30) + 1.0) / (double)(1u << 30);
+    return -log(u) * 1e6 / s->rate;
+}
+
+static void send_open(struct sender *s)
+{
+    const double now = (double)clock_monotonic_us();
+    while (s->next_us <= now && has_room(s) && goes_on(s->load)) { /* without room it waits, and so do those after it */
+        send_one(s, (uint64_t)s->next_us);
+        s->next_us += gap_us(s);
+    }
+}
+
+static void send_closed(struct sender *s)
+{
+    while (has_room(s) && goes_on(s->load))
+        send_one(s, clock_monotonic_us());
+}
+
+static uint64_t wait_ms(const struct sender *s)
+{
+    if (s->rate <= 0 || !has_room(s)) return POLL_MS_MAX;
+    const double left = s->next_us - (double)clock_monotonic_us();
+    return left < 1000 ? 1 : left > POLL_MS_MAX * 1000.0 ? POLL_MS_MAX : (uint64_t)(left / 1000);
+}
+
+static void *send_all(void *context)
+{
+    struct sender *s = context;
+    s->next_us = (double)clock_monotonic_us() + (s->rate > 0 ? gap_us(s) : 0);
+    while (goes_on(s->load)) {
+        if (s->rate > 0)
+            send_open(s);
+        else
+            send_closed(s);
+        pbft_poll(s->client, wait_ms(s));
+    }
+    const double behind_us = (double)clock_monotonic_us() - s->next_us;
+    if (s->rate > 0 && behind_us > 0) s->unsent = (uint64_t)(behind_us * s->rate / 1e6);
+    while (pbft_in_flight(s->client) > 0 && !bench_interrupted()) /* ends: each has a deadline */
+        pbft_poll(s->client, POLL_MS_MAX);
+    return NULL;
+}
+
+/* ---- measuring ---- */
 
 static uint64_t own_cpu_us(void)
 {
@@ -59,96 +212,56 @@ static uint64_t own_cpu_us(void)
            (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
-static void on_answer(void *context, const struct pbft_answer *answer)
+static struct err take_snapshot(const struct measuring *m, struct snapshot *s)
 {
-    struct load_client *c = context;
-    struct load *l = c->load;
-    if (answer->status != PBFT_OK) {
-        l->failed++;
-        (void)snprintf(l->failure, sizeof l->failure, "%s", answer->text);
-        return;
-    }
-    l->done++;
-    if (l->measuring && l->latency_count < LATENCIES_MAX)
-        l->latencies_us[l->latency_count++] = (uint32_t)answer->elapsed_us;
-}
-
-static void fill(struct load_client *c)
-{
-    struct load *l = c->load;
-    while (!l->stopping && pbft_in_flight(c->client) < l->o->in_flight && pbft_can_submit(c->client)) {
-        uint8_t key[16];
-        be64_put(key, (uint64_t)(c - l->clients));
-        be64_put(key + 8, c->number++);
-        const struct pbft_operation op = {
-            .app = 1, .verb = 1, .arg_count = 2, .args = {{key, sizeof key}, {l->value, l->o->op_bytes}}};
-        const struct pbft_error e = pbft_submit(c->client, &op, 1, on_answer, c);
-        if (e.status != PBFT_OK) {
-            l->failed++;
-            (void)snprintf(l->failure, sizeof l->failure, "%s", e.text);
-            return;
-        }
-    }
-}
-
-static struct err take_snapshot(struct load *l, struct snapshot *s)
-{
-    const uint32_t count = pbft_replica_count(l->clients[0].client);
+    const uint32_t count = m->r->replicas;
     struct pbft_replica_status *status = mem_zero(count, sizeof *status);
-    const struct pbft_error e = pbft_status_wait(l->clients[0].client, 3000, status);
-    *s = (struct snapshot){.at_us = clock_monotonic_us(), .own_cpu_us = own_cpu_us(), .done = l->done};
+    const struct pbft_error e = pbft_status_wait(m->observer, STATUS_MS, status);
+    *s = (struct snapshot){.at_us = clock_monotonic_us(), .own_cpu_us = own_cpu_us()};
+    for (uint32_t i = 0; i < m->clients.count; i++) {
+        s->done += atomic_load(&m->senders[i].done);
+        s->failed += atomic_load(&m->senders[i].failed);
+    }
     for (uint32_t i = 0; i < count; i++) {
-        s->replica_cpu_us += status[i].cpu_us;
-        s->syncs += status[i].syncs;
-        s->verified += status[i].verified;
-        if (status[i].executed > s->executed) s->executed = status[i].executed;
+        s->counts.cpu_us += status[i].cpu_us;
+        s->counts.syncs += status[i].syncs;
+        s->counts.verified += status[i].verified;
+        if (status[i].executed > s->counts.batches) s->counts.batches = status[i].executed;
         for (uint32_t k = 0; k < status[i].message_count; k++) {
-            if (status[i].messages[k].type < 2 || status[i].messages[k].type > 4) continue;
-            s->protocol_sent += status[i].messages[k].sent;
-            s->protocol_resent += status[i].messages[k].resent;
+            const uint32_t type = status[i].messages[k].type;
+            if (type != WIRE_TYPE_pre_prepare && type != WIRE_TYPE_prepare && type != WIRE_TYPE_commit) continue;
+            s->counts.protocol_sent += status[i].messages[k].sent;
+            s->counts.protocol_resent += status[i].messages[k].resent;
         }
     }
     free(status);
     return e.status == PBFT_OK ? err_none() : err_make(ERR_TIMEOUT, "%s", e.text);
 }
 
-static void run_for(struct load *l, double seconds)
+/* Of the largest replica of the development group; 0 when this is not the machine that it runs on. */
+static uint64_t replica_memory_kib(const struct load_result *r)
 {
-    const uint64_t until = clock_monotonic_us() + (uint64_t)(seconds * 1e6);
-    while (clock_monotonic_us() < until && l->failed == 0) {
-        for (uint32_t i = 0; i < l->client_count; i++) {
-            fill(&l->clients[i]);
-            pbft_poll(l->clients[i].client, l->client_count == 1 ? 1 : 0);
+    uint64_t most = 0;
+    for (uint32_t id = 0; id < r->replicas; id++) {
+        char path[PATH_MAX];
+        char line[128];
+        long pid = 0;
+        (void)snprintf(path, sizeof path, "%s/run/r%u.pid", r->options.home, id);
+        FILE *f = fopen(path, "re");
+        if (f == NULL) continue;
+        if (fgets(line, sizeof line, f) != NULL) pid = strtol(line, NULL, 10);
+        (void)fclose(f);
+        (void)snprintf(path, sizeof path, "/proc/%ld/status", pid);
+        f = fopen(path, "re");
+        if (f == NULL) continue;
+        while (fgets(line, sizeof line, f) != NULL) {
+            if (strncmp(line, "RssAnon:", 8) != 0) continue;
+            const uint64_t kib = strtoull(line + 8, NULL, 10);
+            if (kib > most) most = kib;
         }
+        (void)fclose(f);
     }
-}
-
-static struct err open_clients(struct load *l)
-{
-    char names[PATH_BYTES];
-    char *rest = NULL;
-    (void)snprintf(names, sizeof names, "%s", l->o->clients);
-    for (char *name = strtok_r(names, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest)) {
-        char group[PATH_BYTES];
-        char key[PATH_BYTES + NAME_MAX];
-        char journal[PATH_BYTES + NAME_MAX];
-        if (l->client_count == CLIENTS_HERE_MAX)
-            return err_make(ERR_USAGE, "at most %u clients in one process", CLIENTS_HERE_MAX);
-        (void)snprintf(group, sizeof group, "%s/group.json", l->o->home);
-        (void)snprintf(key, sizeof key, "%s/clients/%s.pem", l->o->home, name);
-        (void)snprintf(journal, sizeof journal, "%s/clients/%s.journal", l->o->home, name);
-        const struct pbft_options options = {.group_path = group, .key_path = key, .journal_path = journal};
-        struct load_client *c = &l->clients[l->client_count];
-        struct pbft_error e = pbft_open(&options, &c->client);
-        if (e.status == PBFT_OK) {
-            l->client_count++;
-            e = pbft_ready(c->client, 10000);
-        }
-        if (e.status != PBFT_OK) return err_make(e.status == PBFT_TIMEOUT ? ERR_TIMEOUT : ERR_CONFIG, "%s", e.text);
-        c->load = l;
-        c->number = clock_wall_ms() << 20; /* keys of another run are left alone */
-    }
-    return err_none();
+    return most;
 }
 
 static int compare_u32(const void *a, const void *b)
@@ -158,94 +271,194 @@ static int compare_u32(const void *a, const void *b)
     return x < y ? -1 : x > y ? 1 : 0;
 }
 
-static double percentile_ms(const struct load *l, double p)
+static struct err finish(const struct measuring *m)
 {
-    if (l->latency_count == 0) return 0;
-    return (double)l->latencies_us[(uint64_t)(p * (double)(l->latency_count - 1))] / 1000.0;
+    if (bench_interrupted()) return err_make(ERR_NEGATIVE, "interrupted");
+    if (!atomic_load(&m->load.failed)) return err_none();
+    const struct sender *s = m->senders;
+    while (s->failure[0] == '\0')
+        s++;
+    return err_make(ERR_TIMEOUT, "the load stopped: %s", s->failure);
 }
 
-static void report(struct load *l, const struct snapshot *from, const struct snapshot *to, struct floor_cost floor)
+/* Keys for the gets, all by the first client. */
+static struct err put_keys(struct measuring *m)
 {
-    const uint32_t n = pbft_replica_count(l->clients[0].client);
-    const double seconds = (double)(to->at_us - from->at_us) / 1e6;
-    const double done = (double)(to->done - from->done);
-    const double per = done > 0 ? done : 1;
-    const double rate = done / seconds;
-    const double batches = (double)(to->executed - from->executed);
-    const double replica_cpu = (double)(to->replica_cpu_us - from->replica_cpu_us) / per;
-    const double client_cpu = (double)(to->own_cpu_us - from->own_cpu_us) / per;
-    const double request_checks = n * floor.verify_us;
-    const double ceiling = 2e6 / (n * floor.verify_us + floor.sign_us);
-    const double messages = batches > 0 ? (double)(to->protocol_sent - from->protocol_sent) / batches : 0;
-    qsort(l->latencies_us, l->latency_count, sizeof *l->latencies_us, compare_u32);
-    if (l->o->json) {
-        (void)printf("{\"replicas\":%u,\"clients\":%u,\"in_flight\":%u,\"op_bytes\":%u,\"seconds\":%.3f,"
-                     "\"transactions\":%.0f,\"per_second\":%.1f,\"batches\":%.0f,\"batch_size\":%.2f,"
-                     "\"latency_ms\":{\"p50\":%.3f,\"p90\":%.3f,\"p99\":%.3f,\"max\":%.3f},"
-                     "\"cpu_us_per_transaction\":{\"replicas\":%.1f,\"client\":%.1f,\"request_verification\":%.1f},"
-                     "\"messages_per_batch\":%.2f,\"resent\":%" PRIu64 ",\"syncs_per_batch\":%.2f,"
-                     "\"verifications_per_transaction\":%.2f,"
-                     "\"floor\":{\"verify_us\":%.2f,\"sign_us\":%.2f},\"ceiling_ratio\":%.3f}\n",
-                     n, l->client_count, l->o->in_flight, l->o->op_bytes, seconds, done, rate, batches,
-                     batches > 0 ? done / batches : 0, percentile_ms(l, 0.5), percentile_ms(l, 0.9),
-                     percentile_ms(l, 0.99), percentile_ms(l, 1.0), replica_cpu, client_cpu, request_checks, messages,
-                     to->protocol_resent - from->protocol_resent,
-                     batches > 0 ? (double)(to->syncs - from->syncs) / batches : 0,
-                     (double)(to->verified - from->verified) / per, floor.verify_us, floor.sign_us, rate / ceiling);
-        return;
+    struct sender *s = &m->senders[0];
+    m->load.o.reads = false;
+    for (uint32_t i = 0; i < READ_KEYS && s->failure[0] == '\0'; i++)
+        send_one(s, 0);
+    while (pbft_in_flight(s->client) > 0)
+        pbft_poll(s->client, POLL_MS_MAX);
+    m->load.o.reads = true;
+    return s->failure[0] == '\0' ? err_none() : err_make(ERR_TIMEOUT, "the load did not begin: %s", s->failure);
+}
+
+static void wait_for(const struct load *l, double seconds)
+{
+    const uint64_t until = clock_monotonic_us() + (uint64_t)(seconds * 1e6);
+    for (uint64_t now = clock_monotonic_us(); now < until && goes_on(l); now = clock_monotonic_us()) {
+        const uint64_t left = until - now < LOOK_US ? until - now : LOOK_US;
+        (void)nanosleep(&(struct timespec){.tv_nsec = (long)(left * 1000u)}, NULL);
     }
-    (void)printf("transactions        %.0f in %.1f s: %.0f a second, in %.0f batches of %.1f\n", done, seconds, rate,
-                 batches, batches > 0 ? done / batches : 0);
-    (void)printf("latency             median %.2f ms, 90 %% %.2f ms, 99 %% %.2f ms, longest %.2f ms\n",
-                 percentile_ms(l, 0.5), percentile_ms(l, 0.9), percentile_ms(l, 0.99), percentile_ms(l, 1.0));
-    (void)printf("CPU a transaction   %.1f us in all: replicas %.1f us, this client %.1f us\n", replica_cpu + client_cpu,
-                 replica_cpu, client_cpu);
-    (void)printf("  of it             %.1f us check the request's signature once on each of %u replicas\n",
-                 request_checks, n);
-    (void)printf("signatures          verify %.1f us, sign %.1f us (this machine, this run); %.2f verifications a "
-                 "transaction\n",
-                 floor.verify_us, floor.sign_us, (double)(to->verified - from->verified) / per);
-    (void)printf("protocol messages   %.1f a batch (2N(N-1) = %u), re-sent %" PRIu64 "; syncs %.1f a batch\n", messages,
-                 2 * n * (n - 1), to->protocol_resent - from->protocol_resent,
-                 batches > 0 ? (double)(to->syncs - from->syncs) / batches : 0);
-    (void)printf("ceiling ratio       %.3f of 2 cores / (N verify + sign)\n", rate / ceiling);
 }
 
-static struct err measure(struct load *l)
+static struct err start_senders(struct measuring *m)
 {
-    struct snapshot from;
-    struct snapshot to;
-    ERR_TRY(open_clients(l));
-    if (l->client_count == 0) return err_make(ERR_USAGE, "no client is named");
-    const struct floor_cost before = floor_measure(0.3);
-    run_for(l, l->o->warm_up);
-    ERR_TRY(take_snapshot(l, &from));
-    l->measuring = true;
-    run_for(l, l->o->seconds);
-    ERR_TRY(take_snapshot(l, &to));
-    l->stopping = true;
-    if (l->failed > 0) return err_make(ERR_TIMEOUT, "the load stopped: %s", l->failure);
-    for (uint32_t i = 0; i < l->client_count; i++)
-        while (pbft_in_flight(l->clients[i].client) > 0)
-            pbft_poll(l->clients[i].client, 100);
-    const struct floor_cost after = floor_measure(0.3);
-    const struct floor_cost floor = {.verify_us = (before.verify_us + after.verify_us) / 2,
-                                     .sign_us = (before.sign_us + after.sign_us) / 2};
-    report(l, &from, &to, floor);
+    for (uint32_t i = 0; i < m->clients.count; i++) {
+        struct sender *s = &m->senders[i];
+        const int fault = pthread_create(&s->thread, NULL, send_all, s);
+        if (fault != 0) return err_system(fault, "cannot make a thread for a client");
+        s->started = true;
+    }
     return err_none();
 }
 
-struct err load_run(const struct load_options *o)
+static void end_senders(struct measuring *m)
 {
-    struct load *l = mem_zero(1, sizeof *l);
-    l->o = o;
-    l->value = mem_zero(1, o->op_bytes + 1u);
-    l->latencies_us = mem_alloc(sizeof *l->latencies_us * LATENCIES_MAX);
-    struct err e = measure(l);
-    for (uint32_t i = 0; i < l->client_count; i++)
-        pbft_close(l->clients[i].client);
-    free(l->latencies_us);
-    free(l->value);
-    free(l);
+    atomic_store(&m->load.phase, ENDING);
+    for (uint32_t i = 0; i < m->clients.count; i++)
+        if (m->senders[i].started) (void)pthread_join(m->senders[i].thread, NULL);
+}
+
+/* What the senders have seen goes into the result. */
+static void collect(const struct measuring *m)
+{
+    struct load_result *r = m->r;
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < m->clients.count; i++)
+        count += m->senders[i].latency_count;
+    r->latencies_us = mem_alloc((count + 1) * sizeof *r->latencies_us);
+    for (uint32_t i = 0; i < m->clients.count; i++) {
+        const struct sender *s = &m->senders[i];
+        memcpy(r->latencies_us + r->latency_count, s->latencies_us, s->latency_count * sizeof *s->latencies_us);
+        r->latency_count += s->latency_count;
+        r->unsent += s->unsent;
+        for (uint32_t k = 0; k < r->second_count; k++)
+            r->each_second[k] += s->each_second[k];
+    }
+    qsort(r->latencies_us, r->latency_count, sizeof *r->latencies_us, compare_u32);
+}
+
+static void compare(struct load_result *r, const struct snapshot *from, const struct snapshot *to)
+{
+    r->seconds = (double)(to->at_us - from->at_us) / 1e6;
+    r->transactions = to->done - from->done;
+    r->failed = to->failed - from->failed;
+    r->own_cpu_us = to->own_cpu_us - from->own_cpu_us;
+    r->counts = (struct load_counts){.cpu_us = to->counts.cpu_us - from->counts.cpu_us,
+                                     .batches = to->counts.batches - from->counts.batches,
+                                     .syncs = to->counts.syncs - from->counts.syncs,
+                                     .verified = to->counts.verified - from->counts.verified,
+                                     .protocol_sent = to->counts.protocol_sent - from->counts.protocol_sent,
+                                     .protocol_resent = to->counts.protocol_resent - from->counts.protocol_resent};
+}
+
+static struct err measure_running(struct measuring *m)
+{
+    struct snapshot from;
+    struct snapshot to;
+    wait_for(&m->load, m->load.o.warm_up);
+    ERR_TRY(take_snapshot(m, &from));
+    atomic_store(&m->load.from_us, from.at_us);
+    atomic_store(&m->load.phase, MEASURING);
+    wait_for(&m->load, m->load.o.seconds);
+    ERR_TRY(take_snapshot(m, &to));
+    compare(m->r, &from, &to);
+    m->r->memory_kib = replica_memory_kib(m->r);
+    return err_none();
+}
+
+static struct err measure(struct measuring *m)
+{
+    struct floor_cost before = {.cores = 0};
+    struct floor_cost after = {.cores = 0};
+    struct load_result *r = m->r;
+    const struct load_options *o = &r->options;
+    ERR_TRY(bench_clients_open_observer(o->home, &m->observer));
+    ERR_TRY(bench_clients_open(o->home, o->clients, &m->clients));
+    r->replicas = pbft_replica_count(m->observer);
+    r->client_count = m->clients.count;
+    m->senders = mem_zero(r->client_count, sizeof *m->senders);
+    for (uint32_t i = 0; i < r->client_count; i++)
+        m->senders[i] = (struct sender){.load = &m->load,
+                                        .client = m->clients.clients[i],
+                                        .id = i,
+                                        .rate = o->rate / r->client_count,
+                                        .ops = mem_zero(o->bundle, sizeof(struct pbft_operation)),
+                                        .keys = mem_zero(o->bundle, KEY_BYTES),
+                                        .random = prng_of(m->load.first_number + i),
+                                        .latencies_us = mem_alloc(LATENCIES_MAX * sizeof(uint32_t)),
+                                        .each_second = mem_zero(r->second_count + 1u, sizeof(uint32_t))};
+    if (o->floor_seconds > 0) ERR_TRY(floor_measure(o->home, r->replicas, o->floor_seconds, &before));
+    if (o->reads) ERR_TRY(put_keys(m));
+    struct err e = start_senders(m);
+    if (!err_is(&e)) e = measure_running(m);
+    end_senders(m);
+    const struct err failed = finish(m);
+    if (err_is(&failed)) return failed;
+    if (err_is(&e)) return e;
+    collect(m);
+    if (o->floor_seconds > 0) ERR_TRY(floor_measure(o->home, r->replicas, o->floor_seconds, &after));
+    r->floor = floor_between(&before, &after);
+    return err_none();
+}
+
+struct err load_measure(const struct load_options *o, struct load_result *out)
+{
+    struct measuring m = {.load = {.o = *o, .first_number = clock_wall_ms() << 20}, .r = out};
+    *out = (struct load_result){.options = *o, .second_count = (uint32_t)o->seconds};
+    if (o->reads && o->bundle != 1) return err_make(ERR_USAGE, "a read is one operation; leave --bundle out");
+    if (o->reads && o->app != LOAD_KV) return err_make(ERR_USAGE, "reads are gets of the kv application");
+    m.load.second_count = out->second_count;
+    m.load.value = mem_zero(1, o->op_bytes + 1u);
+    out->each_second = mem_zero(out->second_count + 1u, sizeof *out->each_second);
+    const struct err e = measure(&m);
+    for (uint32_t i = 0; m.senders != NULL && i < m.clients.count; i++) {
+        free(m.senders[i].ops);
+        free(m.senders[i].keys);
+        free(m.senders[i].latencies_us);
+        free(m.senders[i].each_second);
+    }
+    bench_clients_close(&m.clients);
+    pbft_close(m.observer);
+    free(m.senders);
+    free(m.load.value);
+    if (err_is(&e)) load_result_free(out);
     return e;
+}
+
+void load_result_free(struct load_result *r)
+{
+    free(r->latencies_us);
+    free(r->each_second);
+    r->latencies_us = NULL;
+    r->each_second = NULL;
+    r->latency_count = 0;
+}
+
+double load_rate(const struct load_result *r)
+{
+    return r->seconds > 0 ? (double)r->transactions / r->seconds : 0;
+}
+
+double load_percentile_ms(const struct load_result *r, double p)
+{
+    if (r->latency_count == 0) return 0;
+    return (double)r->latencies_us[(uint64_t)(p * (double)(r->latency_count - 1))] / 1000.0;
+}
+
+double load_ceiling_ratio(const struct load_result *r)
+{
+    return r->floor.cores > 0 ? load_rate(r) / floor_ceiling(&r->floor, r->replicas) : 0;
+}
+
+double load_sync_ratio(const struct load_result *r)
+{
+    return r->floor.sync_all_us > 0 ? load_percentile_ms(r, 0.5) * 1000 / r->floor.sync_all_us : 0;
+}
+
+double load_cpu_us(const struct load_result *r)
+{
+    return r->transactions > 0 ? (double)r->counts.cpu_us / (double)r->transactions : 0;
 }

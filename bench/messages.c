@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "bench/generals.h"
+#include "bench/plot.h"
 #include "bench/program.h"
 
 #include <inttypes.h>
@@ -62,7 +63,7 @@ struct row {
 };
 
 struct table {
-    const struct messages_options *o;
+    const struct bench_options *o;
     struct row rows[2 * ROWS_MAX];
     uint32_t count;
 };
@@ -216,7 +217,7 @@ static void print_older(const struct older *o)
         (void)printf(" %14" PRIu64 "%c", o->messages, o->ran ? ' ' : '*');
 }
 
-static void show_table(const struct table *t)
+static void print_table(const struct table *t)
 {
     (void)printf("messages for each batch, at their receivers; bytes for each transaction\n%4s %3s %6s %7s %5s", "N",
                  "f", "silent", "batches", "tx/b");
@@ -254,7 +255,7 @@ static const char *older_text(const struct older *o, const char *unknown, char t
     return text;
 }
 
-static void show_csv(const struct table *t)
+static void print_csv(const struct table *t)
 {
     (void)printf("phase,replicas,faulty,silent,batches,transactions");
     for (uint32_t k = 0; k < KIND_COUNT; k++)
@@ -278,7 +279,7 @@ static void show_csv(const struct table *t)
     }
 }
 
-static void show_json(const struct table *t)
+static void print_json(const struct table *t)
 {
     for (uint32_t i = 0; i < t->count; i++) {
         const struct row *r = &t->rows[i];
@@ -309,17 +310,9 @@ static void show_json(const struct table *t)
 static struct err plot(const struct table *t)
 {
     struct buffer script = {0};
-    struct buffer out = {0};
-    const char *const argv[] = {"gnuplot", "-", NULL};
-    const size_t len = strlen(t->o->plot);
-    const bool png = len > 4 && strcmp(t->o->plot + len - 4, ".png") == 0;
-    for (const char *p = t->o->plot; *p != '\0'; p++)
-        if (*p == '\'' || *p == '\n') return err_make(ERR_USAGE, "--plot wants a file whose name has no quote");
-    buffer_printf(&script,
-                  "set terminal %s size 900,560 background '#ffffff'\nset output '%s'\nset logscale y\nset grid\nset "
-                  "key left top\n"
-                  "set xlabel 'replicas'\nset ylabel 'messages'\nset format y '10^{%%L}'\n$counts << end\n",
-                  png ? "png" : "svg", t->o->plot);
+    ERR_TRY(plot_begin(&script, t->o->plot));
+    buffer_printf(&script, "set logscale y\nset key left top\nset xlabel 'replicas'\nset ylabel 'messages'\n"
+                           "set format y '10^{%%L}'\n$counts << end\n");
     for (uint32_t i = 0; i < t->count; i++) {
         const struct row *r = &t->rows[i];
         if (r->view_change) continue;
@@ -332,15 +325,10 @@ static struct err plot(const struct table *t)
                            "$counts using 1:3 with lines title '2N(N-1), less what is silent', "
                            "$counts using 1:4 with linespoints title 'OM(f), one decision', "
                            "$counts using 1:5 with linespoints title 'SM(f), one decision'\n");
-    struct err e = program_run(argv, bytes_of(script.data, script.len), &out);
-    if (e.code == ERR_CONFIG)
-        e = err_make(ERR_CONFIG, "gnuplot, which draws --plot, cannot be run: apt-get install gnuplot-nox");
-    buffer_free(&script);
-    buffer_free(&out);
-    return e;
+    return plot_finish(&script);
 }
 
-struct err messages_run(const struct messages_options *o)
+struct err messages_run(const struct bench_options *o)
 {
     struct table *t = mem_zero(1, sizeof *t);
     char sim[PATH_BYTES];
@@ -364,9 +352,9 @@ struct err messages_run(const struct messages_options *o)
     }
     for (uint32_t i = 0; i < t->count && !err_is(&e); i++)
         if (!t->rows[i].view_change) add_older(&t->rows[i]);
-    if (!err_is(&e) && o->form == MESSAGES_TABLE) show_table(t);
-    if (!err_is(&e) && o->form == MESSAGES_CSV) show_csv(t);
-    if (!err_is(&e) && o->form == MESSAGES_JSON) show_json(t);
+    if (!err_is(&e) && o->form == BENCH_TABLE) print_table(t);
+    if (!err_is(&e) && o->form == BENCH_CSV) print_csv(t);
+    if (!err_is(&e) && o->form == BENCH_JSON) print_json(t);
     if (!err_is(&e) && o->plot != NULL) e = plot(t);
     free(t);
     return e;

@@ -6,167 +6,224 @@
 #include "crypto/sign.h"
 
 #include <getopt.h>
+#include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage_text[] =
-    "usage: pbft-bench load [options]     closed loop of signed kv puts against a running development group\n"
-    "       pbft-bench recover [options]  how long results pause when the primary goes, under load\n"
-    "       pbft-bench history [options]  clients share a few keys; what they asked and got goes to a file, for "
-    "pbft-sim linearize\n"
-    "       pbft-bench messages [options] what a batch costs in messages, counted in the simulator, beside the "
-    "formulas\n"
-    "       pbft-bench micro              cost of Ed25519 on this machine\n"
-    "\n"
-    "  --home DIR        the group's directory (default $PBFT_HOME or ./devnet)\n"
-    "  --client NAMES    clients, separated by commas (default: default)\n"
-    "  --in-flight N     transactions in flight for each client, 1 to 64 (default 64)\n"
-    "  --op-bytes N      bytes of each value (default 256)\n"
-    "  --seconds S       measured time (default 10)     --warm-up S  before it (default 2)\n"
-    "  --rounds N        recover: how often the primary goes (default 5)\n"
-    "  --how HOW         recover: kill, stop, pause: kill -9, TERM, or SIGSTOP for 10 s of the primary (default "
-    "kill);\n"
-    "                    random: kill -9 of any replica, every fifth time of all at once; roll: TERM of each in turn;\n"
-    "                    watch: none is let go by this program, a line on standard input ends a round\n"
-    "  --at-once N       recover: so many go together, the chosen one and those after it by id (default 1, at most f)\n"
-    "  --accepted FILE   recover: a line for each accepted result, the index of its entry and its block\n"
-    "  --history FILE    history: the file\n"
-    "  --keys N          history: so many keys, 1 to 64 (default 4)\n"
-    "  --replicas LIST   messages: sizes of groups, separated by commas (default 4,7,10,13)\n"
-    "  --silent F        messages: so many backups say nothing (default 0)\n"
-    "  --batch B         messages: requests in a batch, at most (default 1)      --batches K  so many (default 8)\n"
-    "  --view-change     messages: then the primary dies, and what that costs\n"
-    "  --plot FILE       messages: a picture (.svg or .png), beside OM(f) and SM(f)\n"
-    "  -o table|json     form of the result; messages: csv too\n"
-    "Exit codes: 0 ok, 2 usage, 3 time-out or no quorum, 4 bad configuration or key.\n";
+enum command_number { LOAD, LATENCY, CURVE, SCALE, RECOVER, HISTORY, MESSAGES, MICRO, COMMANDS };
 
-enum {
-    OPTION_HOME = 256,
-    OPTION_CLIENT,
-    OPTION_IN_FLIGHT,
-    OPTION_OP_BYTES,
-    OPTION_SECONDS,
-    OPTION_WARM_UP,
-    OPTION_ROUNDS,
-    OPTION_HOW,
-    OPTION_AT_ONCE,
-    OPTION_ACCEPTED,
-    OPTION_HISTORY,
-    OPTION_KEYS,
-    OPTION_REPLICAS,
-    OPTION_SILENT,
-    OPTION_BATCH,
-    OPTION_BATCHES,
-    OPTION_VIEW_CHANGE,
-    OPTION_PLOT
+struct command {
+    const char *name;
+    const char *summary;
+    struct err (*run)(const struct bench_options *o);
 };
 
-/* False, and it has been said, when the text of this option is no number between the two. */
-static bool parse_number(const char *option, const char *text, double least, double most, double *out)
+static const struct command commands[COMMANDS] = {
+    [LOAD] = {"load", "signed transactions on a group: throughput, latency, CPU, beside the machine's floor", load_run},
+    [LATENCY] = {"latency", "the same, one transaction at a time", latency_run},
+    [CURVE] = {"curve", "throughput and latency in an open loop, at shares of what the closed loop gave", curve_run},
+    [SCALE] = {"scale", "load on groups of several sizes: CPU of a replica for each transaction", scale_run},
+    [RECOVER] = {"recover", "how long results pause when the primary goes, under load", recover_run},
+    [HISTORY] = {"history", "clients share a few keys; what they asked and got, for pbft-sim linearize", history_run},
+    [MESSAGES] = {"messages", "what a batch costs in messages, counted in the simulator, beside the formulas",
+                  messages_run},
+    [MICRO] = {"micro", "what the parts cost on this machine", micro_run},
+};
+
+#define OF(command) (1u << (command))
+#define LOADS (OF(LOAD) | OF(LATENCY) | OF(CURVE) | OF(SCALE))
+#define ON_A_GROUP (LOADS | OF(RECOVER) | OF(HISTORY))
+#define ALL (OF(COMMANDS) - 1u)
+
+enum kind { TEXT, COUNT, REAL, FLAG, WORD };
+
+/* Where the value goes, and what it may be. */
+struct setting {
+    const char *name;
+    const char *value; /* in the help; NULL for a flag */
+    const char *help;
+    unsigned of; /* commands */
+    enum kind kind;
+    size_t at; /* in struct bench_options */
+    double least;
+    double most;
+    const char *const *words; /* WORD: the n-th is the value n; ends with NULL */
+};
+
+static const char *const how_words[] = {"kill", "stop", "pause", "random", "roll", "watch", NULL};
+static const char *const app_words[] = {"kv", "log", NULL};
+static const char *const form_words[] = {"table", "json", "csv", NULL};
+static const char *const plain_form_words[] = {"table", "json", NULL};
+
+#define AT(field) .at = offsetof(struct bench_options, field)
+static const struct setting settings[] = {
+    {"home", "DIR", "of a running development group (default $PBFT_HOME or ./devnet)", ON_A_GROUP & ~OF(SCALE), TEXT,
+     AT(home)},
+    {"client", "NAMES", "its clients that send, separated by commas (default: default)", ON_A_GROUP & ~OF(SCALE), TEXT,
+     AT(clients)},
+    {"replicas", "N", "on a group of so many replicas that lives as long as this command", LOADS & ~OF(SCALE), TEXT,
+     AT(replicas)},
+    {"replicas", "LIST", "sizes of groups, separated by commas (default 4,7,10,13)", OF(SCALE) | OF(MESSAGES), TEXT,
+     AT(replicas)},
+    {"clients", "N", "of such a group (default 4)", LOADS & ~OF(LATENCY), COUNT, AT(client_count), 1,
+     BENCH_CLIENTS_MAX},
+    {"dir", "DIR", "where what is made for it lives (default /var/tmp)", LOADS | OF(MICRO), TEXT, AT(dir)},
+    {"app", "kv|log", "puts of new keys, or appended records (default kv)", LOADS, WORD, AT(app), .words = app_words},
+    {"reads", NULL, "gets by quorum instead", LOADS, FLAG, AT(reads)},
+    {"in-flight", "N", "transactions in flight for each client, 1 to 64 (default 64)",
+     OF(LOAD) | OF(CURVE) | OF(SCALE) | OF(RECOVER) | OF(HISTORY), COUNT, AT(in_flight), 1, 64},
+    {"bundle", "N", "operations in each transaction, 1 to 1,000 (default 1)", LOADS, COUNT, AT(bundle), 1, OPS_MAX},
+    {"op-bytes", "N", "bytes of each value (default 256)", LOADS, COUNT, AT(op_bytes), 0, 1000000},
+    {"rate", "R", "open loop: so many transactions a second are meant to be sent, at random times", OF(LOAD), REAL,
+     AT(rate), 0.1, 1e6},
+    {"seconds", "S", "measured time (default 10)", ON_A_GROUP & ~OF(RECOVER), REAL, AT(seconds), 0.1, 86400},
+    {"warm-up", "S", "before it (default 2)", LOADS, REAL, AT(warm_up), 0, 3600},
+    {"rounds", "N", "how often the primary goes (default 5)", OF(RECOVER), COUNT, AT(rounds), 1, 1000},
+    {"how", "HOW",
+     "kill, stop, pause: kill -9, TERM, or SIGSTOP for 10 s of the primary (default kill);\n"
+     "                    random: kill -9 of any replica, every fifth time of all at once; roll: TERM of each in "
+     "turn;\n"
+     "                    watch: none is let go by this program, a line on standard input ends a round",
+     OF(RECOVER), WORD, AT(how), .words = how_words},
+    {"at-once", "N", "so many go together, the chosen one and those after it by id (default 1, at most f)", OF(RECOVER),
+     COUNT, AT(at_once), 1, REPLICAS_MAX},
+    {"accepted", "FILE", "a line for each accepted result, the index of its entry and its block", OF(RECOVER), TEXT,
+     AT(accepted)},
+    {"history", "FILE", "the file", OF(HISTORY), TEXT, AT(history)},
+    {"keys", "N", "so many keys, 1 to 64 (default 4)", OF(HISTORY), COUNT, AT(keys), 1, 64},
+    {"silent", "F", "so many backups say nothing (default 0)", OF(MESSAGES), COUNT, AT(silent), 0, REPLICAS_MAX},
+    {"batch", "B", "requests in a batch, at most (default 1)", OF(MESSAGES), COUNT, AT(batch), 1, 1024},
+    {"batches", "K", "so many (default 8)", OF(MESSAGES), COUNT, AT(batches), 1, 10000},
+    {"view-change", NULL, "then the primary dies, and what that costs", OF(MESSAGES), FLAG, AT(view_change)},
+    {"plot", "FILE", "a picture, .svg or .png", LOADS | OF(MESSAGES), TEXT, AT(plot)},
+    {"o", "table|json|csv", "form of the result", LOADS | OF(MESSAGES), WORD, AT(form), .words = form_words},
+    {"o", "table|json", "form of the result", OF(RECOVER) | OF(MICRO), WORD, AT(form), .words = plain_form_words},
+};
+#define SETTINGS (sizeof settings / sizeof settings[0])
+
+static volatile sig_atomic_t interrupted;
+
+bool bench_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+static void on_signal(int signal)
+{
+    (void)signal;
+    interrupted = 1;
+}
+
+/* ---- help ---- */
+
+static void print_help(FILE *to, const struct command *c)
+{
+    if (c == NULL) {
+        (void)fprintf(to, "usage: pbft-bench COMMAND [options]     (pbft-bench COMMAND --help)\n\n");
+        for (uint32_t i = 0; i < COMMANDS; i++)
+            (void)fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    } else {
+        (void)fprintf(to, "usage: pbft-bench %s [options]\n%s\n\n", c->name, c->summary);
+        for (uint32_t i = 0; i < SETTINGS; i++) {
+            const struct setting *s = &settings[i];
+            char name[40];
+            if ((s->of & OF(c - commands)) == 0) continue;
+            (void)snprintf(name, sizeof name, "%s%s %s", s->name[1] == '\0' ? "-" : "--", s->name,
+                           s->value == NULL ? "" : s->value);
+            (void)fprintf(to, "  %-18s%s%s\n", name, strlen(name) < 18 ? "" : " ", s->help);
+        }
+    }
+    (void)fprintf(to,
+                  "\nExit codes: 0 ok, 1 interrupted, 2 usage, 3 time-out or no quorum, 4 bad configuration or key.\n");
+}
+
+/* ---- options ---- */
+
+/* False, and it has been said, when the text is no number between the two. */
+static bool parse_number(const struct setting *s, const char *text, double *out)
 {
     char *end;
     const double value = strtod(text, &end);
-    if (end == text || *end != '\0' || !(value >= least && value <= most)) {
-        (void)fprintf(stderr, "pbft-bench: --%s is \"%.60s\"; give a number from %.10g to %.10g\n", option, text, least,
-                      most);
+    if (end == text || *end != '\0' || !(value >= s->least && value <= s->most)) {
+        (void)fprintf(stderr, "pbft-bench: --%s is \"%.60s\"; give a number from %.10g to %.10g\n", s->name, text,
+                      s->least, s->most);
         return false;
     }
     *out = value;
     return true;
 }
 
-/* The words of --how; false, and it has been said, when it is none of them. */
-static bool parse_how(const char *text, enum recover_how *out)
+static bool parse_word(const struct setting *s, const char *text, int *out)
 {
-    if (strcmp(text, "kill") == 0)
-        *out = RECOVER_KILL;
-    else if (strcmp(text, "stop") == 0)
-        *out = RECOVER_STOP;
-    else if (strcmp(text, "pause") == 0)
-        *out = RECOVER_PAUSE;
-    else if (strcmp(text, "random") == 0)
-        *out = RECOVER_RANDOM;
-    else if (strcmp(text, "roll") == 0)
-        *out = RECOVER_ROLL;
-    else if (strcmp(text, "watch") == 0)
-        *out = RECOVER_WATCH;
-    else {
-        (void)fprintf(stderr, "pbft-bench: --how is \"%.60s\"; give kill, stop, pause, random, roll or watch\n", text);
-        return false;
+    uint32_t count = 0;
+    for (; s->words[count] != NULL; count++) {
+        if (strcmp(s->words[count], text) != 0) continue;
+        *out = (int)count;
+        return true;
     }
-    return true;
-}
-
-/* The words of -o, likewise. */
-static bool parse_form(const char *text, bool *json, enum messages_form *form)
-{
-    *json = strcmp(text, "json") == 0;
-    *form = *json ? MESSAGES_JSON : strcmp(text, "csv") == 0 ? MESSAGES_CSV : MESSAGES_TABLE;
-    if (*form != MESSAGES_TABLE || strcmp(text, "table") == 0) return true;
-    (void)fprintf(stderr, "pbft-bench: -o is \"%.60s\"; give table or json; messages takes csv too\n", text);
+    (void)fprintf(stderr, "pbft-bench: %s%s is \"%.60s\"; give ", s->name[1] == '\0' ? "-" : "--", s->name, text);
+    for (uint32_t i = 0; i < count; i++)
+        (void)fprintf(stderr, "%s%s", s->words[i], i + 2 < count ? ", " : i + 1 < count ? " or " : "\n");
     return false;
 }
 
-/* A whole number. */
-static bool parse_count(const char *option, const char *text, uint32_t least, uint32_t most, uint32_t *out)
+static bool set(const struct setting *s, const char *text, struct bench_options *o)
 {
+    char *to = (char *)o + s->at;
     double number = 0;
-    if (!parse_number(option, text, least, most, &number)) return false;
-    *out = (uint32_t)number;
-    return true;
+    int word;
+    switch (s->kind) {
+    case TEXT: memcpy(to, &text, sizeof text); return true;
+    case FLAG: *(bool *)to = true; return true;
+    case REAL:
+        if (!parse_number(s, text, &number)) return false;
+        memcpy(to, &number, sizeof number);
+        return true;
+    case COUNT: {
+        if (!parse_number(s, text, &number)) return false;
+        const uint32_t count = (uint32_t)number;
+        memcpy(to, &count, sizeof count);
+        return true;
+    }
+    case WORD:
+        if (!parse_word(s, text, &word)) return false;
+        memcpy(to, &word, sizeof word);
+        return true;
+    }
+    return false;
 }
 
-static bool parse_options(int argc, char **argv, struct load_options *o, struct recover_options *recover,
-                          struct history_options *history, struct messages_options *messages)
+_Static_assert(sizeof(int) == sizeof(enum recover_how) && sizeof(int) == sizeof(enum load_app) &&
+                   sizeof(int) == sizeof(enum bench_form),
+               "a word goes where an enum stands");
+
+/* The one that getopt_long has found: 256 and its index, or a letter. */
+static const struct setting *find_setting(unsigned command, int option)
 {
-    static const struct option options[] = {{"home", required_argument, NULL, OPTION_HOME},
-                                            {"client", required_argument, NULL, OPTION_CLIENT},
-                                            {"in-flight", required_argument, NULL, OPTION_IN_FLIGHT},
-                                            {"op-bytes", required_argument, NULL, OPTION_OP_BYTES},
-                                            {"seconds", required_argument, NULL, OPTION_SECONDS},
-                                            {"warm-up", required_argument, NULL, OPTION_WARM_UP},
-                                            {"rounds", required_argument, NULL, OPTION_ROUNDS},
-                                            {"how", required_argument, NULL, OPTION_HOW},
-                                            {"at-once", required_argument, NULL, OPTION_AT_ONCE},
-                                            {"accepted", required_argument, NULL, OPTION_ACCEPTED},
-                                            {"history", required_argument, NULL, OPTION_HISTORY},
-                                            {"keys", required_argument, NULL, OPTION_KEYS},
-                                            {"replicas", required_argument, NULL, OPTION_REPLICAS},
-                                            {"silent", required_argument, NULL, OPTION_SILENT},
-                                            {"batch", required_argument, NULL, OPTION_BATCH},
-                                            {"batches", required_argument, NULL, OPTION_BATCHES},
-                                            {"view-change", no_argument, NULL, OPTION_VIEW_CHANGE},
-                                            {"plot", required_argument, NULL, OPTION_PLOT},
-                                            {NULL, 0, NULL, 0}};
+    if (option >= 256 && (size_t)option < 256 + SETTINGS) return &settings[option - 256];
+    for (uint32_t i = 0; i < SETTINGS; i++)
+        if ((settings[i].of & OF(command)) != 0 && settings[i].name[0] == option && settings[i].name[1] == '\0')
+            return &settings[i];
+    return NULL; /* it is none of this command, and getopt has said so */
+}
+
+static bool parse_options(unsigned command, int argc, char **argv, struct bench_options *o)
+{
+    struct option options[SETTINGS + 1] = {0};
+    uint32_t count = 0;
     int option;
-    int index = 0;
-    while ((option = getopt_long(argc, argv, "o:", options, &index)) != -1) {
-        const char *name = options[index].name; /* not of -o */
-        bool good = true;
-        switch (option) {
-        case OPTION_HOME: o->home = optarg; break;
-        case OPTION_CLIENT: o->clients = optarg; break;
-        case OPTION_IN_FLIGHT: good = parse_count(name, optarg, 1, 64, &o->in_flight); break;
-        case OPTION_OP_BYTES: good = parse_count(name, optarg, 0, 1000000, &o->op_bytes); break;
-        case OPTION_SECONDS: good = parse_number(name, optarg, 0.1, 86400, &o->seconds); break;
-        case OPTION_ROUNDS: good = parse_count(name, optarg, 1, 1000, &recover->rounds); break;
-        case OPTION_AT_ONCE: good = parse_count(name, optarg, 1, REPLICAS_MAX, &recover->at_once); break;
-        case OPTION_ACCEPTED: recover->accepted = optarg; break;
-        case OPTION_HISTORY: history->path = optarg; break;
-        case OPTION_KEYS: good = parse_count(name, optarg, 1, 64, &history->keys); break;
-        case OPTION_REPLICAS: messages->replicas = optarg; break;
-        case OPTION_SILENT: good = parse_count(name, optarg, 0, REPLICAS_MAX, &messages->silent); break;
-        case OPTION_BATCH: good = parse_count(name, optarg, 1, 1024, &messages->batch); break;
-        case OPTION_BATCHES: good = parse_count(name, optarg, 1, 10000, &messages->batches); break;
-        case OPTION_VIEW_CHANGE: messages->view_change = true; break;
-        case OPTION_PLOT: messages->plot = optarg; break;
-        case OPTION_HOW: good = parse_how(optarg, &recover->how); break;
-        case OPTION_WARM_UP: good = parse_number(name, optarg, 0, 3600, &o->warm_up); break;
-        case 'o': good = parse_form(optarg, &o->json, &messages->form); break;
-        default: return false; /* getopt has said it */
-        }
-        if (!good) return false;
+    for (uint32_t i = 0; i < SETTINGS; i++) {
+        const struct setting *s = &settings[i];
+        if ((s->of & OF(command)) != 0 && s->name[1] != '\0')
+            options[count++] =
+                (struct option){s->name, s->kind == FLAG ? no_argument : required_argument, NULL, 256 + (int)i};
+    }
+    const char *letters = find_setting(command, 'o') != NULL ? "o:" : "";
+    while ((option = getopt_long(argc, argv, letters, options, NULL)) != -1) {
+        const struct setting *s = find_setting(command, option);
+        if (s == NULL || !set(s, optarg, o)) return false;
     }
     if (optind < argc) (void)fprintf(stderr, "pbft-bench: \"%.60s\" is one word too many\n", argv[optind]);
     return optind == argc;
@@ -181,60 +238,53 @@ static int finish(struct err e)
     return err_exit_code(e.code);
 }
 
+static const struct command *find_command(const char *name)
+{
+    for (uint32_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0) return &commands[i];
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     const char *home = getenv("PBFT_HOME");
-    struct load_options o = {.home = home != NULL ? home : "./devnet",
-                             .clients = "default",
-                             .in_flight = 64,
-                             .op_bytes = 256,
-                             .seconds = 10,
-                             .warm_up = 2};
-    struct recover_options recover = {.rounds = 5, .at_once = 1};
-    struct history_options history = {.keys = 4};
-    struct messages_options messages = {.replicas = "4,7,10,13", .batch = 1, .batches = 8};
+    const struct command *c = argc > 1 ? find_command(argv[1]) : NULL;
+    struct bench_options o = {.home = home != NULL ? home : "./devnet",
+                              .clients = "default",
+                              .dir = "/var/tmp",
+                              .client_count = 4,
+                              .in_flight = 64,
+                              .bundle = 1,
+                              .op_bytes = 256,
+                              .seconds = 10,
+                              .warm_up = 2,
+                              .rounds = 5,
+                              .at_once = 1,
+                              .keys = 4,
+                              .batch = 1,
+                              .batches = 8};
+    const struct sigaction catch = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     const int failure = file_standard_open();
     if (failure != 0) return finish(err_system(failure, "cannot open /dev/null"));
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            (void)fputs(usage_text, stdout);
-            return finish(err_none());
-        }
-    }
-    if (argc < 2) {
-        (void)fputs(usage_text, stderr);
-        return 2;
-    }
-    if (!parse_options(argc - 1, argv + 1, &o, &recover, &history, &messages)) {
-        (void)fprintf(stderr, "pbft-bench: see pbft-bench --help\n");
-        return 2;
-    }
-    if (strcmp(argv[1], "messages") == 0) return finish(messages_run(&messages));
-    if (messages.form == MESSAGES_CSV) return finish(err_make(ERR_USAGE, "-o csv is for messages; give table or json"));
-    struct err e = sign_start();
-    if (err_is(&e)) return finish(e);
-    if (strcmp(argv[1], "load") == 0) return finish(load_run(&o));
-    if (strcmp(argv[1], "recover") == 0) {
-        recover.home = o.home;
-        recover.client = o.clients;
-        recover.in_flight = o.in_flight;
-        recover.json = o.json;
-        return finish(recover_run(&recover));
-    }
-    if (strcmp(argv[1], "history") == 0) {
-        if (history.path == NULL) return finish(err_make(ERR_USAGE, "history wants --history FILE"));
-        history.home = o.home;
-        history.clients = o.clients;
-        history.in_flight = o.in_flight;
-        history.seconds = o.seconds;
-        return finish(history_run(&history));
-    }
-    if (strcmp(argv[1], "micro") == 0) {
-        const struct floor_cost f = floor_measure(1.0);
-        (void)printf(o.json ? "{\"verify_us\":%.2f,\"sign_us\":%.2f}\n" : "verify %.2f us, sign %.2f us\n", f.verify_us,
-                     f.sign_us);
+        if (strcmp(argv[i], "--help") != 0 && strcmp(argv[i], "-h") != 0) continue;
+        print_help(stdout, c);
         return finish(err_none());
     }
-    (void)fputs(usage_text, stderr);
-    return 2;
+    if (c == NULL) {
+        if (argc > 1) (void)fprintf(stderr, "pbft-bench: \"%.60s\" is no command\n", argv[1]);
+        print_help(stderr, NULL);
+        return 2;
+    }
+    if (c == &commands[MESSAGES] || c == &commands[SCALE]) o.replicas = "4,7,10,13";
+    if (!parse_options((unsigned)(c - commands), argc - 1, argv + 1, &o)) {
+        (void)fprintf(stderr, "pbft-bench: see pbft-bench %s --help\n", c->name);
+        return 2;
+    }
+    (void)sigaction(SIGINT, &catch, NULL);
+    (void)sigaction(SIGTERM, &catch, NULL);
+    (void)sigaction(SIGHUP, &catch, NULL);
+    struct err e = sign_start();
+    if (!err_is(&e)) e = c->run(&o);
+    return finish(e);
 }

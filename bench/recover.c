@@ -27,7 +27,7 @@
 #define GIVE_UP_US 60000000u /* without any result, or for a replica to get there */
 
 struct recover {
-    const struct recover_options *o;
+    const struct bench_options *o;
     struct pbft_client *client;
     char pbft[PATH_BYTES]; /* the command */
     uint8_t value[64];
@@ -220,7 +220,7 @@ static int compare_double(const void *a, const void *b)
 
 static void report(struct recover *r)
 {
-    if (r->o->json) {
+    if (r->o->form == BENCH_JSON) {
         (void)printf("{\"gaps_ms\":[");
         for (uint32_t i = 0; i < r->rounds; i++)
             (void)printf("%s%.1f", i == 0 ? "" : ",", r->gaps_ms[i]);
@@ -229,7 +229,7 @@ static void report(struct recover *r)
     qsort(r->gaps_ms, r->rounds, sizeof r->gaps_ms[0], compare_double);
     const double median = r->gaps_ms[r->rounds / 2];
     const double longest = r->gaps_ms[r->rounds - 1];
-    if (r->o->json)
+    if (r->o->form == BENCH_JSON)
         (void)printf("\"how\":\"%s\",\"rounds\":%u,\"accepted\":%llu,\"gap_ms\":{\"median\":%.1f,\"max\":%.1f}}\n",
                      how_names[r->o->how], r->rounds, (unsigned long long)r->accepted, median, longest);
     else
@@ -243,8 +243,8 @@ static struct err open_client(struct recover *r)
     char key[PATH_BYTES];
     char journal[PATH_BYTES];
     (void)snprintf(group, sizeof group, "%s/group.json", r->o->home);
-    (void)snprintf(key, sizeof key, "%s/clients/%s.pem", r->o->home, r->o->client);
-    (void)snprintf(journal, sizeof journal, "%s/clients/%s.journal", r->o->home, r->o->client);
+    (void)snprintf(key, sizeof key, "%s/clients/%s.pem", r->o->home, r->o->clients);
+    (void)snprintf(journal, sizeof journal, "%s/clients/%s.journal", r->o->home, r->o->clients);
     const struct pbft_options options = {
         .group_path = group, .key_path = key, .journal_path = journal, .timeout_ms = 2 * GIVE_UP_US / 1000u};
     struct pbft_error e = pbft_open(&options, &r->client);
@@ -253,8 +253,8 @@ static struct err open_client(struct recover *r)
     const uint32_t count = pbft_replica_count(r->client);
     const uint32_t faulty_max = quorum_of(count).faulty_max;
     if (r->o->at_once > faulty_max)
-        return err_make(ERR_CONFIG, "--at-once is %u, but a group of %u goes on only while at most %u are gone", r->o->at_once,
-                        count, faulty_max);
+        return err_make(ERR_CONFIG, "--at-once is %u, but a group of %u goes on only while at most %u are gone",
+                        r->o->at_once, count, faulty_max);
     return err_none();
 }
 
@@ -271,7 +271,7 @@ static struct err close_accepted(struct recover *r)
     return err_system(errno, "cannot write %s", r->o->accepted);
 }
 
-struct err recover_run(const struct recover_options *o)
+struct err recover_run(const struct bench_options *o)
 {
     struct recover *r = mem_zero(1, sizeof *r);
     r->o = o;

@@ -298,6 +298,10 @@ static const struct cli_command devnet_commands[] = {
      .options = {[UP_OPTION_REPLICAS] = {.name = "replicas",
                                          .value = "N",
                                          .help = "members of a new group (default 4)"},
+                 [UP_OPTION_CLIENTS] = {.name = "clients",
+                                        .value = "N",
+                                        .help = "clients of a new group that may write: default, client2 to clientN "
+                                                "(default 1)"},
                  [UP_OPTION_BASE_PORT] =
                      {.name = "base-port",
                       .value = "P",

@@ -247,6 +247,11 @@ static struct err make_group(const struct devnet *d, const char *path)
         if (!err_is(&e)) e = make_key(d, key, &m->transport_key);
     }
     if (!err_is(&e)) e = make_client(d, g, "default", GROUP_ROLE_ADMIN);
+    for (uint32_t i = 2; i <= d->writer_count && !err_is(&e); i++) {
+        char name[NAME_BYTES_MAX];
+        (void)snprintf(name, sizeof name, "client%u", i);
+        e = make_client(d, g, name, GROUP_ROLE_WRITER);
+    }
     if (!err_is(&e)) e = make_client(d, g, "reader", GROUP_ROLE_READER);
     if (!err_is(&e)) e = group_seal(g);
     if (!err_is(&e)) e = group_write(path, g);
@@ -267,6 +272,9 @@ static struct err adopt_group(const struct devnet *d, const char *path, uint32_t
     if (!err_is(&e) && g->member_count != d->replica_count)
         e = err_make(ERR_USAGE, "%s has %u member%s already; give --replicas %u or another --home", path,
                      g->member_count, plural(g->member_count), g->member_count);
+    if (!err_is(&e) && g->client_count != d->writer_count + 1) /* and the reader */
+        e = err_make(ERR_USAGE, "%s has %u clients that may write already; give --clients %u or another --home", path,
+                     g->client_count - 1, g->client_count - 1);
     if (!err_is(&e)) *out = port;
     group_free(g);
     return e;

@@ -22,6 +22,7 @@
 #define DEVNET_PORT_DEFAULT 7450u
 #define DEVNET_HTTP_OFFSET 200u /* replica I listens on base + I, and answers HTTP on base + 200 + I */
 #define DEVNET_WAIT_MS 15000u
+#define DEVNET_WRITERS_MAX 64u
 #define DEVNET_EVIL_NAME "pbft-evil" /* the program that misbehaves (docs/adversary.md) */
 #define DEVNET_BEHAVIOUR_BYTES 400u  /* with its closing zero; what is longer is cut when it is shown */
 
@@ -31,6 +32,7 @@ struct devnet {
     struct cli_path home;  /* absolute */
     struct cli_path pbftd; /* the program */
     uint32_t replica_count;
+    uint32_t writer_count; /* of a group that is to be made: clients that may write */
     uint32_t base_port;
     int lock_fd; /* held while a command changes something; -1: not */
 };
@@ -51,8 +53,8 @@ struct devnet_process {
 
 /* What devnet.json says. *found is false when there is none; then only home and pbftd are set. Errors: ERR_CONFIG. */
 MUST_USE struct err devnet_load(const struct cli_globals *g, struct devnet *out, bool *found);
-/* Makes keys, group, configurations and data directories; d->replica_count and d->base_port (0: any free ports) are
- * wanted. Goes on where an earlier attempt stopped. Errors: ERR_CONFIG, ERR_IO. */
+/* Makes keys, group, configurations and data directories; d->replica_count, d->writer_count and d->base_port (0: any
+ * free ports) are wanted. Goes on where an earlier attempt stopped. Errors: ERR_CONFIG, ERR_IO. */
 MUST_USE struct err devnet_create(struct devnet *d);
 /* The lock that keeps two commands apart; waits for it. HOME must exist. */
 MUST_USE struct err devnet_lock(struct devnet *d);

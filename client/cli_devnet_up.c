@@ -166,11 +166,18 @@ static struct err check_options(const struct cli_call *call, struct devnet *d, b
 {
     uint64_t replicas = found ? d->replica_count : DEVNET_REPLICAS_DEFAULT;
     uint64_t port = found ? d->base_port : 0;
+    uint64_t writers = 1;
     if (call->values[UP_OPTION_REPLICAS] != NULL)
         ERR_TRY(cli_number_parse("--replicas", call->values[UP_OPTION_REPLICAS], 1, REPLICAS_MAX, &replicas));
     if (call->values[UP_OPTION_BASE_PORT] != NULL)
         ERR_TRY(cli_number_parse("--base-port", call->values[UP_OPTION_BASE_PORT], 1,
                                  65536 - DEVNET_HTTP_OFFSET - replicas, &port));
+    if (call->values[UP_OPTION_CLIENTS] != NULL)
+        ERR_TRY(cli_number_parse("--clients", call->values[UP_OPTION_CLIENTS], 1, DEVNET_WRITERS_MAX, &writers));
+    if (found && call->values[UP_OPTION_CLIENTS] != NULL)
+        return err_make(ERR_USAGE,
+                        "the devnet in %s has its clients already; leave --clients out, or give another --home",
+                        d->home.text);
     if (found && replicas != d->replica_count)
         return err_make(ERR_USAGE, "the devnet in %s has %u replica%s; give another --home for one with %" PRIu64,
                         d->home.text, d->replica_count, plural(d->replica_count), replicas);
@@ -178,6 +185,7 @@ static struct err check_options(const struct cli_call *call, struct devnet *d, b
         return err_make(ERR_USAGE, "the devnet in %s has base port %u; leave --base-port out, or give another --home",
                         d->home.text, d->base_port);
     d->replica_count = (uint32_t)replicas;
+    d->writer_count = (uint32_t)writers;
     d->base_port = (uint32_t)port;
     return err_none();
 }

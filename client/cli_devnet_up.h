@@ -5,7 +5,7 @@
 #include "base/replica_set.h"
 #include "client/cli_devnet_internal.h"
 
-enum up_option { UP_OPTION_REPLICAS, UP_OPTION_BASE_PORT };
+enum up_option { UP_OPTION_REPLICAS, UP_OPTION_CLIENTS, UP_OPTION_BASE_PORT };
 
 MUST_USE struct err devnet_up_run(const struct cli_call *call);
 /* Waits until the wanted replicas answer (synced: and are synced), at most DEVNET_WAIT_MS or --timeout. On failure the

@@ -109,6 +109,13 @@ void client_text_fit(const struct buffer *text, char *out, size_t size)
     if (len > 0) memcpy(out, text->data, len);
 }
 
+static void on_poll_end(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+    (void)loop;
+    (void)w;
+    (void)events;
+}
+
 static void on_timer(struct ev_loop *loop, struct ev_timer *w, int events)
 {
     struct pbft_client *c = w->data;
@@ -167,6 +174,7 @@ struct pbft_error pbft_open(const struct pbft_options *options, struct pbft_clie
     }
     (void)signal(SIGPIPE, SIG_IGN);
     ev_timer_init(&c->timer, on_timer, 0.0, TIMER_SECONDS);
+    ev_timer_init(&c->poll_end, on_poll_end, 0.0, 0.0);
     c->timer.data = c;
     ev_timer_start(c->loop, &c->timer);
     client_dial(c);
@@ -200,9 +208,15 @@ void pbft_poll(struct pbft_client *c, uint64_t timeout_ms)
     const uint64_t until = client_now_us() + timeout_ms * 1000u;
     CHECK(!c->in_callback);
     c->called_back = false;
+    if (timeout_ms > 0) {
+        ev_now_update(c->loop);
+        ev_timer_set(&c->poll_end, (double)timeout_ms / 1000.0, 0.0);
+        ev_timer_start(c->loop, &c->poll_end);
+    }
     do
         (void)ev_run(c->loop, timeout_ms == 0 ? EVRUN_NOWAIT : EVRUN_ONCE);
     while (!c->called_back && client_now_us() < until);
+    ev_timer_stop(c->loop, &c->poll_end);
 }
 
 struct pbft_error client_refuse_in_callback(const char *call)

@@ -74,6 +74,7 @@ struct pbft_client {
     uint64_t timeout_us;
     struct ev_loop *loop;
     struct ev_timer timer;
+    struct ev_timer poll_end; /* only ends the waiting of pbft_poll */
     struct net *net;
     struct replica_link *links;
     struct prng random;
@@ -144,7 +145,7 @@ void client_ask_local(struct replica_link *l, uint64_t number, enum system_verb 
 void client_ask_window(struct replica_link *l);
 /* client_pending.c */
 void client_send_to_all(struct pbft_client *c, struct pending *p);
-void client_on_reply(struct replica_link *l, struct blob *frame, const struct wire_reply *m);
+void client_on_reply(struct replica_link *l, const struct wire_reply *m);
 void client_on_busy(struct replica_link *l, const struct wire_busy *m);
 void client_on_result(struct replica_link *l, struct blob *frame, const struct wire_result *m);
 void client_timers(struct pbft_client *c);

@@ -125,7 +125,7 @@ static void on_frame(void *context, struct net_connection *connection, struct bl
         take_hello(l, &m);
     } else if (m.type == WIRE_TYPE_reply && said_by(l, m.reply.sender, m.reply.epoch)) {
         take_view(l, m.reply.view);
-        client_on_reply(l, frame, &m.reply);
+        client_on_reply(l, &m.reply);
     } else if (m.type == WIRE_TYPE_busy && said_by(l, m.busy.sender, m.busy.epoch)) {
         take_view(l, m.busy.view);
         client_on_busy(l, &m.busy);

@@ -111,42 +111,23 @@ static bool header_signed(struct replica_link *l, const struct wire_reply *m)
     return true;
 }
 
-/* The results of p in a REPLY; the caller frees. *what: see client_votes_reply. */
-static bool collect_results(const struct pending *p, const struct wire_reply *m, struct client_results *r,
-                            struct digest *what)
+static void accept_reply(struct pbft_client *c, struct pending *p, const struct wire_reply *m,
+                         const struct client_results *r, const struct digest *what)
 {
-    *r = (struct client_results){.outcomes = mem_zero(p->op_count, sizeof *r->outcomes),
-                                 .values = mem_zero(p->op_count, sizeof *r->values)};
-    return client_votes_reply(m, &p->transaction, p->op_count, r, what);
-}
-
-static void results_free(struct client_results *r)
-{
-    free(r->outcomes);
-    free(r->values);
-}
-
-static void accept_reply(struct pbft_client *c, struct pending *p, uint32_t from)
-{
-    struct wire_message m;
-    struct digest what;
-    struct client_results r;
-    CHECK(wire_decode(blob_bytes(p->bodies[from]), &m) == NULL);
-    CHECK(collect_results(p, &m.reply, &r, &what));
     enum pbft_outcome *outcomes = mem_zero(p->op_count, sizeof *outcomes);
     struct pbft_bytes *values = mem_zero(p->op_count, sizeof *values);
     for (uint32_t i = 0; i < p->op_count; i++) { /* one that stands for all: without values for the others */
-        outcomes[i] = (enum pbft_outcome)r.outcomes[i < r.count ? i : 0];
-        if (i < r.count) values[i] = (struct pbft_bytes){.data = r.values[i].data, .len = r.values[i].len};
+        outcomes[i] = (enum pbft_outcome)r->outcomes[i < r->count ? i : 0];
+        if (i < r->count) values[i] = (struct pbft_bytes){.data = r->values[i].data, .len = r->values[i].len};
     }
     struct pbft_answer *a = mem_zero(1, sizeof *a);
-    fill_matched(c, p, &what, a);
+    fill_matched(c, p, what, a);
     client_settled(c, p->seq);
     a->status = PBFT_OK;
     a->client_seq = p->seq;
-    a->block = m.reply.header.seq;
-    a->time_ms = m.reply.header.time_ms;
-    a->index = r.first_index;
+    a->block = m->header.seq;
+    a->time_ms = m->header.time_ms;
+    a->index = r->first_index;
     a->outcome = outcomes[0];
     a->value = values[0];
     a->outcomes = outcomes;
@@ -155,36 +136,40 @@ static void accept_reply(struct pbft_client *c, struct pending *p, uint32_t from
     free(a);
     free(outcomes);
     free(values);
-    results_free(&r);
 }
 
-static void reply_for(struct replica_link *l, struct pending *p, struct blob *frame, const struct wire_reply *m)
+/* first: where its entries begin. */
+static void reply_for(struct replica_link *l, struct pending *p, const struct wire_reply *m, struct wire_iterator first)
 {
     struct pbft_client *c = l->client;
     struct digest what;
-    struct client_results r;
-    const bool good = collect_results(p, m, &r, &what);
-    results_free(&r);
-    if (!good || !header_signed(l, m)) return;
-    p->votes[l->id] = (struct client_vote){.present = true, .view = m->view, .seq = m->header.seq, .what = what};
-    blob_release(p->bodies[l->id]);
-    p->bodies[l->id] = blob_retain(frame);
-    if (client_votes_settle(p->votes, &c->quorum, &what)) accept_reply(c, p, l->id);
+    struct client_results r = {.outcomes = mem_zero(p->op_count, sizeof *r.outcomes),
+                               .values = mem_zero(p->op_count, sizeof *r.values)};
+    if (client_votes_reply(m, first, p->op_count, &r, &what) && header_signed(l, m)) {
+        p->votes[l->id] = (struct client_vote){.present = true, .view = m->view, .seq = m->header.seq, .what = what};
+        if (client_votes_settle(p->votes, &c->quorum, &what)) accept_reply(c, p, m, &r, &what);
+    }
+    free(r.outcomes);
+    free(r.values);
 }
 
-void client_on_reply(struct replica_link *l, struct blob *frame, const struct wire_reply *m)
+static struct pending *submit_of(struct pbft_client *c, const struct digest *transaction)
 {
-    struct pbft_client *c = l->client;
-    for (uint32_t k = 0; k < PBFT_WINDOW; k++) {
-        struct pending *p = &c->submits[k];
-        struct wire_iterator i = wire_list_start(m->entries);
-        struct wire_proven_entry e;
-        if (p->kind != PENDING_SUBMIT || p->votes[l->id].present) continue;
-        while (wire_list_next(&i, &wire_record_proven_entry, &e)) {
-            if (!digest_equal(&e.entry.transaction, &p->transaction)) continue;
-            reply_for(l, p, frame, m);
-            break;
-        }
+    for (uint32_t k = 0; k < PBFT_WINDOW; k++)
+        if (c->submits[k].kind == PENDING_SUBMIT && digest_equal(&c->submits[k].transaction, transaction))
+            return &c->submits[k];
+    return NULL;
+}
+
+void client_on_reply(struct replica_link *l, const struct wire_reply *m)
+{
+    struct wire_iterator at = wire_list_start(m->entries);
+    struct wire_iterator first = at;
+    struct wire_proven_entry e;
+    for (; wire_list_next(&at, &wire_record_proven_entry, &e); first = at) {
+        if (e.entry.operation != 0) continue;
+        struct pending *p = submit_of(l->client, &e.entry.transaction);
+        if (p != NULL && !p->votes[l->id].present) reply_for(l, p, m, first);
     }
 }
 

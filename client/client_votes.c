@@ -15,18 +15,19 @@ static bool entry_proven(const struct wire_header *h, const struct wire_proven_e
     return merkle_path_verify(&leaf, e->index, h->count, path, count, &h->entries_root);
 }
 
-bool client_votes_reply(const struct wire_reply *m, const struct digest *transaction, uint32_t op_count,
+bool client_votes_reply(const struct wire_reply *m, struct wire_iterator first, uint32_t op_count,
                         struct client_results *results, struct digest *what)
 {
-    struct wire_iterator i = wire_list_start(m->entries);
     struct wire_proven_entry e;
+    struct digest transaction;
     struct hasher h;
     const struct digest header = header_hash(&m->header);
     results->count = 0;
     hasher_start(&h, DIGEST_DOMAIN_RESULT);
     hasher_add(&h, header.bytes, sizeof header.bytes);
-    while (wire_list_next(&i, &wire_record_proven_entry, &e)) {
-        if (!digest_equal(&e.entry.transaction, transaction)) continue;
+    while (wire_list_next(&first, &wire_record_proven_entry, &e)) {
+        if (results->count == 0) transaction = e.entry.transaction;
+        if (!digest_equal(&e.entry.transaction, &transaction)) break;
         if (e.entry.operation != results->count || results->count >= op_count) return false;
         struct blob *raw = wire_encode_blob(&wire_record_entry, &e.entry);
         const bool proven = entry_proven(&m->header, &e, blob_bytes(raw));

@@ -6,6 +6,7 @@
 #ifndef PBFT_CLIENT_VOTES_H
 #define PBFT_CLIENT_VOTES_H
 
+#include "wire/codec.h"
 #include "wire/constants.h"
 #include "wire/quorum.h"
 #include "wire/schema.h"
@@ -27,10 +28,11 @@ struct client_results {
     struct bytes *values;
 };
 
-/* Collects the results of a transaction of op_count operations from a REPLY: each proven to be in its block, operations
- * 0, 1, 2... in order, or one entry that stands for all. False when the REPLY does not prove a complete answer. results
- * has room for op_count; *what binds the header and all results. */
-MUST_USE bool client_votes_reply(const struct wire_reply *m, const struct digest *transaction, uint32_t op_count,
+/* Collects the results of a transaction of op_count operations from a REPLY, whose entries for it stand together and
+ * begin at `first`: each proven to be in its block, operations 0, 1, 2... in order, or one entry that stands for all.
+ * False when they do not prove a complete answer. results has room for op_count; *what binds the header and all
+ * results. */
+MUST_USE bool client_votes_reply(const struct wire_reply *m, struct wire_iterator first, uint32_t op_count,
                                  struct client_results *results, struct digest *what);
 struct digest client_votes_result(const struct wire_result *m);
 /* How many of the replica_count votes name that answer. */

@@ -30,7 +30,6 @@ check "it is told as such" is phase view-change
 check "the new primary sends NEW-VIEW to each" [ $(($(column new-view) - $(column new-view-resent))) -eq 6 ]
 check "VIEW-CHANGEs of those that are left" [ "$(column view-change)" -ge 36 ]
 check "what is over a number's range is null in JSON" eval 'messages --replicas 40 --batches 1 -o json | grep -q "\"oral\":{\"messages\":null,\"ran\":false}"'
-check "load knows no CSV" eval '"$bin/pbft-bench" load -o csv; [ $? -eq 2 ]'
 check "JSON" eval 'messages --replicas 7 -o json | grep -q "\"oral\":{\"messages\":156,\"ran\":true}"'
 check "a picture" messages --replicas 4,7,10 --plot "$home/picture.svg"
 check "it is one" grep -q '2N(N-1)' "$home/picture.svg"

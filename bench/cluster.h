@@ -1,0 +1,27 @@
+/* cluster.h - a development group that lives as long as a measurement: in a new directory, driven by the `pbft` beside
+ * this program. */
+#ifndef PBFT_BENCH_CLUSTER_H
+#define PBFT_BENCH_CLUSTER_H
+
+#include "base/err.h"
+
+#include <limits.h>
+#include <stdint.h>
+
+struct bench_cluster {
+    char home[PATH_MAX];
+    char pbft[PATH_MAX];
+    char clients[1024]; /* the names of those that may write, separated by commas */
+    uint32_t replicas;
+};
+
+/* Makes and starts a group of so many replicas and writing clients in a new directory under `dir`. It is to be ended
+ * with bench_cluster_end, also when this fails. Errors: ERR_IO, ERR_CONFIG, ERR_NEGATIVE (pbft has said why). */
+MUST_USE struct err bench_cluster_start(const char *dir, uint32_t replicas, uint32_t clients,
+                                        struct bench_cluster *out);
+/* Stops it and removes the directory. */
+MUST_USE struct err bench_cluster_end(struct bench_cluster *c);
+/* Runs pbft with these words, which end with NULL, and --home. Errors as program_run's. */
+MUST_USE struct err bench_cluster_pbft(const struct bench_cluster *c, const char *const *words);
+
+#endif

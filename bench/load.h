@@ -1,0 +1,74 @@
+/* load.h - a load of signed transactions on a group, and what came of it. */
+#ifndef PBFT_BENCH_LOAD_H
+#define PBFT_BENCH_LOAD_H
+
+#include "bench/clients.h"
+#include "bench/floor.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#define LOAD_SECONDS_MAX 86400u
+
+enum load_app { LOAD_KV, LOAD_LOG }; /* put of a key of its own; append of a record */
+
+struct load_options {
+    const char *home;    /* of a running development group */
+    const char *clients; /* names, separated by commas */
+    enum load_app app;
+    uint32_t in_flight; /* transactions of each client at most, 1 to 64 */
+    uint32_t bundle;    /* operations in each transaction */
+    uint32_t op_bytes;  /* size of the value, or record, of each operation */
+    bool reads;         /* transactions are gets by quorum of keys that were put before */
+    double rate;    /* transactions a second that are meant to be sent, at random times; 0: a closed loop, the next when
+                       one is done */
+    double seconds; /* measured */
+    double warm_up; /* before that, not counted */
+    bool carry_on;  /* a transaction that fails is counted, and does not end the load */
+    double floor_seconds; /* for the floor, before and after each; 0: it is not measured */
+};
+
+/* What the replicas counted within the measured time, all together. */
+struct load_counts {
+    uint64_t cpu_us; /* their processes' */
+    uint64_t batches;
+    uint64_t syncs;
+    uint64_t verified;      /* signatures */
+    uint64_t protocol_sent; /* PRE-PREPARE, PREPARE and COMMIT, first sends, at each receiver */
+    uint64_t protocol_resent;
+};
+
+struct load_result {
+    struct load_options options; /* its pointers are the caller's */
+    uint32_t replicas;
+    uint32_t client_count;
+    double seconds;
+    uint64_t transactions; /* accepted: f+1 replicas gave the same result */
+    uint64_t failed;
+    uint64_t unsent; /* open loop: meant to be sent by the end, and not, since the clients' windows were full */
+    struct load_counts counts;
+    uint64_t own_cpu_us;
+    uint64_t memory_kib; /* anonymous resident memory of the largest replica at the end; 0: not known */
+    uint32_t
+        *latencies_us; /* sorted; from when it was meant to be sent until it was accepted; load_result_free frees it */
+    uint64_t latency_count; /* at most 1,000,000 of each client are kept */
+    uint32_t *each_second;  /* transactions accepted in each measured second; freed likewise */
+    uint32_t second_count;
+    struct floor_cost floor;
+};
+
+/* Errors: ERR_USAGE, ERR_CONFIG, ERR_TIMEOUT (a transaction failed, unless carry_on), ERR_NEGATIVE (bench_interrupted).
+ */
+MUST_USE struct err load_measure(const struct load_options *o, struct load_result *out);
+void load_result_free(struct load_result *r);
+
+double load_rate(const struct load_result *r); /* transactions a second */
+/* The latency below which so many of all are (0.5: the median). */
+double load_percentile_ms(const struct load_result *r, double p);
+/* Of the transactions that the signatures alone would allow. */
+double load_ceiling_ratio(const struct load_result *r);
+/* The median latency over the time of as many concurrent LMDB commits as there are replicas; 0: not measured. */
+double load_sync_ratio(const struct load_result *r);
+double load_cpu_us(const struct load_result *r); /* of all replicas for each transaction */
+
+#endif
