@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define SECONDS_EACH 0.3
-#define STATE_KEYS 2000u /* put between two checkpoints */
+#define STATE_KEYS 20000u /* put between two checkpoints */
 #define ROWS_MAX 32u
 
 struct row {

@@ -337,23 +337,30 @@ static uint64_t lmdb_estimate(const struct kv_batch *b, uint64_t page_bytes, uin
 
 /* ---- batches ---- */
 
+static int lmdb_write(MDB_cursor *at, const struct kv_batch_op *op)
+{
+    MDB_val k = {.mv_size = op->key.len, .mv_data = (void *)(uintptr_t)op->key.data};
+    MDB_val v = {.mv_size = op->value.len, .mv_data = (void *)(uintptr_t)op->value.data};
+    if (!op->remove) return mdb_cursor_put(at, &k, &v, 0);
+    const int rc = mdb_cursor_get(at, &k, &v, MDB_SET);
+    if (rc == MDB_NOTFOUND) return 0;
+    return rc != 0 ? rc : mdb_cursor_del(at, 0);
+}
+
+/* A cursor for each table: keys that come in their order are found from where the last one was put. */
 static int lmdb_put_all(struct lmdb_store *l, MDB_txn *txn, const struct kv_batch *b)
 {
+    MDB_cursor *cursors[KV_TABLES_MAX] = {NULL};
     const size_t count = kv_batch_count(b);
-    for (size_t i = 0; i < count; i++) {
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++) {
         const struct kv_batch_op op = kv_batch_at(b, i);
-        MDB_val k = {.mv_size = op.key.len, .mv_data = (void *)(uintptr_t)op.key.data};
-        MDB_val v = {.mv_size = op.value.len, .mv_data = (void *)(uintptr_t)op.value.data};
-        int rc;
-        if (op.remove) {
-            rc = mdb_del(txn, l->tables[op.table], &k, NULL);
-            if (rc == MDB_NOTFOUND) rc = 0;
-        } else {
-            rc = mdb_put(txn, l->tables[op.table], &k, &v, 0);
-        }
-        if (rc != 0) return rc;
+        if (cursors[op.table] == NULL) rc = mdb_cursor_open(txn, l->tables[op.table], &cursors[op.table]);
+        if (rc == 0) rc = lmdb_write(cursors[op.table], &op);
     }
-    return 0;
+    for (uint32_t i = 0; i < KV_TABLES_MAX; i++)
+        if (cursors[i] != NULL) mdb_cursor_close(cursors[i]);
+    return rc;
 }
 
 /* One try. Gives LMDB's code; *committing tells whether the failure was that of the commit. */

@@ -3,7 +3,6 @@
  * One allocation holds an item: the links, then the key, then room for the value it was born with. A value that fits
  * that room without wasting much of it is replaced in place; otherwise the item is made anew. Invariant: map->bytes is
  * the sum over the items of MAP_ITEM_OVERHEAD, key and value bytes, and the memory in use is a small multiple of it.
- * It keeps no iterators: a walk asks for the first item after the last key it has seen.
  */
 #include "ledger/map.h"
 
@@ -117,29 +116,36 @@ static void map_take(struct map *m, struct map_node *n)
     m->bytes -= MAP_ITEM_OVERHEAD + n->key.len + n->value_len;
 }
 
-static void map_set(struct map *m, struct bytes key, struct bytes value, bool tombstone)
+/* Puts a node in, or its value in the place of that of the one with its key. A new key, which most are, costs one
+ * search. */
+static void map_add(struct map *m, struct map_node *n)
 {
-    /* Key and value may be borrowed from the old item: copied before that is changed. A new key, which most are, costs
-     * one search. */
-    struct map_node *n = map_node_new(key, value);
-    n->tombstone = tombstone;
+    const struct bytes value = bytes_of(n->room + n->key.len, n->value_len);
     struct map_node *old = RB_INSERT(map_tree, &m->tree, n);
     if (old != NULL && value.len <= old->value_cap && old->value_cap - value.len <= value.len + MAP_ITEM_OVERHEAD) {
-        if (value.len > 0) memcpy(old->room + old->key.len, n->room + n->key.len, value.len);
+        if (value.len > 0) memcpy(old->room + old->key.len, value.data, value.len);
         m->bytes += value.len;
         m->bytes -= old->value_len;
         old->value_len = value.len;
-        old->tombstone = tombstone;
+        old->tombstone = n->tombstone;
         free(n);
         return;
     }
     if (old != NULL) {
         map_take(m, old);
-        free(old);
         CHECK(RB_INSERT(map_tree, &m->tree, n) == NULL);
+        free(old);
     }
     m->count++;
     m->bytes += MAP_ITEM_OVERHEAD + n->key.len + n->value_len;
+}
+
+static void map_set(struct map *m, struct bytes key, struct bytes value, bool tombstone)
+{
+    /* Key and value may be borrowed from the old item: copied before that is changed. */
+    struct map_node *n = map_node_new(key, value);
+    n->tombstone = tombstone;
+    map_add(m, n);
 }
 
 void map_put(struct map *m, struct bytes key, struct bytes value)
@@ -164,7 +170,7 @@ static bool map_show(const struct map_node *n, struct map_item *out)
 {
     if (n == NULL) return false;
     *out = (struct map_item){
-        .key = n->key, .value = bytes_of(n->room + n->key.len, n->value_len), .tombstone = n->tombstone};
+        .key = n->key, .value = bytes_of(n->room + n->key.len, n->value_len), .tombstone = n->tombstone, .place = n};
     return true;
 }
 
@@ -178,11 +184,19 @@ bool map_seek(const struct map *m, struct bytes from, struct map_item *out)
     return map_show(map_find_from(m, from), out);
 }
 
-bool map_after(const struct map *m, struct bytes after, struct map_item *out)
+bool map_next(const struct map *m, struct map_item *item)
 {
-    struct map_node *n = map_find_from(m, after);
-    if (n != NULL && bytes_equal(n->key, after)) n = RB_NEXT(map_tree, &m->tree, n);
-    return map_show(n, out);
+    (void)m;
+    return map_show(map_tree_RB_NEXT((struct map_node *)(uintptr_t)item->place), item);
+}
+
+bool map_move_one(struct map *from, struct map *to)
+{
+    struct map_node *n = RB_ROOT(&from->tree);
+    if (n == NULL) return false;
+    map_take(from, n);
+    map_add(to, n);
+    return true;
 }
 
 bool map_last(const struct map *m, struct map_item *out)

@@ -26,13 +26,16 @@ struct map_item {
     struct bytes key;
     struct bytes value; /* empty for a tombstone */
     bool tombstone;
+    const void *place; /* for map_next */
 };
 /* False when the key is absent. */
 MUST_USE bool map_get(const struct map *m, struct bytes key, struct map_item *out);
 /* The first item with key >= from. */
 MUST_USE bool map_seek(const struct map *m, struct bytes from, struct map_item *out);
-/* The first item with key > after. */
-MUST_USE bool map_after(const struct map *m, struct bytes after, struct map_item *out);
+/* From an item to the one after it; the map must not have changed since the item was got. */
+MUST_USE bool map_next(const struct map *m, struct map_item *item);
+/* Moves an item, which replaces the one with its key. False when there is none to move. */
+MUST_USE bool map_move_one(struct map *from, struct map *to);
 uint64_t map_count(const struct map *m);
 /* Sum of key and value bytes plus a fixed overhead for each item: what the map costs. */
 uint64_t map_bytes(const struct map *m);

@@ -178,16 +178,8 @@ bool state_seek(struct state *s, struct bytes from, struct bytes *key, struct by
 
 void state_accept(struct state *s)
 {
-    struct map_item item;
-    bool more = map_seek(s->pending, bytes_of(NULL, 0), &item);
-    while (more) {
-        if (item.tombstone)
-            map_put_tombstone(s->layers[s->closed].data, item.key);
-        else
-            map_put(s->layers[s->closed].data, item.key, item.value);
-        more = map_after(s->pending, item.key, &item);
-    }
-    map_clear(s->pending);
+    while (map_move_one(s->pending, s->layers[s->closed].data))
+        ;
 }
 
 void state_reject(struct state *s)
@@ -211,7 +203,7 @@ static struct state_tree_change *layer_changes(const struct layer *l, size_t *co
         c->path = state_path_of(item.key);
         c->remove = item.tombstone;
         if (!item.tombstone) c->value = state_value_digest(item.value);
-        more = map_after(l->data, item.key, &item);
+        more = map_next(l->data, &item);
     }
     return changes;
 }

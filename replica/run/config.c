@@ -177,7 +177,7 @@ struct err config_parse(const char *name, struct bytes text, struct config *out)
                        .transfer_after = CONFIG_TRANSFER_AFTER,
                        .transfer_load = CONFIG_TRANSFER_LOAD,
                        .pipeline = 8,
-                       .batch_fill = 64,
+                       .batch_fill = 256,
                        .batch_delay_us = 20000};
     struct parsing p = {.name = name, .out = &c, .left = text, .error = err_none()};
     if (text.len > 0 && memchr(text.data, '\0', text.len) != NULL)

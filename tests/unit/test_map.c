@@ -30,7 +30,6 @@ static void test_map_empty_finds_nothing(void **state)
     assert_false(map_get(m, text("a"), &item));
     assert_false(map_get(m, bytes_of(NULL, 0), &item));
     assert_false(map_seek(m, bytes_of(NULL, 0), &item));
-    assert_false(map_after(m, text("a"), &item));
     assert_false(map_last(m, &item));
     assert_true(item.tombstone); /* untouched */
     map_remove(m, text("a"));
@@ -57,7 +56,7 @@ static void test_map_missing_key_is_absent_beside_its_neighbours(void **state)
     map_free(m);
 }
 
-static void test_map_seek_and_after_respect_bounds(void **state)
+static void test_map_seek_and_next_respect_bounds(void **state)
 {
     (void)state;
     struct map *m = map_new();
@@ -71,13 +70,9 @@ static void test_map_seek_and_after_respect_bounds(void **state)
     check_text(item.key, "b");
     assert_true(map_seek(m, text("ba"), &item));
     check_text(item.key, "d");
-    assert_true(map_after(m, text("b"), &item));
-    check_text(item.key, "d");
-    assert_true(map_after(m, text("c"), &item));
-    check_text(item.key, "d");
-    assert_true(map_after(m, text("d"), &item));
+    assert_true(map_next(m, &item));
     check_text(item.key, "\xff"); /* unsigned order */
-    assert_false(map_after(m, text("\xff"), &item));
+    assert_false(map_next(m, &item));
     assert_false(map_seek(m, text("\xff\x01"), &item));
     assert_true(map_last(m, &item));
     check_text(item.key, "\xff");
@@ -96,7 +91,8 @@ static void test_map_tombstone_is_present_and_empty(void **state)
     assert_true(map_get(m, text("a"), &item));
     assert_true(item.tombstone);
     assert_int_equal(item.value.len, 0);
-    assert_true(map_after(m, text("a"), &item));
+    assert_true(map_next(m, &item));
+    check_text(item.key, "b");
     assert_true(item.tombstone);
     map_put(m, text("b"), text("back"));
     assert_true(map_get(m, text("b"), &item));
@@ -105,6 +101,53 @@ static void test_map_tombstone_is_present_and_empty(void **state)
     map_remove(m, text("a"));
     assert_false(map_get(m, text("a"), &item));
     map_free(m);
+}
+
+static void test_map_move_replaces_and_leaves_nothing(void **state)
+{
+    (void)state;
+    struct map *from = map_new();
+    struct map *to = map_new();
+    struct map *same = map_new();
+    struct map_item item;
+    map_put(to, text("a"), text("old"));
+    map_put(to, text("b"),
+            text("an old value that is long, and leaves much room to the short one that comes in its place, too much "
+                 "in fact"));
+    map_put(to, text("c"), text("stays"));
+    map_put_tombstone(to, text("e"));
+    map_put(from, text("a"), text("a value that does not fit where the old one stood"));
+    map_put(from, text("b"), text("x"));
+    map_put_tombstone(from, text("d"));
+    map_put(from, text("e"), text("back"));
+    for (uint32_t i = 0; i < 4; i++)
+        assert_true(map_move_one(from, to));
+    assert_false(map_move_one(from, to));
+    assert_int_equal(map_count(from), 0);
+    assert_int_equal(map_bytes(from), 0);
+    assert_false(map_last(from, &item));
+    assert_int_equal(map_count(to), 5);
+    assert_true(map_get(to, text("a"), &item));
+    check_text(item.value, "a value that does not fit where the old one stood");
+    assert_true(map_get(to, text("b"), &item));
+    check_text(item.value, "x");
+    assert_true(map_get(to, text("c"), &item));
+    check_text(item.value, "stays");
+    assert_true(map_get(to, text("d"), &item));
+    assert_true(item.tombstone);
+    assert_true(map_get(to, text("e"), &item));
+    assert_false(item.tombstone);
+    check_text(item.value, "back");
+    for (bool more = map_seek(to, bytes_of(NULL, 0), &item); more; more = map_next(to, &item)) {
+        if (item.tombstone)
+            map_put_tombstone(same, item.key);
+        else
+            map_put(same, item.key, item.value);
+    }
+    assert_int_equal(map_bytes(same), map_bytes(to));
+    map_free(from);
+    map_free(to);
+    map_free(same);
 }
 
 static void test_map_put_of_a_borrowed_value_keeps_it(void **state)
@@ -179,7 +222,7 @@ static void model_compare(const struct map *m, const struct model_item *model)
         assert_true(bytes_equal(item.key, model_key(k, raw)));
         assert_int_equal(item.tombstone, model[k].tombstone);
         if (!item.tombstone) assert_memory_equal(item.value.data, &model[k].value, sizeof model[k].value);
-        more = map_after(m, item.key, &item);
+        more = map_next(m, &item);
     }
     assert_false(more);
     assert_int_equal(map_count(m), count);
@@ -217,8 +260,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_map_empty_finds_nothing),
         cmocka_unit_test(test_map_missing_key_is_absent_beside_its_neighbours),
-        cmocka_unit_test(test_map_seek_and_after_respect_bounds),
+        cmocka_unit_test(test_map_seek_and_next_respect_bounds),
         cmocka_unit_test(test_map_tombstone_is_present_and_empty),
+        cmocka_unit_test(test_map_move_replaces_and_leaves_nothing),
         cmocka_unit_test(test_map_put_of_a_borrowed_value_keeps_it),
         cmocka_unit_test(test_map_bytes_follows_every_change),
         cmocka_unit_test(test_map_random_changes_equal_the_model),
