@@ -150,7 +150,7 @@ help:
 	@echo "make evil-run BUDGET=60   every misbehaviour in a real process, for so many seconds each, under load"
 	@echo "make mutants       breaks one line of the product at a time: each must be noticed (MUTANTS=NAME... for some)"
 	@echo "make coverage     lines by unit tests; branches of the protocol and rules reached by them and SEEDS=40 seeds"
-	@echo "make bench        pbft-bench load against the running group"
+	@echo "make bench        the standard set of measurements into bench/out/, some five minutes"
 	@echo "make evil         build/release/pbft-evil, a replica that misbehaves (docs/adversary.md)"
 	@echo "make install PREFIX=/usr/local             make clean"
 
@@ -169,9 +169,9 @@ down:
 	@if [ -x bin/pbft ]; then bin/pbft devnet down; \
 	elif [ -e "$${PBFT_HOME:-devnet}/devnet.json" ]; then echo "nothing is built here: run make, then make down again" >&2; exit 1; \
 	else echo "nothing was built here, and there is no group to stop" >&2; fi
-bench: deps-build
+bench: deps-check
 	@$(MAKE) --no-print-directory -j$(shell nproc) programs
-	@bin/pbft-bench load
+	@bash bench/standard.sh
 
 .PHONY: install
 install: programs

@@ -8,7 +8,7 @@
 
 struct floor_cost {
     uint32_t cores;     /* that this process may use */
-    double verify_us;   /* one Ed25519 verification on one core, while every other core does the same */
+    double verify_us;   /* CPU time of one Ed25519 verification, while every core does the same */
     double sign_us;     /* likewise */
     double sync_one_us; /* a synchronous LMDB commit of 1 KiB, median; 0: not measured */
     double sync_all_us; /* one of so many at the same time, each with a file of its own */

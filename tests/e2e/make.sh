@@ -33,6 +33,4 @@ mkdir "$PBFT_HOME" && echo '{}' >"$PBFT_HOME/devnet.json"
 check_exit "down, nothing built but a group is there" 2 make_there down
 check_says "it says what to do" '^nothing is built here: run make, then make down again$'
 rm -r "$PBFT_HOME"
-check_exit "bench, nothing built and no group" 2 make_there bench
-check_says "the programs are built, and it is the group that is missing" '^pbft-bench: .*group.json'
 end_tests
