@@ -6,6 +6,9 @@
 if start_devnet; then pass "devnet up"; else fail "devnet up"; end_tests; fi
 base=$(number base_port <"$PBFT_HOME/devnet.json")
 
+check_exit "more clients are for a new group" 2 "$pbft" devnet up --clients 2
+check_says "it says so" 'has its clients already'
+
 # pausing
 check "pause" "$pbft" devnet pause 1
 check "devnet status" "$pbft" devnet status
