@@ -218,8 +218,10 @@ static void end_listening(struct core *c)
         const uint64_t from = c->heard_stable > c->low ? c->heard_stable : c->low;
         c->mute_until = from + 2 * WINDOW_BATCHES;
         (void)core_persist(c, CORE_PERSIST_FENCE, c->mute_until, NULL, NULL, NULL);
-        if (c->heard_view > c->view) core_view_retake(c, c->heard_own, c->heard_view);
     }
+    /* also when the fence is of an earlier start: the Q-1 heard then may not have held this one, or the process ended
+     * before it was durable here (rule 16). Who is not fenced was shown none above its view: that would fence it */
+    if (c->heard_view > c->view) core_view_retake(c, c->heard_own, c->heard_view);
     blob_release(c->heard_own);
     c->heard_own = NULL;
     core_begin(c);

@@ -235,6 +235,28 @@ static void test_fence_holds_to_the_view_change_it_is_shown(void **state)
     solo_close(&s);
 }
 
+/* The Q-1 that it heard before held none, or it ended before that was durable. */
+static void test_fence_of_an_earlier_start_holds_to_the_view_change_it_is_shown(void **state)
+{
+    struct solo s;
+    const struct core_recovered again = {
+        .fence_until = 2 * L, .fence_reason = FENCE_REASON_NEW_DIRECTORY, .windows = windows};
+    (void)state;
+    open_unheard(&s, &again);
+    struct blob *own = view_change(&s, SELF, 3);
+    assert_true(fenced_by(&s, blob_retain(own)));
+    const struct core_effect *e = solo_persist(&s, CORE_PERSIST_VIEW_LEFT);
+    assert_non_null(e);
+    assert_int_equal(e->persist.view, 3);
+    assert_true(bytes_equal(blob_bytes(e->persist.record), blob_bytes(own)));
+    assert_null(solo_persist(&s, CORE_PERSIST_FENCE)); /* decided once */
+    assert_int_equal(summary(&s).view, 3);
+    assert_true(summary(&s).changing);
+    assert_false(takes_part(&s));
+    blob_release(own);
+    solo_close(&s);
+}
+
 /* What others signed, or nobody, says nothing: a liar fences no correct replica. */
 static void test_fence_not_by_what_it_has_not_signed(void **state)
 {
@@ -660,6 +682,7 @@ int main(void)
         cmocka_unit_test(test_fence_group_of_one_hears_nobody),
         cmocka_unit_test(test_fence_by_own_signature_of_a_view_above),
         cmocka_unit_test(test_fence_holds_to_the_view_change_it_is_shown),
+        cmocka_unit_test(test_fence_of_an_earlier_start_holds_to_the_view_change_it_is_shown),
         cmocka_unit_test(test_fence_not_by_what_it_has_not_signed),
         cmocka_unit_test(test_fence_by_own_vote_above_its_window),
         cmocka_unit_test(test_fence_by_own_commit_without_its_certificate),

@@ -180,6 +180,8 @@ int main(void)
         SCENARIO(two_backups_crash),
         SCENARIO(emptied_replica),
         SCENARIO(emptied_primary),
+        SCENARIO(emptied_had_left_the_view),
+        SCENARIO(emptied_is_shown_later_that_it_left),
         SCENARIO(restored_from_a_copy),
         SCENARIO(restored_as_it_was),
         SCENARIO(two_emptied_at_once),

@@ -253,6 +253,48 @@ static void test_vote_in_a_view_that_was_left(void **state)
     assert_broken(INVARIANT_LEFT_VIEWS, "in view 0, which it has left");
 }
 
+/* Replica 1 has left view 0, and starts again with another disk. */
+static void lose_disk(bool restored)
+{
+    leave_view_0(cluster);
+    cluster_crash(cluster, 1);
+    if (restored) {
+        cluster_keep(cluster, 1);
+        cluster_restore(cluster, 1);
+    } else {
+        cluster_wipe(cluster, 1);
+    }
+    cluster_start(cluster, 1);
+    assert_holds();
+}
+
+static void test_vote_in_a_view_that_its_record_has_left_binds_who_was_restored(void **state)
+{
+    (void)state;
+    lose_disk(true);
+    sends_prepare(1, 0, 9, &one);
+    assert_broken(INVARIANT_LEFT_VIEWS, "in view 0, which it has left");
+}
+
+/* Nobody has shown it anything yet: all that can be said is that it may have voted. */
+static void test_vote_in_a_view_left_before_its_disk_was_lost_is_forgotten(void **state)
+{
+    (void)state;
+    lose_disk(false);
+    sends_prepare(1, 0, 9, &one);
+    assert_broken(INVARIANT_NO_EQUIVOCATION, "though it may have voted here and forgotten");
+}
+
+static void test_vote_in_a_view_left_as_others_have_shown(void **state)
+{
+    (void)state;
+    lose_disk(false);
+    cluster_run(cluster, 1000000);
+    assert_holds();
+    sends_prepare(1, 0, 9, &one);
+    assert_broken(INVARIANT_LEFT_VIEWS, "in view 0, which it has left");
+}
+
 static void test_view_that_falls(void **state)
 {
     struct cluster_options o = cluster_defaults();
@@ -444,6 +486,9 @@ int main(void)
         STEP_TEST(test_checkpoint_before_its_blocks_are_durable),
         STEP_TEST(test_message_that_is_not_what_its_effect_says),
         STEP_TEST(test_vote_in_a_view_that_was_left),
+        STEP_TEST(test_vote_in_a_view_that_its_record_has_left_binds_who_was_restored),
+        STEP_TEST(test_vote_in_a_view_left_before_its_disk_was_lost_is_forgotten),
+        STEP_TEST(test_vote_in_a_view_left_as_others_have_shown),
         STEP_TEST(test_view_that_falls),
         STEP_TEST(test_executed_that_falls),
         STEP_TEST(test_block_that_differs_from_anothers),
