@@ -118,19 +118,44 @@ static void cut_primary(struct cluster *c, uint32_t primary, bool cut)
         cluster_cut(c, primary, id, cut);
 }
 
-static void test_second_view_change_after_the_faults_seen(void **state)
+/* All are in view 1: the first view change is no breach. */
+static struct cluster *calm_in_view_1(void)
 {
-    (void)state;
     struct cluster *c = calm();
     cut_primary(c, 0, true);
     cluster_submit(c, 0, 1);
-    assert_true(cluster_settle_except(c, 4000000, 1)); /* the first one is no breach */
+    assert_true(cluster_settle_except(c, 4000000, 1));
     cut_primary(c, 0, false);
     cluster_run(c, 1000000);
     assert_null(cluster_violation(c));
+    return c;
+}
+
+static void test_second_view_change_after_the_faults_seen(void **state)
+{
+    (void)state;
+    struct cluster *c = calm_in_view_1();
     cut_primary(c, 1, true);
     cluster_submit(c, 0, 1);
     cluster_run(c, 4000000);
+    assert_broken(c, INVARIANT_STABILITY);
+}
+
+/* Q of H are in a view whose primary has left it itself (seed 310135). */
+static void test_view_that_its_primary_is_not_in_may_be_left(void **state)
+{
+    (void)state;
+    struct cluster *c = calm_in_view_1();
+    struct cluster *elsewhere = started();
+    struct core_summary left = core_summary(c->replicas[2].core);
+    struct core *kept = c->replicas[1].core;
+    left.view = 2;
+    c->replicas[1].core = elsewhere->replicas[1].core; /* in view 0 */
+    calm_stepped(c, &c->replicas[2], 1, &left);
+    c->replicas[1].core = kept;
+    assert_null(cluster_violation(c));
+    cluster_free(elsewhere);
+    calm_stepped(c, &c->replicas[2], 1, &left);
     assert_broken(c, INVARIANT_STABILITY);
 }
 
@@ -195,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_new_view_with_another_digest_seen),
         cmocka_unit_test(test_commit_in_an_earlier_view_after_a_new_view_without_it_seen),
         cmocka_unit_test(test_second_view_change_after_the_faults_seen),
+        cmocka_unit_test(test_view_that_its_primary_is_not_in_may_be_left),
         cmocka_unit_test(test_request_that_waits_for_too_many_batches_seen),
         cmocka_unit_test(test_vote_for_a_batch_at_the_edge_of_the_drift_passes),
         cmocka_unit_test(test_vote_for_a_batch_past_the_drift_seen),
