@@ -168,6 +168,7 @@ int main(void)
         SCENARIO(reads_on_a_full_disk),
         SCENARIO(rot_in_a_batch_that_fences),
         SCENARIO(stop_ends_within_a_tick),
+        SCENARIO(stop_ends_a_pause),
         SCENARIO(reads_of_what_is_committed),
         SCENARIO(request_twice_in_a_batch),
         SCENARIO(rolling_clean_restart),
