@@ -175,6 +175,7 @@ int main(void)
         SCENARIO(six_primary_crashes),
         SCENARIO(seed_424_time_over_a_mere_proposal),
         SCENARIO(slow_disks),
+        SCENARIO(slow_sync_outlasts_the_faults),
         SCENARIO(stalled_and_healed),
         SCENARIO(stopped_in_its_first_sync),
         SCENARIO(total_split),
@@ -187,6 +188,7 @@ int main(void)
         SCENARIO(restored_as_it_was),
         SCENARIO(two_emptied_at_once),
         SCENARIO(two_silent_primaries_within_the_bound),
+        SCENARIO(view_used_up_by_the_faults),
     };
     return cmocka_run_group_tests_name("core_scenarios", tests, NULL, NULL);
 }
