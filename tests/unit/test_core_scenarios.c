@@ -186,6 +186,7 @@ int main(void)
         SCENARIO(emptied_is_shown_later_that_it_left),
         SCENARIO(restored_from_a_copy),
         SCENARIO(restored_as_it_was),
+        SCENARIO(restored_below_the_others_checkpoint),
         SCENARIO(two_emptied_at_once),
         SCENARIO(two_silent_primaries_within_the_bound),
         SCENARIO(view_used_up_by_the_faults),

@@ -176,6 +176,37 @@ static void sends_prepare(uint32_t replica, uint64_t view, uint64_t seq, const s
     leaves(replica, WIRE_TYPE_prepare, &wire_record_prepare, &m);
 }
 
+static void stop(uint32_t replica)
+{
+    cluster_stop(cluster, replica);
+    cluster_run(cluster, 7000000);
+    assert_false(cluster_is_up(cluster, replica));
+}
+
+static void start(uint32_t replica)
+{
+    cluster_start(cluster, replica);
+    cluster_run(cluster, 1000000);
+    assert_holds();
+}
+
+/* The others have no checkpoint yet, and could have shown what it voted on in between. */
+static void test_vote_that_a_copy_put_back_has_forgotten_may_equivocate(void **state)
+{
+    (void)state;
+    stop(1);
+    cluster_keep(cluster, 1);
+    start(1);
+    sends_prepare(1, 0, 5, &one);
+    stop(1);
+    cluster_restore(cluster, 1);
+    start(1);
+    sends_prepare(1, 0, 5, &one); /* again: no other */
+    assert_holds();
+    sends_prepare(1, 0, 6, &one);
+    assert_broken(INVARIANT_NO_EQUIVOCATION, "PREPARE 6 though it may have voted here and forgotten");
+}
+
 static void test_second_vote_for_another_batch_equivocates(void **state)
 {
     (void)state;
@@ -478,6 +509,7 @@ int main(void)
         STEP_TEST(test_prepared_certificate_without_the_proposal),
         STEP_TEST(test_two_batches_prepared_at_one_view_and_sequence),
         STEP_TEST(test_evidence_against_who_keeps_the_rules),
+        STEP_TEST(test_vote_that_a_copy_put_back_has_forgotten_may_equivocate),
         STEP_TEST(test_second_vote_for_another_batch_equivocates),
         STEP_TEST(test_prepare_of_the_primary),
         STEP_TEST(test_vote_above_the_window),
