@@ -12,7 +12,8 @@
  * sends what its record does not hold (design.md 7.1 to 7.7).
  *
  * Beyond the words of 7.6, also an own COMMIT without its certificate here is a promise lost, and after a clean stop,
- * which keeps every vote, an own vote of the view that is not in the record. */
+ * which keeps every vote, an own vote of the view that is not in the record. What it has signed below the others'
+ * stable checkpoint they do not hold any more: it casts no vote there, and need not, for they have executed that. */
 #include "replica/core/core_internal.h"
 
 #include <string.h>
@@ -31,6 +32,13 @@ bool core_is_fenced(const struct core *c)
 bool core_is_mute(const struct core *c)
 {
     return c->listening || core_is_fenced(c);
+}
+
+/* Rule 12: it may have voted here, and forgotten. After an unclean stop in its view (design.md 7.5); and up to the
+ * stable checkpoint that it was shown at its start: who has that has dropped the votes up to it, and shows none. */
+bool core_may_have_voted(const struct core *c, uint64_t seq)
+{
+    return seq <= c->abstain_until || seq <= c->heard_stable;
 }
 
 /* ---- what is held of a member ---- */

@@ -341,6 +341,7 @@ void core_begin(struct core *c);
 /* core_fence.c: what others hold of a replica that starts; the fence (design.md 7.6) */
 bool core_is_mute(const struct core *c);
 bool core_is_fenced(const struct core *c);
+bool core_may_have_voted(const struct core *c, uint64_t seq); /* and forgotten it: no new vote of phase one here */
 const char *core_fence_text(enum fence_reason reason); /* NULL: of NONE */
 void core_listen(struct core *c, const struct core_recovered *r);
 void core_hear(struct core *c, const struct msg_verified *m, uint32_t from);

@@ -222,7 +222,7 @@ static void try_prepare(struct core *c, struct core_slot *s)
 {
     if (s->prepare_sent || !c->active || c->stopping || c->disk_full || core_is_primary(c)) return;
     if (s->batch.bytes == NULL || s->batch_void) return; /* rule 9 */
-    if (s->seq <= c->abstain_until) return; /* rule 12, design.md 7.5: it may have voted before and forgotten */
+    if (core_may_have_voted(c, s->seq)) return;          /* rule 12 */
     if (!s->carried && !time_agreed(c, s)) return;
     core_sign_prepare(c, s);
     core_send_vote(c, s, WIRE_TYPE_prepare, CORE_TO_ALL, 0, false);

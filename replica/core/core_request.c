@@ -400,7 +400,7 @@ static bool propose_batch(struct core *c, struct core_slot *s, bool empty)
 static bool may_lead(const struct core *c)
 {
     if (!c->active || c->draining || c->disk_full || c->walking || !core_is_primary(c)) return false;
-    if (c->next_seq > c->low + WINDOW_BATCHES || c->next_seq <= c->abstain_until) return false;
+    if (c->next_seq > c->low + WINDOW_BATCHES || core_may_have_voted(c, c->next_seq)) return false;
     return c->executed >= c->carried_until; /* what the NEW-VIEW carried over settles its requests first */
 }
 

@@ -319,6 +319,45 @@ static void test_fence_by_own_signature_in_a_proof_above_its_blocks(void **state
     }
 }
 
+/* Its votes there, if it has forgotten any, are held by nobody who has that checkpoint. */
+static void test_vote_up_to_a_checkpoint_that_the_others_prove_is_not_cast(void **state)
+{
+    struct solo s;
+    (void)state;
+    for (uint32_t below = 0; below < 2; below++) {
+        open_unheard(&s, NULL);
+        struct blob *proof = proof_of(&s, CHECKPOINT_INTERVAL, 0xd);
+        struct solo_batch b = solo_batch_make(&s, 1);
+        assert_null(solo_answer(&s, 2, NULL, 0, below == 1 ? proof : NULL));
+        assert_null(solo_answer(&s, 3, NULL, 0, NULL));
+        assert_false(summary(&s).fenced);
+        (void)solo_propose(&s, 1, &b, true);
+        assert_int_equal(solo_sent(&s, WIRE_TYPE_prepare), below == 1 ? 0 : 1);
+        solo_batch_free(&b);
+        blob_release(proof);
+        solo_close(&s);
+    }
+}
+
+static void test_proposal_up_to_a_checkpoint_that_the_others_prove_is_not_made(void **state)
+{
+    struct solo s;
+    (void)state;
+    for (uint32_t below = 0; below < 2; below++) {
+        solo_open(&s, 4, 0); /* the primary */
+        solo_start_unheard(&s, NULL);
+        (void)solo_all_persisted(&s);
+        struct blob *proof = proof_of(&s, CHECKPOINT_INTERVAL, 0xe);
+        assert_null(solo_answer(&s, 2, NULL, 0, below == 1 ? proof : NULL));
+        assert_null(solo_answer(&s, 3, NULL, 0, NULL));
+        assert_false(summary(&s).fenced);
+        assert_null(solo_request(&s, 0, 1));
+        assert_int_equal(solo_sent(&s, WIRE_TYPE_pre_prepare), below == 1 ? 0 : 1);
+        blob_release(proof);
+        solo_close(&s);
+    }
+}
+
 /* ---- what is found at the start ---- */
 
 static void test_fence_of_a_new_directory(void **state)
@@ -689,6 +728,8 @@ int main(void)
         cmocka_unit_test(test_fence_by_own_vote_that_a_clean_record_lacks),
         cmocka_unit_test(test_fence_by_own_checkpoint_above_its_blocks),
         cmocka_unit_test(test_fence_by_own_signature_in_a_proof_above_its_blocks),
+        cmocka_unit_test(test_vote_up_to_a_checkpoint_that_the_others_prove_is_not_cast),
+        cmocka_unit_test(test_proposal_up_to_a_checkpoint_that_the_others_prove_is_not_made),
         cmocka_unit_test(test_fence_of_a_new_directory),
         cmocka_unit_test(test_fence_outlasts_a_restart),
         cmocka_unit_test(test_fenced_says_so_and_signs_no_checkpoint),
