@@ -121,7 +121,7 @@ static struct err measure_state(struct micro *m, struct kv_store *store, const c
     uint64_t layers = 0;
     ERR_TRY(state_open(store, &s));
     struct err e = err_none();
-    while (!err_is(&e) && (layers < 2 || put_us + fold_us < SECONDS_EACH * 1e6)) {
+    while (!err_is(&e) && (layers < 2 || (double)(put_us + fold_us) < SECONDS_EACH * 1e6)) {
         const uint64_t start = clock_monotonic_us();
         for (uint32_t i = 0; i < STATE_KEYS; i++) {
             uint8_t key[16] = {0};
