@@ -275,7 +275,6 @@ static struct pending *pending_new(struct pbft_client *c, struct pending *p, enu
     p->since_us = client_now_us();
     p->deadline_us = p->since_us + c->timeout_us;
     p->votes = mem_zero(c->quorum.replica_count, sizeof *p->votes);
-    p->bodies = mem_zero(c->quorum.replica_count, sizeof(struct blob *));
     c->in_flight++;
     return p;
 }

@@ -60,7 +60,6 @@ struct pending {
     bool reads;               /* a read that is ordered: executed twice it does no harm */
     enum pbft_status refusal; /* why it waits for another sequence */
     struct client_vote *votes; /* replica_count */
-    struct blob **bodies;     /* the message behind each vote */
 };
 
 struct pbft_client {
@@ -147,7 +146,7 @@ void client_ask_window(struct replica_link *l);
 void client_send_to_all(struct pbft_client *c, struct pending *p);
 void client_on_reply(struct replica_link *l, const struct wire_reply *m);
 void client_on_busy(struct replica_link *l, const struct wire_busy *m);
-void client_on_result(struct replica_link *l, struct blob *frame, const struct wire_result *m);
+void client_on_result(struct replica_link *l, const struct wire_result *m);
 void client_timers(struct pbft_client *c);
 void client_primary_lost(struct pbft_client *c);
 void client_learn_view(struct pbft_client *c);

@@ -134,7 +134,7 @@ static void on_frame(void *context, struct net_connection *connection, struct bl
         if (m.result.number == l->client->window_question)
             take_window(l, &m.result);
         else
-            client_on_result(l, frame, &m.result);
+            client_on_result(l, &m.result);
     }
     client_learn_view(l->client);
     blob_release(frame);

@@ -12,8 +12,6 @@
 void client_votes_clear(struct pbft_client *c, struct pending *p)
 {
     for (uint32_t id = 0; id < c->quorum.replica_count; id++) {
-        blob_release(p->bodies[id]);
-        p->bodies[id] = NULL;
         p->votes[id] = (struct client_vote){.present = false};
     }
 }
@@ -24,7 +22,6 @@ void client_pending_free(struct pbft_client *c, struct pending *p)
     client_votes_clear(c, p);
     blob_release(p->message);
     free(p->votes);
-    free(p->bodies);
     *p = (struct pending){.kind = PENDING_FREE};
     c->in_flight--;
 }
@@ -138,14 +135,14 @@ static void accept_reply(struct pbft_client *c, struct pending *p, const struct 
     free(values);
 }
 
-/* first: where its entries begin. */
+/* The header is signed; first: where its entries begin. */
 static void reply_for(struct replica_link *l, struct pending *p, const struct wire_reply *m, struct wire_iterator first)
 {
     struct pbft_client *c = l->client;
     struct digest what;
     struct client_results r = {.outcomes = mem_zero(p->op_count, sizeof *r.outcomes),
                                .values = mem_zero(p->op_count, sizeof *r.values)};
-    if (client_votes_reply(m, first, p->op_count, &r, &what) && header_signed(l, m)) {
+    if (client_votes_reply(m, first, p->op_count, &r, &what)) {
         p->votes[l->id] = (struct client_vote){.present = true, .view = m->view, .seq = m->header.seq, .what = what};
         if (client_votes_settle(p->votes, &c->quorum, &what)) accept_reply(c, p, m, &r, &what);
     }
@@ -169,7 +166,9 @@ void client_on_reply(struct replica_link *l, const struct wire_reply *m)
     for (; wire_list_next(&at, &wire_record_proven_entry, &e); first = at) {
         if (e.entry.operation != 0) continue;
         struct pending *p = submit_of(l->client, &e.entry.transaction);
-        if (p != NULL && !p->votes[l->id].present) reply_for(l, p, m, first);
+        if (p == NULL || p->votes[l->id].present) continue;
+        if (!header_signed(l, m)) return; /* one check for a REPLY, whatever it repeats */
+        reply_for(l, p, m, first);
     }
 }
 
@@ -322,7 +321,7 @@ static void accept_read(struct pbft_client *c, struct pending *p, const struct w
     free(a);
 }
 
-void client_on_result(struct replica_link *l, struct blob *frame, const struct wire_result *m)
+void client_on_result(struct replica_link *l, const struct wire_result *m)
 {
     struct pbft_client *c = l->client;
     if (client_inspected(l, m)) return;
@@ -330,8 +329,6 @@ void client_on_result(struct replica_link *l, struct blob *frame, const struct w
     if (p->kind != PENDING_READ || p->seq != m->number || m->outcome > OUTCOME_MAX) return;
     struct client_vote *v = &p->votes[l->id];
     *v = (struct client_vote){.present = true, .view = m->view, .seq = m->seq, .what = client_votes_result(m)};
-    blob_release(p->bodies[l->id]);
-    p->bodies[l->id] = blob_retain(frame);
     if (client_votes_settle_read(p->votes, &c->quorum, &v->what)) {
         accept_read(c, p, m);
         return;

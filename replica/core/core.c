@@ -306,7 +306,7 @@ static const char *on_stop(struct core *c)
     if (c->stopping) return "already stopping";
     c->draining = true;
     c->stopping = true;
-    bool complete = c->abstain_until <= c->low; /* who abstains has an incomplete record */
+    const bool complete = !core_may_have_voted(c, c->low + 1); /* who abstains has an incomplete record */
     for (uint64_t n = c->low + 1; n <= c->low + WINDOW_BATCHES && !c->changing; n++) {
         const struct core_slot *s = core_slot_const(c, n);
         if (s == NULL || s->batch.bytes == NULL || !s->prepare_sent) continue;

@@ -333,6 +333,9 @@ static void test_vote_up_to_a_checkpoint_that_the_others_prove_is_not_cast(void 
         assert_false(summary(&s).fenced);
         (void)solo_propose(&s, 1, &b, true);
         assert_int_equal(solo_sent(&s, WIRE_TYPE_prepare), below == 1 ? 0 : 1);
+        const struct core_event stop = {.type = CORE_EVENT_STOP};
+        assert_null(solo_step(&s, &stop)); /* without the mark of a clean stop: the next start may hear of no checkpoint */
+        assert_int_equal(solo_persist(&s, CORE_PERSIST_CLEAN) == NULL, below == 1);
         solo_batch_free(&b);
         blob_release(proof);
         solo_close(&s);
