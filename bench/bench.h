@@ -25,6 +25,7 @@ struct bench_options {
     const char *clients;   /* names, separated by commas */
     const char *replicas;  /* a number, for a group that lives as long as the command; or a list; or NULL */
     const char *dir;       /* where such a group lives */
+    uint32_t base_port;    /* of such a group; 0: any that are free */
     uint32_t client_count; /* of such a group */
     enum load_app app;
     bool reads;
@@ -48,7 +49,8 @@ struct bench_options {
     enum bench_form form;
 };
 
-/* True once the program has been told to stop (INT, TERM, HUP): whoever measures ends, what was started is ended. */
+/* True once the program has been told to stop (INT, TERM, HUP): a load or a history ends, and what was started for it.
+ */
 bool bench_interrupted(void);
 
 MUST_USE struct err load_run(const struct bench_options *o);

@@ -24,8 +24,10 @@ struct err bench_cluster_pbft(const struct bench_cluster *c, const char *const *
     return err_is(&e) ? err_wrap(e, "pbft %s %s", words[0], words[1]) : e;
 }
 
-struct err bench_cluster_start(const char *dir, uint32_t replicas, uint32_t clients, struct bench_cluster *out)
+struct err bench_cluster_start(const char *dir, uint32_t base_port, uint32_t replicas, uint32_t clients,
+                               struct bench_cluster *out)
 {
+    char port_text[16];
     char replicas_text[16];
     char clients_text[16];
     *out = (struct bench_cluster){.replicas = replicas};
@@ -43,8 +45,11 @@ struct err bench_cluster_start(const char *dir, uint32_t replicas, uint32_t clie
         return err_make(ERR_USAGE, "the names of %u clients are too long together", clients);
     (void)snprintf(replicas_text, sizeof replicas_text, "%u", replicas);
     (void)snprintf(clients_text, sizeof clients_text, "%u", clients);
-    const char *const words[] = {"devnet",     "up", "--replicas", replicas_text, "--clients",
-                                 clients_text, "-o", "json",       NULL};
+    (void)snprintf(port_text, sizeof port_text, "%u", base_port);
+    const char *const words[] = {"devnet",    "up",         "-o",
+                                 "json",      "--replicas", replicas_text,
+                                 "--clients", clients_text, base_port != 0 ? "--base-port" : NULL,
+                                 port_text,   NULL};
     return bench_cluster_pbft(out, words);
 }
 

@@ -15,9 +15,10 @@ struct bench_cluster {
     uint32_t replicas;
 };
 
-/* Makes and starts a group of so many replicas and writing clients in a new directory under `dir`. It is to be ended
- * with bench_cluster_end, also when this fails. Errors: ERR_IO, ERR_CONFIG, ERR_NEGATIVE (pbft has said why). */
-MUST_USE struct err bench_cluster_start(const char *dir, uint32_t replicas, uint32_t clients,
+/* Makes and starts a group of so many replicas and writing clients, from that port on (0: any), in a new directory
+ * under `dir`. It is to be ended with bench_cluster_end, also when this fails. Errors: ERR_IO, ERR_CONFIG, ERR_NEGATIVE
+ * (pbft has said why). */
+MUST_USE struct err bench_cluster_start(const char *dir, uint32_t base_port, uint32_t replicas, uint32_t clients,
                                         struct bench_cluster *out);
 /* Stops it and removes the directory. */
 MUST_USE struct err bench_cluster_end(struct bench_cluster *c);

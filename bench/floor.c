@@ -144,7 +144,10 @@ static int open_syncing(const char *dir, uint32_t id, double seconds, struct syn
 {
     *out = (struct syncing){.seconds = seconds, .taken_us = mem_alloc(COMMITS_MAX * sizeof *out->taken_us)};
     const int wanted = snprintf(out->path, sizeof out->path, "%s/%u", dir, id);
-    if (wanted < 0 || (size_t)wanted >= sizeof out->path) return ENAMETOOLONG;
+    if (wanted < 0 || (size_t)wanted >= sizeof out->path) {
+        out->path[0] = '\0';
+        return ENAMETOOLONG;
+    }
     int fault = mdb_env_create(&out->env);
     if (fault == 0) fault = mdb_env_set_mapsize(out->env, MAP_BYTES);
     if (fault == 0) fault = mdb_env_open(out->env, out->path, MDB_NOSUBDIR | MDB_NOLOCK, 0600);

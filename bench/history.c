@@ -188,6 +188,8 @@ static struct err record(struct history *h)
     const bool good = ferror(h->file) == 0;
     if (fclose(h->file) != 0 || !good) return err_make(ERR_IO, "%s cannot be written", h->o->history);
     if (h->failure[0] != '\0') return err_make(ERR_TIMEOUT, "the clients stopped: %s", h->failure);
+    if (bench_interrupted())
+        return err_make(ERR_NEGATIVE, "interrupted; %s holds what was done until then", h->o->history);
     (void)printf("%" PRIu64 " operations in %s, of %" PRIu64 " of them nobody knows what came\n", h->written,
                  h->o->history, h->unknown);
     return err_none();

@@ -71,7 +71,7 @@ struct snapshot {
     uint64_t own_cpu_us;
     uint64_t done;
     uint64_t failed;
-    struct load_counts counts;
+    struct load_counts *counts; /* of each replica; all zero: it did not answer */
 };
 
 struct measuring {
@@ -98,15 +98,16 @@ static void on_answer(void *context, const struct pbft_answer *answer)
     const uint64_t now = clock_monotonic_us();
     const uint64_t meant = shot->meant_us;
     free(shot);
-    if (answer->status != PBFT_OK) {
-        note_failure(s, answer->text);
+    if (answer->status != PBFT_OK || answer->outcome >= PBFT_OUTCOME_EXPIRED) {
+        note_failure(s, answer->status != PBFT_OK ? answer->text : pbft_outcome_name(answer->outcome));
         return;
     }
     atomic_fetch_add(&s->done, 1);
     if (atomic_load(&s->load->phase) != MEASURING) return;
     const uint64_t second = (now - atomic_load(&s->load->from_us)) / 1000000u;
     if (second < s->load->second_count) s->each_second[second]++;
-    if (s->latency_count < LATENCIES_MAX) s->latencies_us[s->latency_count++] = (uint32_t)(now - meant);
+    if (s->latency_count < LATENCIES_MAX)
+        s->latencies_us[s->latency_count++] = now - meant < UINT32_MAX ? (uint32_t)(now - meant) : UINT32_MAX;
 }
 
 static void make_operation(struct sender *s, uint32_t i)
@@ -212,28 +213,33 @@ static uint64_t own_cpu_us(void)
            (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
+static struct load_counts counts_of(const struct pbft_replica_status *status)
+{
+    struct load_counts c = {
+        .cpu_us = status->cpu_us, .batches = status->executed, .syncs = status->syncs, .verified = status->verified};
+    for (uint32_t k = 0; k < status->message_count; k++) {
+        const uint32_t type = status->messages[k].type;
+        if (type != WIRE_TYPE_pre_prepare && type != WIRE_TYPE_prepare && type != WIRE_TYPE_commit) continue;
+        c.protocol_sent += status->messages[k].sent;
+        c.protocol_resent += status->messages[k].resent;
+    }
+    return c;
+}
+
+/* s->counts has room for all replicas. */
 static struct err take_snapshot(const struct measuring *m, struct snapshot *s)
 {
     const uint32_t count = m->r->replicas;
     struct pbft_replica_status *status = mem_zero(count, sizeof *status);
-    const struct pbft_error e = pbft_status_wait(m->observer, STATUS_MS, status);
-    *s = (struct snapshot){.at_us = clock_monotonic_us(), .own_cpu_us = own_cpu_us()};
+    s->at_us = clock_monotonic_us();
+    s->own_cpu_us = own_cpu_us();
     for (uint32_t i = 0; i < m->clients.count; i++) {
         s->done += atomic_load(&m->senders[i].done);
         s->failed += atomic_load(&m->senders[i].failed);
     }
-    for (uint32_t i = 0; i < count; i++) {
-        s->counts.cpu_us += status[i].cpu_us;
-        s->counts.syncs += status[i].syncs;
-        s->counts.verified += status[i].verified;
-        if (status[i].executed > s->counts.batches) s->counts.batches = status[i].executed;
-        for (uint32_t k = 0; k < status[i].message_count; k++) {
-            const uint32_t type = status[i].messages[k].type;
-            if (type != WIRE_TYPE_pre_prepare && type != WIRE_TYPE_prepare && type != WIRE_TYPE_commit) continue;
-            s->counts.protocol_sent += status[i].messages[k].sent;
-            s->counts.protocol_resent += status[i].messages[k].resent;
-        }
-    }
+    const struct pbft_error e = pbft_status_wait(m->observer, STATUS_MS, status);
+    for (uint32_t i = 0; i < count; i++)
+        if (status[i].answered) s->counts[i] = counts_of(&status[i]);
     free(status);
     return e.status == PBFT_OK ? err_none() : err_make(ERR_TIMEOUT, "%s", e.text);
 }
@@ -340,33 +346,43 @@ static void collect(const struct measuring *m)
     qsort(r->latencies_us, r->latency_count, sizeof *r->latencies_us, compare_u32);
 }
 
+static void add_counts(struct load_counts *sum, const struct load_counts *from, const struct load_counts *to)
+{
+    if (from->cpu_us == 0 || to->cpu_us < from->cpu_us || to->protocol_sent < from->protocol_sent) return;
+    sum->replicas++;
+    sum->cpu_us += to->cpu_us - from->cpu_us;
+    sum->syncs += to->syncs - from->syncs;
+    sum->verified += to->verified - from->verified;
+    sum->protocol_sent += to->protocol_sent - from->protocol_sent;
+    sum->protocol_resent += to->protocol_resent - from->protocol_resent;
+    if (to->batches - from->batches > sum->batches) sum->batches = to->batches - from->batches;
+}
+
 static void compare(struct load_result *r, const struct snapshot *from, const struct snapshot *to)
 {
     r->seconds = (double)(to->at_us - from->at_us) / 1e6;
     r->transactions = to->done - from->done;
     r->failed = to->failed - from->failed;
     r->own_cpu_us = to->own_cpu_us - from->own_cpu_us;
-    r->counts = (struct load_counts){.cpu_us = to->counts.cpu_us - from->counts.cpu_us,
-                                     .batches = to->counts.batches - from->counts.batches,
-                                     .syncs = to->counts.syncs - from->counts.syncs,
-                                     .verified = to->counts.verified - from->counts.verified,
-                                     .protocol_sent = to->counts.protocol_sent - from->counts.protocol_sent,
-                                     .protocol_resent = to->counts.protocol_resent - from->counts.protocol_resent};
+    for (uint32_t i = 0; i < r->replicas; i++)
+        add_counts(&r->counts, &from->counts[i], &to->counts[i]);
 }
 
 static struct err measure_running(struct measuring *m)
 {
-    struct snapshot from;
-    struct snapshot to;
+    struct snapshot from = {.counts = mem_zero(m->r->replicas, sizeof *from.counts)};
+    struct snapshot to = {.counts = mem_zero(m->r->replicas, sizeof *to.counts)};
     wait_for(&m->load, m->load.o.warm_up);
-    ERR_TRY(take_snapshot(m, &from));
+    struct err e = take_snapshot(m, &from);
     atomic_store(&m->load.from_us, from.at_us);
     atomic_store(&m->load.phase, MEASURING);
-    wait_for(&m->load, m->load.o.seconds);
-    ERR_TRY(take_snapshot(m, &to));
-    compare(m->r, &from, &to);
+    if (!err_is(&e)) wait_for(&m->load, m->load.o.seconds);
+    if (!err_is(&e)) e = take_snapshot(m, &to);
+    if (!err_is(&e)) compare(m->r, &from, &to);
     m->r->memory_kib = replica_memory_kib(m->r);
-    return err_none();
+    free(from.counts);
+    free(to.counts);
+    return e;
 }
 
 static struct err measure(struct measuring *m)

@@ -8,8 +8,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#define LOAD_SECONDS_MAX 86400u
-
 enum load_app { LOAD_KV, LOAD_LOG }; /* put of a key of its own; append of a record */
 
 struct load_options {
@@ -28,9 +26,11 @@ struct load_options {
     double floor_seconds; /* for the floor, before and after each; 0: it is not measured */
 };
 
-/* What the replicas counted within the measured time, all together. */
+/* What the replicas counted within the measured time, all together: those that answered at its beginning and at its
+ * end, and did not begin anew between. */
 struct load_counts {
-    uint64_t cpu_us; /* their processes' */
+    uint32_t replicas; /* that are counted */
+    uint64_t cpu_us;   /* their processes' */
     uint64_t batches;
     uint64_t syncs;
     uint64_t verified;      /* signatures */

@@ -52,7 +52,7 @@ static struct err with_own_group(const struct bench_options *o, uint32_t replica
 {
     struct bench_cluster c;
     struct load_options l = load_options_of(o);
-    struct err e = bench_cluster_start(o->dir, replicas, clients, &c);
+    struct err e = bench_cluster_start(o->dir, o->base_port, replicas, clients, &c);
     l.home = c.home;
     l.clients = c.clients;
     if (!err_is(&e)) e = measure(context, &l);
@@ -168,6 +168,10 @@ static struct err measure_curve(void *options, const struct load_options *l)
     struct load_options open = *l;
     struct err e = load_measure(l, &closed);
     if (err_is(&e)) return e;
+    if (closed.transactions == 0) {
+        load_result_free(&closed);
+        return err_make(ERR_TIMEOUT, "nothing was accepted in the closed loop, so there are no shares of it");
+    }
     open.carry_on = true;
     open.floor_seconds = 0;
     for (uint32_t i = 0; i < SHARES && !err_is(&e); i++) {

@@ -7,6 +7,7 @@
 
 #include <getopt.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,6 +71,8 @@ static const struct setting settings[] = {
     {"clients", "N", "of such a group (default 4)", LOADS & ~OF(LATENCY), COUNT, AT(client_count), 1,
      BENCH_CLIENTS_MAX},
     {"dir", "DIR", "where what is made for it lives (default /var/tmp)", LOADS | OF(MICRO), TEXT, AT(dir)},
+    {"base-port", "P", "of such a group: replica I listens on P+I, and on P+200+I for HTTP (default: free ones)", LOADS,
+     COUNT, AT(base_port), 1, 65000},
     {"app", "kv|log", "puts of new keys, or appended records (default kv)", LOADS, WORD, AT(app), .words = app_words},
     {"reads", NULL, "gets by quorum instead", LOADS, FLAG, AT(reads)},
     {"in-flight", "N", "transactions in flight for each client, 1 to 64 (default 64)",
@@ -103,17 +106,17 @@ static const struct setting settings[] = {
 };
 #define SETTINGS (sizeof settings / sizeof settings[0])
 
-static volatile sig_atomic_t interrupted;
+static atomic_bool interrupted;
 
 bool bench_interrupted(void)
 {
-    return interrupted != 0;
+    return atomic_load(&interrupted);
 }
 
 static void on_signal(int signal)
 {
     (void)signal;
-    interrupted = 1;
+    atomic_store(&interrupted, true);
 }
 
 /* ---- help ---- */
@@ -135,8 +138,8 @@ static void print_help(FILE *to, const struct command *c)
             (void)fprintf(to, "  %-18s%s%s\n", name, strlen(name) < 18 ? "" : " ", s->help);
         }
     }
-    (void)fprintf(to,
-                  "\nExit codes: 0 ok, 1 interrupted, 2 usage, 3 time-out or no quorum, 4 bad configuration or key.\n");
+    (void)fprintf(to, "\nExit codes: 0 ok, 1 interrupted, or a program that it runs failed, 2 usage, 3 time-out or no "
+                      "quorum, 4 bad configuration or key.\n");
 }
 
 /* ---- options ---- */
@@ -281,9 +284,11 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "pbft-bench: see pbft-bench %s --help\n", c->name);
         return 2;
     }
-    (void)sigaction(SIGINT, &catch, NULL);
-    (void)sigaction(SIGTERM, &catch, NULL);
-    (void)sigaction(SIGHUP, &catch, NULL);
+    if ((OF(c - commands) & (LOADS | OF(HISTORY))) != 0) { /* those that look whether they are interrupted */
+        (void)sigaction(SIGINT, &catch, NULL);
+        (void)sigaction(SIGTERM, &catch, NULL);
+        (void)sigaction(SIGHUP, &catch, NULL);
+    }
     struct err e = sign_start();
     if (!err_is(&e)) e = c->run(&o);
     return finish(e);

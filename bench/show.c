@@ -245,6 +245,8 @@ struct err show_histogram(const struct load_result *r, const char *file)
         if (bucket < first) first = bucket;
         if (bucket > last) last = bucket;
     }
+    if (r->latency_count == 0)
+        return err_make(ERR_TIMEOUT, "nothing was accepted, so there is nothing to draw in %s", file);
     ERR_TRY(plot_begin(&script, file));
     buffer_printf(&script,
                   "set logscale x\nset xlabel 'latency, ms'\nset ylabel 'transactions'\nset style fill solid 0.5\n"

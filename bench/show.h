@@ -8,7 +8,7 @@
 
 enum bench_form { BENCH_TABLE, BENCH_JSON, BENCH_CSV };
 
-/* {"command", "commit" of the tree that this program stands in, "machine"}; the caller's. */
+/* {"command", "version", "commit" of the tree that this program stands in, "time", "machine"}; the caller's. */
 json_t *show_envelope(const char *command);
 json_t *show_floor(const struct floor_cost *f);
 /* {"parameters", "floor", "results"} of one load, into an object. */

@@ -1,13 +1,15 @@
 #!/bin/bash
 # standard.sh - `make bench`: the standard set of measurements, one after the other, into bench/out/: JSON for each, pictures, and
 # summary.txt with the figures beside what is aimed at (docs/performance.md). Nothing else should run on the machine meanwhile.
-# BENCH_SECONDS: of each measurement (default 10; all take some five minutes then). BENCH_OUT: another directory.
+# BENCH_SECONDS: of each measurement (default 10; all take some five minutes then). BENCH_OUT: another directory. BENCH_PORT: where the
+# groups listen.
 set -u
 bin=${BIN:-bin}
 seconds=${BENCH_SECONDS:-10}
 warm_up=$(awk "BEGIN { print $seconds / 5 }")
 out=${BENCH_OUT:-bench/out}
 failed=0
+port=${BENCH_PORT:+--base-port $BENCH_PORT}
 mkdir -p "$out"
 # measure NAME COMMAND WORDS...: its JSON
 measure() {
@@ -23,12 +25,12 @@ line() { printf '%-58s %12s   aim %s\n' "$1" "$3" "$2"; }
 calculate() { awk "BEGIN { printf \"%.3f\", $1 }"; }
 
 measure micro micro
-measure latency latency --replicas 4 --seconds "$seconds" --warm-up "$warm_up" --plot "$out/latency.svg"
-measure load load --replicas 4 --clients 16 --seconds "$seconds" --warm-up "$warm_up" --plot "$out/load.svg"
-measure bundles load --replicas 4 --clients 4 --bundle 100 --op-bytes 64 --in-flight 16 --seconds "$seconds" --warm-up "$warm_up"
-measure reads load --replicas 4 --clients 4 --reads --seconds "$seconds" --warm-up "$warm_up"
-measure curve curve --replicas 4 --clients 16 --seconds "$seconds" --warm-up "$warm_up" --plot "$out/curve.svg"
-measure scale scale --clients 16 --seconds "$seconds" --warm-up "$warm_up" --plot "$out/scale.svg"
+measure latency latency $port --replicas 4 --seconds "$seconds" --warm-up "$warm_up" --plot "$out/latency.svg"
+measure load load $port --replicas 4 --clients 16 --seconds "$seconds" --warm-up "$warm_up" --plot "$out/load.svg"
+measure bundles load $port --replicas 4 --clients 4 --bundle 100 --op-bytes 64 --in-flight 16 --seconds "$seconds" --warm-up "$warm_up"
+measure reads load $port --replicas 4 --clients 4 --reads --seconds "$seconds" --warm-up "$warm_up"
+measure curve curve $port --replicas 4 --clients 16 --seconds "$seconds" --warm-up "$warm_up" --plot "$out/curve.svg"
+measure scale scale $port --clients 16 --seconds "$seconds" --warm-up "$warm_up" --plot "$out/scale.svg"
 measure messages messages --batches 8 --plot "$out/messages.svg"
 [ $failed -eq 0 ] || exit 1
 
