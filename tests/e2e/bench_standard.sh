@@ -3,7 +3,7 @@
 # each line. What the numbers are is not judged here.
 . tests/e2e/kit.bash
 out=$home/out
-check "the whole set" env BIN="$bin" BENCH_OUT="$out" BENCH_PORT="$base" BENCH_SECONDS=2 bash bench/standard.sh
+check "the whole set" env BIN="$bin" BENCH_OUT="$out" BENCH_PORT="$base" BENCH_SECONDS=1 bash bench/standard.sh
 for name in micro latency load bundles reads curve scale messages; do check "$name.json" [ -s "$out/$name.json" ]; done
 for name in latency load curve scale messages; do check "$name.svg" grep -q '<svg' "$out/$name.svg"; done
 check "nine lines" [ "$(wc -l <"$out/summary.txt")" -eq 9 ]
