@@ -165,6 +165,7 @@ int main(void)
         SCENARIO(primary_crash),
         SCENARIO(primary_cut_off_for_ever),
         SCENARIO(primary_not_heard),
+        SCENARIO(reads_behind_reads_on_a_full_disk),
         SCENARIO(reads_on_a_full_disk),
         SCENARIO(rot_in_a_batch_that_fences),
         SCENARIO(stop_ends_within_a_tick),
