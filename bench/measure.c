@@ -113,7 +113,7 @@ static struct err plot_curve(const struct load_result *rows, uint32_t count, con
     struct buffer script = {0};
     ERR_TRY(plot_begin(&script, file));
     buffer_printf(&script,
-                  "set logscale y\nset key left top\nset xlabel 'transactions a second'\nset ylabel 'latency, ms'\n"
+                  "set logscale y\nset key below\nset xlabel 'transactions a second'\nset ylabel 'latency, ms'\n"
                   "set title 'open loop, %u replicas, from when it was meant to be sent'\n$rows << end\n",
                   rows[0].replicas);
     for (uint32_t i = 0; i < count; i++)
@@ -247,7 +247,7 @@ static struct err plot_sizes(const struct sizes *s, const char *file)
 {
     struct buffer script = {0};
     ERR_TRY(plot_begin(&script, file));
-    buffer_printf(&script, "set xlabel 'replicas'\nset ylabel 'us of CPU for each transaction'\nset key left top\n"
+    buffer_printf(&script, "set xlabel 'replicas'\nset ylabel 'us of CPU for each transaction'\nset key below\n"
                            "set yrange [0:*]\n$rows << end\n");
     for (uint32_t i = 0; i < s->count; i++)
         buffer_printf(&script, "%u %.2f %.2f\n", s->results[i].replicas, cpu_of_one(&s->results[i]),

@@ -311,7 +311,7 @@ static struct err plot(const struct table *t)
 {
     struct buffer script = {0};
     ERR_TRY(plot_begin(&script, t->o->plot));
-    buffer_printf(&script, "set logscale y\nset key left top\nset xlabel 'replicas'\nset ylabel 'messages'\n"
+    buffer_printf(&script, "set logscale y\nset key below\nset xlabel 'replicas'\nset ylabel 'messages'\n"
                            "set format y '10^{%%L}'\n$counts << end\n");
     for (uint32_t i = 0; i < t->count; i++) {
         const struct row *r = &t->rows[i];
