@@ -8,8 +8,8 @@
 #define PATH_BYTES 4096u
 #define READY_MS 10000u
 
-/* Without a journal it learns its sequence from the replicas alone. */
-static struct err open_one(const char *home, const char *name, bool journaled, struct pbft_client **out)
+struct err bench_client_open(const char *home, const char *name, bool journaled, uint64_t timeout_ms,
+                             struct pbft_client **out)
 {
     char group[PATH_BYTES];
     char key[PATH_BYTES + NAME_MAX];
@@ -18,7 +18,7 @@ static struct err open_one(const char *home, const char *name, bool journaled, s
     (void)snprintf(key, sizeof key, "%s/clients/%s.pem", home, name);
     (void)snprintf(journal, sizeof journal, "%s/clients/%s.journal", home, name);
     const struct pbft_options options = {
-        .group_path = group, .key_path = key, .journal_path = journaled ? journal : NULL};
+        .group_path = group, .key_path = key, .journal_path = journaled ? journal : NULL, .timeout_ms = timeout_ms};
     struct pbft_error e = pbft_open(&options, out);
     if (e.status == PBFT_OK) e = pbft_ready(*out, READY_MS);
     if (e.status == PBFT_OK) return err_none();
@@ -39,7 +39,7 @@ struct err bench_clients_open(const char *home, const char *names, struct bench_
         if (out->count == BENCH_CLIENTS_MAX)
             return err_make(ERR_USAGE, "at most %u clients in one process", BENCH_CLIENTS_MAX);
         (void)snprintf(out->names[out->count], sizeof out->names[0], "%s", name);
-        ERR_TRY(open_one(home, name, true, &out->clients[out->count]));
+        ERR_TRY(bench_client_open(home, name, true, 0, &out->clients[out->count]));
         out->count++;
     }
     return out->count > 0 ? err_none() : err_make(ERR_USAGE, "no client is named");
@@ -49,7 +49,7 @@ struct err bench_clients_open_observer(const char *home, struct pbft_client **ou
 {
     char path[PATH_BYTES];
     (void)snprintf(path, sizeof path, "%s/clients/reader.pem", home);
-    return open_one(home, access(path, R_OK) == 0 ? "reader" : "default", false, out);
+    return bench_client_open(home, access(path, R_OK) == 0 ? "reader" : "default", false, 0, out);
 }
 
 void bench_clients_close(struct bench_clients *c)

@@ -17,6 +17,11 @@ struct bench_clients {
     uint32_t count;
 };
 
+/* Opens the client of that name of the development group in home, and waits until it is ready; NULL when it fails.
+ * Without a journal it learns its sequence from the replicas alone. timeout_ms as in struct pbft_options. Errors:
+ * ERR_TIMEOUT, ERR_CONFIG. */
+MUST_USE struct err bench_client_open(const char *home, const char *name, bool journaled, uint64_t timeout_ms,
+                                      struct pbft_client **out);
 /* Opens the clients with these names, separated by commas, of the development group in home, and waits until each is
  * ready. Close them with bench_clients_close also when it fails. Errors: ERR_USAGE, ERR_TIMEOUT, ERR_CONFIG. */
 MUST_USE struct err bench_clients_open(const char *home, const char *names, struct bench_clients *out);

@@ -5,15 +5,14 @@
 
 #include <errno.h>
 #include <ftw.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define WORDS_MAX 16u
 #define OPEN_FILES 16 /* of nftw */
 
-struct err bench_cluster_pbft(const struct bench_cluster *c, const char *const *words)
+/* Runs pbft with these words, which end with NULL, and --home. Errors as program_run's. */
+static struct err run_pbft(const struct bench_cluster *c, const char *const *words)
 {
     const char *argv[WORDS_MAX + 4u] = {c->pbft, "--home", c->home};
     struct buffer said = {0};
@@ -30,7 +29,7 @@ struct err bench_cluster_start(const char *dir, uint32_t base_port, uint32_t rep
     char port_text[16];
     char replicas_text[16];
     char clients_text[16];
-    *out = (struct bench_cluster){.replicas = replicas};
+    *out = (struct bench_cluster){.home = ""};
     ERR_TRY(program_path("pbft", out->pbft, sizeof out->pbft));
     const int wanted = snprintf(out->home, sizeof out->home, "%s/pbft-bench-XXXXXX", dir);
     if (wanted < 0 || (size_t)wanted >= sizeof out->home || mkdtemp(out->home) == NULL) {
@@ -50,7 +49,7 @@ struct err bench_cluster_start(const char *dir, uint32_t base_port, uint32_t rep
                                  "json",      "--replicas", replicas_text,
                                  "--clients", clients_text, base_port != 0 ? "--base-port" : NULL,
                                  port_text,   NULL};
-    return bench_cluster_pbft(out, words);
+    return run_pbft(out, words);
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
@@ -65,7 +64,7 @@ struct err bench_cluster_end(struct bench_cluster *c)
 {
     const char *const words[] = {"devnet", "down", "-o", "json", NULL};
     if (c->home[0] == '\0') return err_none();
-    const struct err e = bench_cluster_pbft(c, words);
+    const struct err e = run_pbft(c, words);
     if (err_is(&e)) return err_wrap(e, "the group in %s is left as it is", c->home);
     if (nftw(c->home, remove_one, OPEN_FILES, FTW_DEPTH | FTW_PHYS) != 0)
         return err_system(errno, "cannot remove %s", c->home);

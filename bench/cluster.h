@@ -12,7 +12,6 @@ struct bench_cluster {
     char home[PATH_MAX];
     char pbft[PATH_MAX];
     char clients[1024]; /* the names of those that may write, separated by commas */
-    uint32_t replicas;
 };
 
 /* Makes and starts a group of so many replicas and writing clients, from that port on (0: any), in a new directory
@@ -22,7 +21,5 @@ MUST_USE struct err bench_cluster_start(const char *dir, uint32_t base_port, uin
                                         struct bench_cluster *out);
 /* Stops it and removes the directory. */
 MUST_USE struct err bench_cluster_end(struct bench_cluster *c);
-/* Runs pbft with these words, which end with NULL, and --home. Errors as program_run's. */
-MUST_USE struct err bench_cluster_pbft(const struct bench_cluster *c, const char *const *words);
 
 #endif

@@ -198,7 +198,6 @@ struct err floor_measure(const char *dir, uint32_t syncing, double seconds, stru
     char path[PATH_MAX];
     *out = (struct floor_cost){.syncing = syncing < SYNCING_MAX ? syncing : SYNCING_MAX};
     ERR_TRY(measure_signatures(seconds / 2, out));
-    if (dir == NULL) return err_none();
     const int wanted = snprintf(path, sizeof path, "%s/floor-XXXXXX", dir);
     if (wanted < 0 || (size_t)wanted >= sizeof path || mkdtemp(path) == NULL)
         return err_system(errno, "cannot make a directory in %s", dir);

@@ -16,7 +16,7 @@ struct floor_cost {
 };
 
 /* Takes about `seconds`, half of it for signatures. The library must be started (sign_start). dir: where the commits
- * go, or NULL for none; a directory is made there and removed again. Errors: ERR_IO. */
+ * go; a directory is made there and removed again. Errors: ERR_IO. */
 MUST_USE struct err floor_measure(const char *dir, uint32_t syncing, double seconds, struct floor_cost *out);
 /* The mean of what was measured before and after. */
 struct floor_cost floor_between(const struct floor_cost *before, const struct floor_cost *after);

@@ -349,7 +349,6 @@ static void collect(const struct measuring *m)
 static void add_counts(struct load_counts *sum, const struct load_counts *from, const struct load_counts *to)
 {
     if (from->cpu_us == 0 || to->cpu_us < from->cpu_us || to->protocol_sent < from->protocol_sent) return;
-    sum->replicas++;
     sum->cpu_us += to->cpu_us - from->cpu_us;
     sum->syncs += to->syncs - from->syncs;
     sum->verified += to->verified - from->verified;

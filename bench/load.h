@@ -29,8 +29,7 @@ struct load_options {
 /* What the replicas counted within the measured time, all together: those that answered at its beginning and at its
  * end, and did not begin anew between. */
 struct load_counts {
-    uint32_t replicas; /* that are counted */
-    uint64_t cpu_us;   /* their processes' */
+    uint64_t cpu_us; /* their processes' */
     uint64_t batches;
     uint64_t syncs;
     uint64_t verified;      /* signatures */

@@ -2,6 +2,7 @@
  * again and again, and each time the longest pause between two accepted results is taken. The members are driven by the
  * `pbft` command beside this program, as an operator would. */
 #include "bench/bench.h"
+#include "bench/clients.h"
 #include "bench/program.h"
 
 #include "base/bytes.h"
@@ -239,17 +240,7 @@ static void report(struct recover *r)
 
 static struct err open_client(struct recover *r)
 {
-    char group[PATH_BYTES];
-    char key[PATH_BYTES];
-    char journal[PATH_BYTES];
-    (void)snprintf(group, sizeof group, "%s/group.json", r->o->home);
-    (void)snprintf(key, sizeof key, "%s/clients/%s.pem", r->o->home, r->o->clients);
-    (void)snprintf(journal, sizeof journal, "%s/clients/%s.journal", r->o->home, r->o->clients);
-    const struct pbft_options options = {
-        .group_path = group, .key_path = key, .journal_path = journal, .timeout_ms = 2 * GIVE_UP_US / 1000u};
-    struct pbft_error e = pbft_open(&options, &r->client);
-    if (e.status == PBFT_OK) e = pbft_ready(r->client, 10000);
-    if (e.status != PBFT_OK) return err_make(e.status == PBFT_TIMEOUT ? ERR_TIMEOUT : ERR_CONFIG, "%s", e.text);
+    ERR_TRY(bench_client_open(r->o->home, r->o->clients, true, 2 * GIVE_UP_US / 1000u, &r->client));
     const uint32_t count = pbft_replica_count(r->client);
     const uint32_t faulty_max = quorum_of(count).faulty_max;
     if (r->o->at_once > faulty_max)

@@ -184,9 +184,8 @@ bool map_seek(const struct map *m, struct bytes from, struct map_item *out)
     return map_show(map_find_from(m, from), out);
 }
 
-bool map_next(const struct map *m, struct map_item *item)
+bool map_next(struct map_item *item)
 {
-    (void)m;
     return map_show(map_tree_RB_NEXT((struct map_node *)(uintptr_t)item->place), item);
 }
 

@@ -32,8 +32,8 @@ struct map_item {
 MUST_USE bool map_get(const struct map *m, struct bytes key, struct map_item *out);
 /* The first item with key >= from. */
 MUST_USE bool map_seek(const struct map *m, struct bytes from, struct map_item *out);
-/* From an item to the one after it; the map must not have changed since the item was got. */
-MUST_USE bool map_next(const struct map *m, struct map_item *item);
+/* From an item to the one after it; its map must not have changed since the item was got. */
+MUST_USE bool map_next(struct map_item *item);
 /* Moves an item, which replaces the one with its key. False when there is none to move. */
 MUST_USE bool map_move_one(struct map *from, struct map *to);
 uint64_t map_count(const struct map *m);

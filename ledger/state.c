@@ -203,7 +203,7 @@ static struct state_tree_change *layer_changes(const struct layer *l, size_t *co
         c->path = state_path_of(item.key);
         c->remove = item.tombstone;
         if (!item.tombstone) c->value = state_value_digest(item.value);
-        more = map_next(l->data, &item);
+        more = map_next(&item);
     }
     return changes;
 }

@@ -170,7 +170,7 @@ void state_tree_fold(struct kv_batch *b, uint32_t table, const struct map *m)
             kv_batch_delete(b, table, item.key);
         else
             kv_batch_put(b, table, item.key, item.value);
-        more = map_next(m, &item);
+        more = map_next(&item);
     }
 }
 

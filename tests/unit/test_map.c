@@ -70,9 +70,9 @@ static void test_map_seek_and_next_respect_bounds(void **state)
     check_text(item.key, "b");
     assert_true(map_seek(m, text("ba"), &item));
     check_text(item.key, "d");
-    assert_true(map_next(m, &item));
+    assert_true(map_next(&item));
     check_text(item.key, "\xff"); /* unsigned order */
-    assert_false(map_next(m, &item));
+    assert_false(map_next(&item));
     assert_false(map_seek(m, text("\xff\x01"), &item));
     assert_true(map_last(m, &item));
     check_text(item.key, "\xff");
@@ -91,7 +91,7 @@ static void test_map_tombstone_is_present_and_empty(void **state)
     assert_true(map_get(m, text("a"), &item));
     assert_true(item.tombstone);
     assert_int_equal(item.value.len, 0);
-    assert_true(map_next(m, &item));
+    assert_true(map_next(&item));
     check_text(item.key, "b");
     assert_true(item.tombstone);
     map_put(m, text("b"), text("back"));
@@ -138,7 +138,7 @@ static void test_map_move_replaces_and_leaves_nothing(void **state)
     assert_true(map_get(to, text("e"), &item));
     assert_false(item.tombstone);
     check_text(item.value, "back");
-    for (bool more = map_seek(to, bytes_of(NULL, 0), &item); more; more = map_next(to, &item)) {
+    for (bool more = map_seek(to, bytes_of(NULL, 0), &item); more; more = map_next(&item)) {
         if (item.tombstone)
             map_put_tombstone(same, item.key);
         else
@@ -222,7 +222,7 @@ static void model_compare(const struct map *m, const struct model_item *model)
         assert_true(bytes_equal(item.key, model_key(k, raw)));
         assert_int_equal(item.tombstone, model[k].tombstone);
         if (!item.tombstone) assert_memory_equal(item.value.data, &model[k].value, sizeof model[k].value);
-        more = map_next(m, &item);
+        more = map_next(&item);
     }
     assert_false(more);
     assert_int_equal(map_count(m), count);
