@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "crypto/merkle.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 
@@ -46,6 +47,21 @@ struct digest batch_digest(uint64_t time_ms, const struct digest *leaves, uint32
     hasher_add(&h, root.bytes, sizeof root.bytes);
     hasher_finish(&h, &out);
     return out;
+}
+
+const char *batch_decode(struct bytes raw, struct wire_batch *batch, struct digest *digest)
+{
+    const char *fault = wire_decode_record(&wire_record_batch, raw, batch);
+    if (fault != NULL) return fault;
+    struct digest *leaves = mem_alloc(sizeof *leaves * (batch->requests.count + 1u));
+    struct wire_iterator i = wire_list_start(batch->requests);
+    struct bytes request;
+    uint32_t count = 0;
+    while (wire_list_next_bytes(&i, &request))
+        leaves[count++] = merkle_leaf(request);
+    *digest = batch_digest(batch->time_ms, leaves, count);
+    free(leaves);
+    return NULL;
 }
 
 struct digest header_hash(const struct wire_header *header)

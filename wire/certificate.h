@@ -31,6 +31,9 @@ struct digest wire_record_signing_digest(const struct digest *group_id, const st
 /* digest(BATCH, time | count | root over the full signed requests): no view, no sequence (rule 10). leaves are
  * merkle_leaf of each request. */
 struct digest batch_digest(uint64_t time_ms, const struct digest *leaves, uint32_t count);
+/* The same of an encoded batch, which is decoded into *batch and borrowed by it. NULL, or a static sentence when it is
+ * none. */
+MUST_USE const char *batch_decode(struct bytes raw, struct wire_batch *batch, struct digest *digest);
 struct digest header_hash(const struct wire_header *h);
 
 /* The statement of a PRE-PREPARE, PREPARE or COMMIT, and what its sender signed it with. */

@@ -59,26 +59,20 @@ const char *batch_open(const struct wire_group *g, struct signature_checker chec
                        struct batch_view *out)
 {
     if (in.len > BATCH_BYTES_MAX) return "the batch is over its size limit";
-    const char *fault = wire_decode_record(&wire_record_batch, in, &out->batch);
+    const char *fault = batch_decode(in, &out->batch, &out->digest);
     if (fault != NULL) return fault;
-    struct digest *leaves = mem_alloc(sizeof *leaves * (out->batch.requests.count + 1u));
     struct wire_iterator i = wire_list_start(out->batch.requests);
     struct bytes raw;
-    uint32_t count = 0;
     uint64_t ops = 0;
     out->fault = NULL;
-    while (wire_list_next_bytes(&i, &raw)) {
+    while (out->fault == NULL && wire_list_next_bytes(&i, &raw)) {
         struct wire_message request;
         struct digest transaction;
-        leaves[count++] = merkle_leaf(raw);
-        if (out->fault != NULL) continue;
         out->fault = check_request(g, checker, raw, &request, &transaction);
         if (out->fault == NULL) ops += request.request.ops.count;
     }
     if (out->fault == NULL && ops > BLOCK_OPS_MAX) out->fault = "the batch has more operations than the limit";
-    out->digest = batch_digest(out->batch.time_ms, leaves, count);
     out->valid = out->fault == NULL;
-    free(leaves);
     return NULL;
 }
 

@@ -5,15 +5,15 @@
  * window, the newest VIEW-CHANGE of each member. Votes inside certificates are looked at too. One record for each
  * member and kind leaves the core, and all that is found is counted; nothing else follows from it.
  *
- * A primary that sends each half another proposal shows nobody both. So who holds a PREPARE for another digest than
- * that of the PRE-PREPARE it has accepted says so to that PREPARE's sender, with the PRE-PREPARE: on its STATUS, within
- * what one member is sent again, and no more once the proof is here. Between replicas that keep the rules that never
- * happens under a correct primary. */
+ * A member that says one thing to some and another to others shows nobody both. So who holds a PREPARE for another
+ * digest than that of the PRE-PREPARE it has accepted says so to that PREPARE's sender, with the PRE-PREPARE, and to
+ * the others, with the PREPARE or COMMIT: on their STATUS, within what one member is sent again, and no more once the
+ * proof is here. Between replicas that keep the rules that never happens under a correct primary. */
 #include "replica/core/core_internal.h"
 #include "wire/evidence.h"
 
-#define SHOWN_PROPOSALS_MAX 16u /* for one STATUS */
-#define SHOWN_PROPOSAL_BYTES 256u
+#define SHOWN_MAX 16u /* for one STATUS */
+#define SHOWN_BYTES 256u
 
 /* ---- out ---- */
 
@@ -198,18 +198,23 @@ void core_weigh_view_change(struct core *c, const struct msg_verified *m)
 
 /* ---- what two members have to put together ---- */
 
+/* True when that member's PREPARE is for another batch than the one accepted here. */
+static bool is_at_odds(const struct core_slot *s, uint32_t member)
+{
+    return s->prepares[member].present && !digest_equal(&s->prepares[member].digest, &s->batch.digest);
+}
+
 /* After a STATUS: the proposals that a member's PREPAREs contradict. */
-void core_show_proposals(struct core *c, uint32_t to)
+static uint32_t show_proposals(struct core *c, uint32_t to)
 {
     const uint32_t primary = quorum_primary(&c->config.group.quorum, c->slots_view);
     uint32_t shown = 0;
-    if (primary == c->config.self || primary == to) return;
-    if (core_contradictions(c, primary, EVIDENCE_KIND_PRE_PREPARE) > 0) return; /* proven here */
-    for (uint64_t n = c->low + 1; n <= c->slots_top && shown < SHOWN_PROPOSALS_MAX; n++) {
+    if (primary == c->config.self || primary == to) return 0;
+    if (core_contradictions(c, primary, EVIDENCE_KIND_PRE_PREPARE) > 0) return 0; /* proven here */
+    for (uint64_t n = c->low + 1; n <= c->slots_top && shown < SHOWN_MAX; n++) {
         const struct core_slot *s = core_slot_const(c, n);
-        if (s == NULL || s->phase == CORE_PHASE_EMPTY || !s->prepares[to].present) continue;
-        if (digest_equal(&s->prepares[to].digest, &s->batch.digest)) continue;
-        if (!core_may_serve(c, &c->peers[to], SHOWN_PROPOSAL_BYTES)) break;
+        if (s == NULL || s->phase == CORE_PHASE_EMPTY || !is_at_odds(s, to)) continue;
+        if (!core_may_serve(c, &c->peers[to], SHOWN_BYTES)) break;
         struct wire_pre_prepare m = {.epoch = c->config.group.epoch,
                                      .sender = primary,
                                      .view = c->slots_view,
@@ -219,4 +224,44 @@ void core_show_proposals(struct core *c, uint32_t to)
         core_send(c, to, &wire_record_pre_prepare, &m, 0, true);
         shown++;
     }
+    return shown;
+}
+
+static void show_vote(struct core *c, uint32_t to, const struct wire_vote *v)
+{
+    struct blob *bytes = wire_vote_encode(v);
+    core_send_blob(c, to, v->type, bytes, 0, true);
+}
+
+/* ... and what another has said here, where it is for another batch than the one accepted here, or that member is: it
+ * may have heard the opposite. */
+static void show_votes(struct core *c, uint32_t to, uint32_t of, uint32_t *shown)
+{
+    for (uint64_t n = c->low + 1; n <= c->slots_top && *shown < SHOWN_MAX; n++) {
+        const struct core_slot *s = core_slot_const(c, n);
+        if (s == NULL || s->phase == CORE_PHASE_EMPTY) continue;
+        for (uint32_t commit = 0; commit < 2; commit++) {
+            const struct core_vote *v = commit != 0 ? &s->commits[of] : &s->prepares[of];
+            const enum evidence_kind kind = commit != 0 ? EVIDENCE_KIND_COMMIT : EVIDENCE_KIND_PREPARE;
+            if (!v->present || (digest_equal(&v->digest, &s->batch.digest) && !is_at_odds(s, to))) continue;
+            if (core_contradictions(c, of, kind) > 0) continue; /* proven here */
+            if (!core_may_serve(c, &c->peers[to], SHOWN_BYTES)) return;
+            show_vote(c, to,
+                      &(struct wire_vote){.type = commit != 0 ? WIRE_TYPE_commit : WIRE_TYPE_prepare,
+                                          .epoch = c->config.group.epoch,
+                                          .sender = of,
+                                          .view = c->slots_view,
+                                          .seq = n,
+                                          .digest = v->digest,
+                                          .signature = v->signature});
+            ++*shown;
+        }
+    }
+}
+
+void core_show_contradictions(struct core *c, uint32_t to)
+{
+    uint32_t shown = show_proposals(c, to);
+    for (uint32_t of = 0; of < c->config.group.quorum.replica_count; of++)
+        if (of != to && of != c->config.self) show_votes(c, to, of, &shown);
 }

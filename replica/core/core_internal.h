@@ -399,7 +399,8 @@ void core_weigh_checkpoint(struct core *c, const struct wire_checkpoint *m);
 void core_weigh_votes(struct core *c, const struct wire_vote_certificate *certificate, bool prepared);
 void core_weigh_checkpoints(struct core *c, const struct wire_checkpoint_certificate *certificate);
 void core_weigh_view_change(struct core *c, const struct msg_verified *m);
-void core_show_proposals(struct core *c, uint32_t to);
+/* On the STATUS of that member: what it may hold the other half of. */
+void core_show_contradictions(struct core *c, uint32_t to);
 
 /* core_checkpoint.c */
 const char *core_on_checkpoint(struct core *c, const struct wire_checkpoint *m);

@@ -245,7 +245,7 @@ const char *core_on_status(struct core *c, const struct msg_verified *m, uint32_
     if (due) {
         peer->repaired_us = c->now_us; /* however often it sends STATUS */
         core_view_repair(c, from);
-        core_show_proposals(c, from);
+        core_show_contradictions(c, from);
         if (status->view == c->view && !c->changing && !peer->changing && status->executed + WINDOW_BATCHES > c->low)
             repair(c, status, from);
         if (status->executed + WINDOW_BATCHES > c->low) repair_checkpoints(c, status, from);

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "crypto/merkle.h"
+#include "ledger/data_dir.h"
 #include "wire/constants.h"
 
 /* The certificate of a checkpoint, if it is here. */
@@ -30,12 +31,29 @@ static struct blob *data_message(const struct reply_signer *signer, enum data_ki
     return out;
 }
 
+/* The batch of the block, decoded, after a look at whether it still is what the block says: a record that has rotted is
+ * not sent to others, who could not tell it from a lie. */
+static struct err batch_of(struct kv_store *log, const struct wire_stored_block *stored, struct bytes *raw,
+                           struct wire_batch *batch)
+{
+    const unsigned long long seq = stored->header.seq;
+    struct digest digest;
+    ERR_TRY(log_get_batch(log, stored->header.seq, &stored->header.batch_digest, raw));
+    const char *fault = batch_decode(*raw, batch, &digest);
+    if (fault != NULL) return err_make(ERR_CORRUPT, "the batch of block %llu does not decode; " DATA_DIR_LOOK, seq);
+    if (!digest_equal(&digest, &stored->committed.digest))
+        return err_make(ERR_CORRUPT,
+                        "the batch of block %llu is not the one that its certificate names; " DATA_DIR_LOOK, seq);
+    return err_none();
+}
+
 struct err blocks_message(struct kv_store *log, const struct reply_signer *signer, uint64_t seq, struct blob **out)
 {
     struct wire_stored_block stored;
     struct wire_block block = {.header.seq = seq};
+    struct wire_batch batch;
     ERR_TRY(log_get_block(log, seq, &stored));
-    ERR_TRY(log_get_batch(log, seq, &stored.header.batch_digest, &block.batch));
+    ERR_TRY(batch_of(log, &stored, &block.batch, &batch));
     block.header = stored.header;
     block.committed = stored.committed;
     block.checkpoint = checkpoint_of(log, seq);
@@ -79,9 +97,7 @@ struct err blocks_past_message(struct kv_store *log, const struct reply_signer *
     struct wire_batch batch;
     struct buffer entries = {0};
     ERR_TRY(log_get_block(log, seq, &stored));
-    ERR_TRY(log_get_batch(log, seq, &stored.header.batch_digest, &past.batch));
-    if (wire_decode_record(&wire_record_batch, past.batch, &batch) != NULL)
-        return err_make(ERR_CORRUPT, "the batch of block %llu does not decode", (unsigned long long)seq);
+    ERR_TRY(batch_of(log, &stored, &past.batch, &batch));
     struct err e = past_entries(&stored, &batch, &entries);
     if (!err_is(&e)) {
         past.header = stored.header;

@@ -65,6 +65,57 @@ static bool vote_wrong(struct evil *e, const struct evil_order *o, const struct 
     return false;
 }
 
+/* ---- whatever is proposed to whomever, it is for it ---- */
+
+static struct evil_accepted *accepted_at(struct evil *e, uint32_t member, uint64_t seq)
+{
+    return &e->accepted[(member * 67u + seq) % EVIL_ACCEPTED];
+}
+
+static void vote_for_accepted(struct evil *e, const struct evil_accepted *a, const struct wire_record *record,
+                              bool resend)
+{
+    struct wire_prepare vote = {
+        .epoch = e->core.group.epoch, .sender = e->core.self, .view = a->view, .seq = a->seq, .digest = a->digest};
+    vote.signature = evil_sign(e, record, &vote);
+    evil_send(e, a->member, record, &vote, resend);
+}
+
+/* A member's PREPARE says which proposal it has: it gets both votes for that one, prepared or not. */
+static bool hear_what_is_accepted(struct evil *e, const struct evil_order *o, const struct wire_message *m)
+{
+    if (m->type != WIRE_TYPE_prepare || m->prepare.sender == e->core.self) return true;
+    struct evil_accepted *a = accepted_at(e, (uint32_t)m->prepare.sender, m->prepare.seq);
+    const bool known =
+        a->present && a->member == m->prepare.sender && a->view == m->prepare.view && a->seq == m->prepare.seq;
+    if (known || quorum_primary(&e->core.group.quorum, m->prepare.view) == e->core.self) return true;
+    *a = (struct evil_accepted){.present = true,
+                                .member = (uint32_t)m->prepare.sender,
+                                .view = m->prepare.view,
+                                .seq = m->prepare.seq,
+                                .digest = m->prepare.digest};
+    vote_for_accepted(e, a, &wire_record_prepare, false);
+    vote_for_accepted(e, a, &wire_record_commit, false);
+    evil_note(e, o, a->member, a->view);
+    return true;
+}
+
+/* To the primary, who says no PREPARE, its own vote; to another member the one for what that has, once that is known.
+ */
+static bool vote_for_what_is_accepted(struct evil *e, const struct evil_order *o, const struct evil_saying *s)
+{
+    const struct wire_record *record;
+    struct wire_prepare vote;
+    (void)o;
+    if (!take_vote(s, &record, &vote) || vote.sender != e->core.self) return true;
+    const uint32_t primary = quorum_primary(&e->core.group.quorum, vote.view);
+    if (primary == e->core.self || primary == s->member) return true;
+    const struct evil_accepted *a = accepted_at(e, s->member, vote.seq);
+    if (a->present && a->member == s->member && a->view == vote.view && a->seq == vote.seq)
+        vote_for_accepted(e, a, record, s->resend);
+    return false;
+}
+
 /* Says what others said long ago, and what it said itself. */
 static void say_old_things(struct evil *e, const struct evil_order *o)
 {
@@ -334,5 +385,8 @@ const struct evil_behaviour evil_backup_behaviours[] = {
     {"source-silent", "serves nothing", .says = answer_nothing},
     {"status-lie", "claims to be far ahead", .says = claim_to_be_ahead},
     {"one-off", "two of three messages have one field one off, and are signed", .says = one_off},
+    {EVIL_ACCOMPLICE,
+     "towards each member it is for the proposal that this member has accepted, whatever it says to others",
+     .hears = hear_what_is_accepted, .says = vote_for_what_is_accepted},
 };
 const uint32_t evil_backup_behaviour_count = sizeof evil_backup_behaviours / sizeof evil_backup_behaviours[0];

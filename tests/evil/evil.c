@@ -112,6 +112,7 @@ void evil_end(struct evil *e)
     free(e->late);
     memset(e->reads, 0, sizeof e->reads);
     memset(e->heard, 0, sizeof e->heard);
+    memset(e->accepted, 0, sizeof e->accepted);
     e->late = NULL;
     e->late_count = 0;
     e->begun_us = 0;

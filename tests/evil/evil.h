@@ -20,6 +20,7 @@
 #define EVIL_HEARD 256u  /* messages kept, to be said again */
 #define EVIL_READS 64u   /* operations whose results are remembered */
 #define EVIL_LATER 4096u /* messages held back; one more is lost */
+#define EVIL_ACCEPTED 1024u /* proposals that members have said they accepted */
 
 struct evil;
 struct evil_behaviour;
@@ -88,6 +89,15 @@ struct evil_read {
     struct blob *before;     /* the one with another value before that; or NULL */
 };
 
+/* A member's PREPARE was for that. */
+struct evil_accepted {
+    bool present;
+    uint32_t member;
+    uint64_t view;
+    uint64_t seq;
+    struct digest digest;
+};
+
 struct evil {
     struct evil_order orders[EVIL_ORDERS_MAX];
     uint32_t order_count;
@@ -100,6 +110,7 @@ struct evil {
     struct blob *heard[EVIL_HEARD];    /* a ring; NULL: not that many yet */
     uint32_t heard_next;
     struct evil_read reads[EVIL_READS]; /* by the operation's digest */
+    struct evil_accepted accepted[EVIL_ACCEPTED]; /* by member and sequence, the newest of each place */
     struct evil_late *late; /* in no order */
     uint32_t late_count;
     uint64_t woken_us; /* for those that do something now and then */
@@ -132,6 +143,8 @@ const struct evil_behaviour *evil_behaviour_at(uint32_t index);
 
 extern const struct evil_behaviour evil_primary_behaviours[];
 extern const uint32_t evil_primary_behaviour_count;
+/* The last of the backups': what the f of one mind would agree on, each finds from what it hears. */
+#define EVIL_ACCOMPLICE "accomplice"
 extern const struct evil_behaviour evil_backup_behaviours[];
 extern const uint32_t evil_backup_behaviour_count;
 extern const struct evil_behaviour evil_liar_behaviours[];

@@ -36,6 +36,9 @@ enum stream {
     STREAM_CLIENTS,
     STREAM_READS,
     STREAM_LIARS,
+    STREAM_TAMPER,
+    STREAM_ACCOMPLICES,
+    STREAM_DEAD,
     STREAM_COUNT
 };
 
@@ -145,6 +148,9 @@ static void draw_shape(struct drawing *d, uint64_t seed, uint32_t replicas)
     option(d, "loss_permille", maybe(d, STREAM_LINKS, 50, 300));
     option(d, "duplicate_permille", maybe(d, STREAM_LINKS, 40, 500));
     option(d, "straggle_permille", maybe(d, STREAM_LINKS, 40, 100));
+    option(d, "corrupt_permille", maybe(d, STREAM_TAMPER, 20, 50));
+    option(d, "stale_permille", maybe(d, STREAM_TAMPER, 25, 30));
+    option(d, "stale_us", 1000ull * FAULTS_MS);
     draw_evil_clients(d);                                       /* before they ask for anything as others do */
     const uint64_t every_ms = 100 + draw(d, STREAM_SHAPE, 400); /* one draw in a statement: arguments have no order */
     const uint64_t count = 1 + draw(d, STREAM_SHAPE, 4);
@@ -168,7 +174,8 @@ static void draw_shape(struct drawing *d, uint64_t seed, uint32_t replicas)
 
 static const struct evil_behaviour *draw_behaviour(struct drawing *d)
 {
-    const uint32_t count = evil_primary_behaviour_count + evil_backup_behaviour_count;
+    const uint32_t count =
+        evil_primary_behaviour_count + evil_backup_behaviour_count - 1; /* the accomplice comes apart */
     return evil_behaviour_at((uint32_t)draw(d, STREAM_EVIL, count));
 }
 
@@ -181,10 +188,19 @@ static bool draw_liar(struct drawing *d)
     return true;
 }
 
+/* Those of one mind: what one of them proposes to some as a primary, the others vote for, towards those. */
+static void draw_accomplice(struct drawing *d)
+{
+    static const char *const splits[] = {"equivocate", "scatter", "propose-twice"};
+    buffer_printf(d->out, " %s " EVIL_ACCOMPLICE,
+                  splits[draw(d, STREAM_ACCOMPLICES, sizeof splits / sizeof splits[0])]);
+}
+
 static void draw_evil(struct drawing *d)
 {
     static const uint32_t how_many[] = {1, 1, 1, 1, 2, 2, 3}; /* behaviours of one */
     uint32_t left = draw(d, STREAM_EVIL, 4) == 0 ? 0 : (uint32_t)draw(d, STREAM_EVIL, d->f + 1);
+    const bool of_one_mind = draw(d, STREAM_ACCOMPLICES, left > 1 ? 2 : 8) == 0;
     while (left > 0) {
         const uint32_t id = (uint32_t)draw(d, STREAM_EVIL, d->n);
         if (d->replicas[id].evil) continue;
@@ -192,7 +208,11 @@ static void draw_evil(struct drawing *d)
         left--;
         buffer_printf(d->out, "at 0 evil %u", id);
         uint32_t count = how_many[draw(d, STREAM_EVIL, sizeof how_many / sizeof how_many[0])];
-        if (count < EVIL_ORDERS_MAX && draw_liar(d) && count > 1) count--;
+        if (of_one_mind) {
+            draw_accomplice(d);
+            count = 1;
+        } else if (count < EVIL_ORDERS_MAX && draw_liar(d) && count > 1)
+            count--;
         for (; count > 0; count--) {
             buffer_printf(d->out, " %s", draw_behaviour(d)->name);
             if (draw(d, STREAM_EVIL, 3) == 0)
@@ -354,6 +374,19 @@ static void draw_pauses(struct drawing *d, uint32_t at_ms)
         buffer_printf(d->out, "at %u freeze %u %" PRIu64 "\n", at_ms, id, 100 + draw(d, STREAM_PAUSE, 20000));
 }
 
+/* Some never come back: of the members at most f misbehave, have forgotten, or are dead. */
+static void draw_dead(struct drawing *d, uint32_t at_ms)
+{
+    const bool any = draw(d, STREAM_DEAD, 3) == 0;
+    for (uint32_t left = d->f; any && left > 0; left--) {
+        const uint32_t id = (uint32_t)draw(d, STREAM_DEAD, d->n);
+        if (faulty(d) >= d->f) return;
+        if (d->replicas[id].evil || d->replicas[id].forgets) continue;
+        event(d, at_ms, "dead", id);
+        d->replicas[id].evil = true; /* as good as: nothing is drawn for it any more */
+    }
+}
+
 void draw_scenario(uint64_t seed, uint32_t replicas, struct buffer *out)
 {
     struct drawing d = {.out = out};
@@ -379,6 +412,7 @@ void draw_scenario(uint64_t seed, uint32_t replicas, struct buffer *out)
         draw_pauses(&d, at_ms);
         if (happens(&d, STREAM_TWIN, d.twin_permille)) draw_twin(&d, at_ms);
     }
+    draw_dead(&d, FAULTS_MS + STOP_TAKES_MS);
     buffer_printf(out, "at %u calm\nat %u load 2 100 %u\nat %u rest\n", FAULTS_MS + STOP_TAKES_MS,
                   FAULTS_MS + 2 * STOP_TAKES_MS + 4000, FAULTS_MS + 2 * STOP_TAKES_MS + 5000,
                   FAULTS_MS + 2 * STOP_TAKES_MS + 6000);

@@ -203,6 +203,32 @@ static void test_past_block_whose_entries_are_of_another_batch_is_not_served(voi
     assert_null(out);
 }
 
+/* A bit of its batch, or of the digest that its certificate names, has changed on the disk (seed 130821). */
+static void test_block_that_has_rotted_is_not_served(void **state)
+{
+    struct recovery_room *r = *state;
+    const struct reply_signer signer = kit_reply_signer(r->kit, 2);
+    struct wire_stored_block block;
+    struct blob *out = NULL;
+    struct bytes raw;
+    uint8_t space[40];
+    recovery_room_grow(r, 12);
+    recovery_room_spoil(r, LOG_TABLE_BATCHES, recovery_room_batch_key(r, space, 11), 0);
+    assert_int_equal(blocks_message(r->dir.log, &signer, 11, &out).code, ERR_CORRUPT);
+    assert_int_equal(blocks_past_message(r->dir.log, &signer, 11, &out).code, ERR_CORRUPT);
+    assert_int_equal(kv_store_get(r->dir.log, LOG_TABLE_BLOCKS, recovery_room_seq_key(space, 10), &raw), KV_FOUND);
+    good(log_get_block(r->dir.log, 10, &block));
+    const size_t header = wire_record_size(&wire_record_header, &block.header);
+    const uint8_t *named = memmem(raw.data + header, raw.len - header, block.committed.digest.bytes, DIGEST_BYTES);
+    assert_non_null(named);
+    recovery_room_spoil(r, LOG_TABLE_BLOCKS, recovery_room_seq_key(space, 10),
+                        (size_t)(raw.data + raw.len - 1 - named));
+    assert_int_equal(blocks_message(r->dir.log, &signer, 10, &out).code, ERR_CORRUPT);
+    assert_null(out);
+    good(blocks_message(r->dir.log, &signer, 9, &out));
+    blob_release(out);
+}
+
 /* ---- a start above a gap ---- */
 
 /* The room's state is taken to checkpoint K by a walk from a ledger that has executed K and more, while its log ends at
@@ -355,6 +381,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_start_above_a_gap_with_a_block_inside_is_the_same, recovery_room_setup,
                                         recovery_room_teardown),
         cmocka_unit_test_setup_teardown(test_past_block_that_lies_is_refused, recovery_room_setup,
+                                        recovery_room_teardown),
+        cmocka_unit_test_setup_teardown(test_block_that_has_rotted_is_not_served, recovery_room_setup,
                                         recovery_room_teardown),
         cmocka_unit_test_setup_teardown(test_past_block_whose_entries_are_of_another_batch_is_not_served,
                                         recovery_room_setup, recovery_room_teardown),

@@ -421,6 +421,21 @@ static uint32_t shown_count(const struct solo *s, uint32_t member)
     return count;
 }
 
+/* Votes of `of` that the last event shows to a member. */
+static uint32_t votes_shown(const struct solo *s, uint32_t to, uint32_t of)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->effects->count; i++) {
+        const struct core_effect *e = &s->effects->items[i];
+        struct wire_message m;
+        if (e->type != CORE_EFFECT_SEND || e->send.to != to) continue;
+        assert_null(wire_decode(blob_bytes(e->send.bytes), &m));
+        if (m.type == WIRE_TYPE_prepare && m.prepare.sender == of) count++;
+        if (m.type == WIRE_TYPE_commit && m.commit.sender == of) count++;
+    }
+    return count;
+}
+
 /* Proposals for a up to `seq`, which member 2 has contradicted with PREPAREs for b. */
 static void contradicted_to(struct room *r, uint64_t seq)
 {
@@ -443,7 +458,7 @@ static void test_proposals_are_shown_so_many_for_one_status(void **state)
 }
 
 /* What a member is sent again is one share, which batches have used up. */
-static void test_proposals_are_shown_within_the_share_of_a_member(void **state)
+static void test_proposals_and_votes_are_shown_within_the_share_of_a_member(void **state)
 {
     struct room r;
     struct blob *requests[2];
@@ -451,6 +466,7 @@ static void test_proposals_are_shown_within_the_share_of_a_member(void **state)
     (void)state;
     open_room(&r);
     contradicted_to(&r, 3);
+    assert_null(solo_vote(&r.s, WIRE_TYPE_prepare, 3, 1, &r.b.digest));
     for (uint32_t i = 0; i < 2; i++)
         requests[i] = fixture_request_sized(r.s.group, i, 1, r.s.wall_ms + 1000, 1000000);
     large.bytes = fixture_batch(large.time_ms, requests, 2, &large.digest);
@@ -461,12 +477,115 @@ static void test_proposals_are_shown_within_the_share_of_a_member(void **state)
         (void)solo_receive(&r.s, 2, &wire_record_fetch, &m);
     (void)solo_status(&r.s, 2, 0, NULL);
     assert_int_equal(shown_count(&r.s, 2), 0);
+    assert_int_equal(votes_shown(&r.s, 2, 3), 0);
     (void)solo_tick(&r.s, SOLO_RESEND_US);
     (void)solo_status(&r.s, 2, 0, NULL);
     assert_int_equal(shown_count(&r.s, 2), 3);
+    assert_int_equal(votes_shown(&r.s, 2, 3), 1);
     for (uint32_t i = 0; i < 2; i++)
         blob_release(requests[i]);
     solo_batch_free(&large);
+    close_room(&r);
+}
+
+/* Gives all that the last event of one shows to the other. */
+static void deliver_shown(const struct solo *from, struct solo *to, uint32_t member)
+{
+    struct blob *bytes[64];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < from->effects->count; i++) {
+        const struct core_effect *e = &from->effects->items[i];
+        if (e->type == CORE_EFFECT_SEND && e->send.to == member) bytes[count++] = blob_retain(e->send.bytes);
+        assert_in_range(count, 0, 63);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        (void)solo_receive_bytes(to, 1, bytes[i]);
+}
+
+/* Under a correct primary: 3 has told this one another digest than 2. */
+static void test_vote_for_another_batch_is_shown_and_makes_evidence_there(void **state)
+{
+    static const enum wire_type types[] = {WIRE_TYPE_prepare, WIRE_TYPE_commit};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct room r;
+        struct room other;
+        open_room(&r);
+        solo_ready(&other.s, 4, 2);
+        other.a = solo_batch_make(&other.s, 1);
+        other.b = solo_batch_make(&other.s, 2);
+        assert_null(solo_propose(&r.s, 1, &r.a, true));
+        assert_null(solo_propose(&other.s, 1, &other.a, true));
+        assert_null(solo_vote(&r.s, types[i], 3, 1, &r.b.digest));
+        assert_null(solo_vote(&other.s, types[i], 3, 1, &other.a.digest));
+        (void)solo_tick(&r.s, SOLO_RESEND_US);
+        (void)solo_status(&r.s, 3, 0, NULL);
+        assert_int_equal(votes_shown(&r.s, 3, 3), 0); /* it knows what it has said */
+        (void)solo_status(&r.s, 2, 0, NULL);
+        assert_int_equal(votes_shown(&r.s, 2, 3), 1);
+        deliver_shown(&r.s, &other.s, 2);
+        assert_int_equal(core_contradictions(other.s.core, 3, i == 0 ? EVIDENCE_KIND_PREPARE : EVIDENCE_KIND_COMMIT),
+                         1);
+        close_room(&other);
+        close_room(&r);
+    }
+}
+
+/* Under a primary that has proposed two: 3 is for each, towards those who have it. */
+static void test_votes_are_shown_to_whom_has_another_batch(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r);
+    assert_null(solo_propose(&r.s, 1, &r.a, true));
+    assert_null(solo_vote(&r.s, WIRE_TYPE_prepare, 3, 1, &r.a.digest));
+    assert_null(solo_vote(&r.s, WIRE_TYPE_commit, 3, 1, &r.a.digest));
+    (void)solo_tick(&r.s, SOLO_RESEND_US);
+    (void)solo_status(&r.s, 2, 0, NULL);
+    assert_int_equal(votes_shown(&r.s, 2, 3), 0); /* all say the same */
+    assert_null(solo_vote(&r.s, WIRE_TYPE_prepare, 2, 1, &r.b.digest));
+    (void)solo_tick(&r.s, SOLO_RESEND_US);
+    (void)solo_status(&r.s, 2, 0, NULL);
+    assert_int_equal(votes_shown(&r.s, 2, 3), 2);
+    assert_int_equal(votes_shown(&r.s, 2, 2), 0);
+    close_room(&r);
+}
+
+static void test_votes_are_shown_no_more_once_the_proof_is_here(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r);
+    assert_null(solo_propose(&r.s, 1, &r.a, true));
+    assert_null(solo_vote(&r.s, WIRE_TYPE_prepare, 3, 1, &r.b.digest));
+    (void)solo_vote(&r.s, WIRE_TYPE_prepare, 3, 1, &r.a.digest);
+    assert_int_equal(given(&r.s), 1);
+    (void)solo_tick(&r.s, SOLO_RESEND_US);
+    (void)solo_status(&r.s, 2, 0, NULL);
+    assert_int_equal(votes_shown(&r.s, 2, 3), 0);
+    close_room(&r);
+}
+
+/* Beside the proposals, so many in all. */
+static void test_votes_are_shown_so_many_for_one_status(void **state)
+{
+    struct room r;
+    (void)state;
+    open_room(&r);
+    for (uint64_t n = 1; n <= 12; n++) {
+        assert_null(solo_propose(&r.s, n, &r.a, n == 1));
+        assert_null(solo_vote(&r.s, WIRE_TYPE_prepare, 3, n, &r.b.digest));
+        if (n > 10) assert_null(solo_vote(&r.s, WIRE_TYPE_prepare, 2, n, &r.b.digest));
+    }
+    (void)solo_tick(&r.s, SOLO_RESEND_US);
+    (void)solo_status(&r.s, 2, 0, NULL);
+    assert_int_equal(shown_count(&r.s, 2), 2);
+    assert_int_equal(votes_shown(&r.s, 2, 3), 12);
+    for (uint64_t n = 1; n <= 12; n++)
+        assert_null(solo_vote(&r.s, WIRE_TYPE_commit, 3, n, &r.b.digest));
+    (void)solo_tick(&r.s, SOLO_RESEND_US);
+    (void)solo_status(&r.s, 2, 0, NULL);
+    assert_int_equal(shown_count(&r.s, 2) + votes_shown(&r.s, 2, 3), 16);
     close_room(&r);
 }
 
@@ -494,7 +613,11 @@ int main(void)
         cmocka_unit_test(test_proposal_is_shown_no_more_once_the_proof_is_here),
         cmocka_unit_test(test_proposal_is_not_shown_to_whom_has_voted_for_it),
         cmocka_unit_test(test_proposals_are_shown_so_many_for_one_status),
-        cmocka_unit_test(test_proposals_are_shown_within_the_share_of_a_member),
+        cmocka_unit_test(test_proposals_and_votes_are_shown_within_the_share_of_a_member),
+        cmocka_unit_test(test_vote_for_another_batch_is_shown_and_makes_evidence_there),
+        cmocka_unit_test(test_votes_are_shown_to_whom_has_another_batch),
+        cmocka_unit_test(test_votes_are_shown_no_more_once_the_proof_is_here),
+        cmocka_unit_test(test_votes_are_shown_so_many_for_one_status),
     };
     return cmocka_run_group_tests_name("core_evidence", tests, NULL, NULL);
 }

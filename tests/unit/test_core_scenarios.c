@@ -81,6 +81,9 @@ static void test_scenario_wrong_text_refused_with_its_line(void **state)
         "at 0 partition 0 9\n",
         "at 0 partition 0 1 2 3 4 5 6 7 8 9 a b c d e f 0 1 2 3 4 5 6 7 8\n",
         "at 0 twin 0 f\n",
+        "at 0 dead 4\n",
+        "at 0 dead 3 garbage\n",
+        "corrupt_permille 1001\nat 0 heal\n",
     };
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
@@ -136,6 +139,11 @@ int main(void)
         SCENARIO(backup_clean_stop),
         SCENARIO(backup_crash),
         SCENARIO(backup_cut_off),
+        SCENARIO(bits_changed_on_their_way),
+        SCENARIO(dead_for_ever),
+        SCENARIO(each_half_has_its_accomplices),
+        SCENARIO(hours_old_messages),
+        SCENARIO(pause_within_a_pause),
         SCENARIO(batches_dated_in_another_day),
         SCENARIO(batching_under_load),
         SCENARIO(checkpoint_moves_the_window),
