@@ -21,6 +21,8 @@
 #define BATCH_BYTES_MAX (2u * 1024u * 1024u) /* (P) an encoded batch */
 #define BATCH_BYTES_TARGET (256u * 1024u) /* a primary adds no request once a batch has this many bytes */
 #define RESULT_BYTES_MAX (1024u * 1024u)  /* (P) the result of one operation */
+#define RESULT_PROOF_BYTES_MAX 65536u /* of a certified read: a checkpoint certificate, and a path in the state tree   \
+                                       */
 #define BLOCK_RESULT_BYTES_MAX (4u * 1024u * 1024u) /* (P) all results of one block; past it operations are refused */
 #define BLOCK_READ_BYTES_MAX (3u * 1024u * 1024u) /* (P) of them, results of operations that return data */
 #define BLOCK_OPS_MAX 65536u              /* (P) operations in one batch */
@@ -61,7 +63,8 @@ _Static_assert(STATE_PIECE_BYTES_TARGET + STATE_VALUE_BYTES_MAX + STATE_PIECE_IT
                "an answer about the state fits in a frame");
 _Static_assert(STATE_KEY_BYTES_MAX < 511u, "LMDB's key limit");
 _Static_assert(CLIENT_WINDOW == 64u, "client windows are kept as 64-bit masks");
-_Static_assert(RESULT_BYTES_MAX + 65536u < CLIENT_QUEUE_BYTES_MAX, "one result fits a client's queue");
+_Static_assert(RESULT_BYTES_MAX + RESULT_PROOF_BYTES_MAX + 65536u < CLIENT_QUEUE_BYTES_MAX,
+               "one result fits a client's queue");
 _Static_assert(FRAME_BYTES_MAX < CLIENT_QUEUE_BYTES_MAX, "one frame fits a client's queue");
 _Static_assert(FRAME_BYTES_MAX < PEER_QUEUE_BYTES_MAX, "one frame fits a peer's queue");
 

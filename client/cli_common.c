@@ -289,19 +289,33 @@ static struct err reader_open(struct cli_reader *r, const struct cli_globals *g)
     return import_record_detach(g, cli_client_name(g, CLI_ACCESS_READ), r->client);
 }
 
+static struct err take_read(const struct pbft_error *e, struct pbft_answer *a, struct pbft_answer **out)
+{
+    if (e->status != PBFT_OK) {
+        pbft_answer_free(a);
+        return cli_error(e);
+    }
+    ERR_TRY(check_outcome(&a));
+    *out = a;
+    return err_none();
+}
+
 struct err cli_read(struct cli_reader *r, const struct cli_globals *g, const struct pbft_operation *op,
                     struct pbft_answer **out)
 {
     struct pbft_answer *a = NULL;
     ERR_TRY(reader_open(r, g));
     const struct pbft_error e = pbft_read_wait(r->client, op, &a);
-    if (e.status != PBFT_OK) {
-        pbft_answer_free(a);
-        return cli_error(&e);
-    }
-    ERR_TRY(check_outcome(&a));
-    *out = a;
-    return err_none();
+    return take_read(&e, a, out);
+}
+
+struct err cli_read_certified(struct cli_reader *r, const struct cli_globals *g, const struct pbft_operation *op,
+                              uint64_t at_least, struct pbft_answer **out)
+{
+    struct pbft_answer *a = NULL;
+    ERR_TRY(reader_open(r, g));
+    const struct pbft_error e = pbft_read_certified_wait(r->client, op, at_least, &a);
+    return take_read(&e, a, out);
 }
 
 struct err cli_page_decode(const struct pbft_answer *a, struct wire_page *out)

@@ -64,6 +64,9 @@ struct cli_reader {
 /* As cli_submit, with the answer that Q replicas gave. */
 MUST_USE struct err cli_read(struct cli_reader *r, const struct cli_globals *g, const struct pbft_operation *op,
                              struct pbft_answer **out);
+/* The same with what one replica proves, as of a stable checkpoint not older than at_least (pbft_read_certified). */
+MUST_USE struct err cli_read_certified(struct cli_reader *r, const struct cli_globals *g,
+                                       const struct pbft_operation *op, uint64_t at_least, struct pbft_answer **out);
 void cli_reader_close(struct cli_reader *r);
 /* Decodes a page that an application answered; borrows from the answer. Errors: ERR_FORMAT. */
 MUST_USE struct err cli_page_decode(const struct pbft_answer *a, struct wire_page *out);

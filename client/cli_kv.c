@@ -10,6 +10,7 @@
 _Static_assert(PBFT_VALUE_BYTES_MAX == APP_VALUE_BYTES_MAX, "what fits a transaction is what the application takes");
 
 enum cas_option { CAS_OPTION_ABSENT };
+enum get_option { GET_OPTION_CERTIFIED, GET_OPTION_AT_LEAST };
 
 static struct err key_check(const char *key)
 {
@@ -91,26 +92,53 @@ static struct err cas_run(const struct cli_call *call)
     return e;
 }
 
-static struct err get_run(const struct cli_call *call)
+/* What Q replicas say alike, or what one proves. */
+static struct err get_read(struct cli_reader *r, const struct cli_call *call, struct pbft_answer **out)
 {
-    struct cli_reader r = {0};
-    struct pbft_answer *a;
-    ERR_TRY(key_check(call->words[0]));
     const struct pbft_operation op = kv_operation(APP_KV_GET, 1, call->words);
-    const struct err e = cli_read(&r, call->globals, &op, &a);
-    cli_reader_close(&r);
-    if (err_is(&e)) return e;
-    const bool found = a->outcome == PBFT_OUTCOME_OK;
+    const char *text = call->values[GET_OPTION_AT_LEAST];
+    uint64_t at_least = 0;
+    if (text != NULL) ERR_TRY(cli_number_parse("--at-least", text, 1, SEQ_MAX, &at_least));
+    if (call->values[GET_OPTION_CERTIFIED] != NULL) return cli_read_certified(r, call->globals, &op, at_least, out);
+    if (text != NULL)
+        return err_make(ERR_USAGE, "--at-least goes with --certified: other reads are of the newest state");
+    return cli_read(r, call->globals, &op, out);
+}
+
+static void get_print(const struct cli_call *call, const struct pbft_answer *a, bool found)
+{
+    const bool certified = call->values[GET_OPTION_CERTIFIED] != NULL;
     if (call->globals->json) {
         json_t *out = json_object();
         cli_json_set_bytes(out, "key", bytes_of_text(call->words[0]));
         if (found) cli_json_set_bytes(out, "value", cli_value(a));
         CHECK(json_object_set_new(out, "found", json_boolean(found)) == 0);
+        if (certified) {
+            CHECK(json_object_set_new(out, "checkpoint", json_integer((json_int_t)a->block)) == 0);
+            CHECK(json_object_set_new(out, "replica", json_integer((json_int_t)a->matched[0])) == 0);
+        }
         cli_json_print(out);
-    } else if (found) {
+        return;
+    }
+    if (found) {
         (void)fwrite(a->value.data, 1, a->value.len, stdout);
         (void)putchar('\n');
     }
+    if (certified)
+        (void)fprintf(stderr, "as of the checkpoint of block %llu, proven by replica %u\n",
+                      (unsigned long long)a->block, a->matched[0]);
+}
+
+static struct err get_run(const struct cli_call *call)
+{
+    struct cli_reader r = {0};
+    struct pbft_answer *a;
+    ERR_TRY(key_check(call->words[0]));
+    const struct err e = get_read(&r, call, &a);
+    cli_reader_close(&r);
+    if (err_is(&e)) return e;
+    const bool found = a->outcome == PBFT_OUTCOME_OK;
+    get_print(call, a, found);
     pbft_answer_free(a);
     if (!found)
         return err_make(ERR_NEGATIVE, "there is no key \"%s\"; pbft list shows those there are",
@@ -188,7 +216,12 @@ static const struct cli_command kv_commands[] = {
      .words_min = 1,
      .words_max = 1,
      .summary = "Prints the value of a key; exit code 1 when there is none.",
-     .details = "A quorum of replicas must give the same value.",
+     .details =
+         "A quorum of replicas must give the same value. With --certified one replica proves it, as of a stable\n"
+         "checkpoint, which stderr names: no other need be there. What was put in block N is in each checkpoint\n"
+         "from N on; there is one every 128 blocks, and none while the group is idle.",
+     .options = {[GET_OPTION_CERTIFIED] = {.name = "certified", .help = "believe the proof of one replica"},
+                 [GET_OPTION_AT_LEAST] = {.name = "at-least", .value = "N", .help = "of no checkpoint before block N"}},
      .run = get_run},
     {.verb = "del",
      .words = "KEY",

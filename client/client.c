@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "crypto/keyfile.h"
+#include "ledger/certified.h"
 #include "wire/print.h"
 
 #include <inttypes.h>
@@ -429,32 +430,57 @@ static uint64_t read_number(const struct pbft_client *c)
     return 0;
 }
 
-struct pbft_error pbft_read(struct pbft_client *c, const struct pbft_operation *op, pbft_callback callback,
-                            void *context)
+/* A read of that kind, not asked yet: *out. */
+static struct pbft_error read_new(struct pbft_client *c, enum pending_kind kind, const struct pbft_operation *op,
+                                  pbft_callback callback, void *context, struct pending **out)
 {
     struct buffer args = {0};
-    struct wire_query q = {.epoch = c->epoch, .mode = QUERY_MODE_QUORUM};
-    if (!c->in_callback) { /* there it may not wait, and what is not connected yet is asked in the next round */
-        const struct pbft_error e = pbft_ready(c, c->timeout_us / 1000u);
-        if (e.status != PBFT_OK) return e;
-    }
-    q.number = read_number(c);
+    struct bytes key;
+    struct wire_query q = {.epoch = c->epoch,
+                           .number = read_number(c),
+                           .mode = kind == PENDING_CERTIFIED ? QUERY_MODE_CERTIFIED : QUERY_MODE_QUORUM};
     if (q.number == 0) return client_error(PBFT_WINDOW_FULL, "%u reads are in flight", CLIENT_READS_MAX);
     if (!encode_operation(op, &q.operation, &args) || wire_record_size(&wire_record_query, &q) > REQUEST_BYTES_MAX) {
         buffer_free(&args);
         return client_error(PBFT_TOO_LARGE, "the read is over the limit of %u bytes", REQUEST_BYTES_MAX);
     }
+    if (kind == PENDING_CERTIFIED && !app_reads_key(&q.operation, &key)) {
+        buffer_free(&args);
+        return client_error(PBFT_BAD_ARGUMENT, "%s", CERTIFIED_NOT_ONE_KEY);
+    }
     c->next_read = q.number;
-    struct pending *p =
-        pending_new(c, &c->reads[q.number % CLIENT_READS_MAX], PENDING_READ, q.number, callback, context);
+    struct pending *p = pending_new(c, &c->reads[q.number % CLIENT_READS_MAX], kind, q.number, callback, context);
     p->message = wire_encode_blob(&wire_record_query, &q);
     p->op_count = 1;
     p->rounds = 1;
     p->resend_us = p->since_us + CLIENT_READ_ROUND_US;
-    for (uint32_t id = 0; id < c->quorum.replica_count; id++)
-        (void)client_send(&c->links[id], p->message);
     buffer_free(&args);
+    *out = p;
     return client_ok();
+}
+
+struct pbft_error pbft_read(struct pbft_client *c, const struct pbft_operation *op, pbft_callback callback,
+                            void *context)
+{
+    struct pending *p;
+    if (!c->in_callback) { /* there it may not wait, and what is not connected yet is asked in the next round */
+        const struct pbft_error e = pbft_ready(c, c->timeout_us / 1000u);
+        if (e.status != PBFT_OK) return e;
+    }
+    const struct pbft_error e = read_new(c, PENDING_READ, op, callback, context, &p);
+    if (e.status == PBFT_OK)
+        for (uint32_t id = 0; id < c->quorum.replica_count; id++)
+            (void)client_send(&c->links[id], p->message);
+    return e;
+}
+
+struct pbft_error pbft_read_certified(struct pbft_client *c, const struct pbft_operation *op, uint64_t at_least,
+                                      pbft_callback callback, void *context)
+{
+    struct pending *p;
+    const struct pbft_error e = read_new(c, PENDING_CERTIFIED, op, callback, context, &p);
+    if (e.status == PBFT_OK) client_certified_begin(c, p, at_least);
+    return e;
 }
 
 /* ---- blocking forms ---- */
@@ -523,6 +549,15 @@ struct pbft_error pbft_read_wait(struct pbft_client *c, const struct pbft_operat
     if (c->in_callback) return client_refuse_in_callback("pbft_read_wait");
     struct kept_answer *k = mem_zero(1, sizeof *k);
     return wait_for(c, pbft_read(c, op, keep_answer, k), k, out);
+}
+
+struct pbft_error pbft_read_certified_wait(struct pbft_client *c, const struct pbft_operation *op, uint64_t at_least,
+                                           struct pbft_answer **out)
+{
+    *out = NULL;
+    if (c->in_callback) return client_refuse_in_callback("pbft_read_certified_wait");
+    struct kept_answer *k = mem_zero(1, sizeof *k);
+    return wait_for(c, pbft_read_certified(c, op, at_least, keep_answer, k), k, out);
 }
 
 /* ---- names and numbers ---- */

@@ -40,7 +40,7 @@ struct replica_link {
     bool header_known;
 };
 
-enum pending_kind { PENDING_FREE, PENDING_SUBMIT, PENDING_READ };
+enum pending_kind { PENDING_FREE, PENDING_SUBMIT, PENDING_READ, PENDING_CERTIFIED };
 
 struct pending {
     enum pending_kind kind;
@@ -59,7 +59,10 @@ struct pending {
     bool chosen;              /* the library gave it its sequence, and may give it another */
     bool reads;               /* a read that is ordered: executed twice it does no harm */
     enum pbft_status refusal; /* why it waits for another sequence */
-    struct client_vote *votes; /* replica_count */
+    struct client_vote *votes; /* replica_count; CERTIFIED: present: it was asked in this round */
+    uint64_t at_least;         /* CERTIFIED: no older checkpoint than that */
+    uint32_t asked;            /* ... the last replica asked */
+    const char **complaints;   /* ... what was wrong with the answer of each; NULL: it was never asked */
 };
 
 struct pbft_client {
@@ -90,6 +93,8 @@ struct pbft_client {
     struct pending submits[PBFT_WINDOW]; /* by seq % PBFT_WINDOW */
     struct pending refused[PBFT_WINDOW]; /* in any order; they wait for another sequence */
     struct pending reads[CLIENT_READS_MAX];
+    uint32_t certified_asked;        /* the replica that was asked last */
+    struct digest certificate_known; /* of a checkpoint, whose signatures were good; zero: none */
     uint32_t in_flight;
     uint64_t view;         /* where the primary is believed to be */
     bool view_known;       /* f+1 replicas have named it, or one above: it is no guess */
@@ -157,6 +162,13 @@ struct pending *client_refused_first(const struct pbft_client *c);
 /* client_inspect.c */
 /* True when the result answers the question under way to every replica about itself. */
 bool client_inspected(struct replica_link *l, const struct wire_result *m);
+/* client_certified.c */
+void client_certified_begin(struct pbft_client *c, struct pending *p, uint64_t at_least);
+void client_certified_resend(struct pbft_client *c, struct pending *p, uint64_t now);
+/* NULL: the answer is proven. Else what is wrong with it, and the next replica is asked. */
+const char *client_certified_take(struct replica_link *l, struct pending *p, const struct wire_result *m);
+/* Adds what was wrong with the answers of which replicas. */
+void client_certified_describe(const struct pbft_client *c, const struct pending *p, struct buffer *out);
 /* client_journal.c */
 MUST_USE struct err client_journal_open(const char *path, int *fd, uint64_t *seq);
 void client_journal_note(int fd, uint64_t seq);

@@ -22,6 +22,7 @@ void client_pending_free(struct pbft_client *c, struct pending *p)
     client_votes_clear(c, p);
     blob_release(p->message);
     free(p->votes);
+    free(p->complaints);
     *p = (struct pending){.kind = PENDING_FREE};
     c->in_flight--;
 }
@@ -301,24 +302,38 @@ void client_on_busy(struct replica_link *l, const struct wire_busy *m)
 
 /* ---- RESULT ---- */
 
-static void accept_read(struct pbft_client *c, struct pending *p, const struct wire_result *m)
+static void give_read(struct pbft_client *c, struct pending *p, const struct wire_result *m, struct pbft_answer *a)
 {
-    struct pbft_answer *a = mem_zero(1, sizeof *a);
-    const struct digest what = p->votes[m->sender].what;
     const enum pbft_outcome outcome = (enum pbft_outcome)m->outcome;
     const struct pbft_bytes value = {.data = m->value.data, .len = m->value.len};
-    fill_matched(c, p, &what, a);
     a->status = PBFT_OK;
     a->outcome = outcome;
     a->value = value;
     a->outcomes = &outcome;
     a->values = &value;
     a->op_count = 1;
+    finish(c, p, a);
+    free(a);
+}
+
+static void accept_read(struct pbft_client *c, struct pending *p, const struct wire_result *m)
+{
+    struct pbft_answer *a = mem_zero(1, sizeof *a);
+    const struct digest what = p->votes[m->sender].what;
+    fill_matched(c, p, &what, a);
     a->block = UINT64_MAX;
     for (uint32_t i = 0; i < a->matched_count; i++)
         if (p->votes[a->matched[i]].seq < a->block) a->block = p->votes[a->matched[i]].seq;
-    finish(c, p, a);
-    free(a);
+    give_read(c, p, m, a);
+}
+
+static void accept_certified(struct replica_link *l, struct pending *p, const struct wire_result *m)
+{
+    struct pbft_answer *a = mem_zero(1, sizeof *a);
+    a->elapsed_us = client_now_us() - p->since_us;
+    a->matched[a->matched_count++] = l->id;
+    a->block = m->seq;
+    give_read(l->client, p, m, a);
 }
 
 void client_on_result(struct replica_link *l, const struct wire_result *m)
@@ -326,7 +341,11 @@ void client_on_result(struct replica_link *l, const struct wire_result *m)
     struct pbft_client *c = l->client;
     if (client_inspected(l, m)) return;
     struct pending *p = &c->reads[m->number % CLIENT_READS_MAX];
-    if (p->kind != PENDING_READ || p->seq != m->number || m->outcome > OUTCOME_MAX) return;
+    if (p->kind == PENDING_FREE || p->seq != m->number || m->outcome > OUTCOME_MAX) return;
+    if (p->kind == PENDING_CERTIFIED) {
+        if (client_certified_take(l, p, m) == NULL) accept_certified(l, p, m);
+        return;
+    }
     struct client_vote *v = &p->votes[l->id];
     *v = (struct client_vote){.present = true, .view = m->view, .seq = m->seq, .what = client_votes_result(m)};
     if (client_votes_settle_read(p->votes, &c->quorum, &v->what)) {
@@ -368,20 +387,30 @@ static void describe_full_disks(const struct pbft_client *c, const struct pendin
     }
 }
 
-static void give_up(struct pbft_client *c, struct pending *p)
+static void describe_missing_answers(const struct pbft_client *c, const struct pending *p, struct buffer *sentence)
 {
-    char text[PBFT_ERROR_BYTES];
-    struct buffer sentence = {0};
     uint32_t answered = 0;
     for (uint32_t id = 0; id < c->quorum.replica_count; id++)
         if (p->votes[id].present || p->votes[id].busy != 0) answered++;
     const uint32_t needed = p->kind == PENDING_SUBMIT ? c->quorum.weak : c->quorum.quorum;
-    buffer_printf(&sentence, "no result in %.1f s%s: %u of %u replicas answered, %u equal answer%s needed; ",
+    buffer_printf(sentence, "no result in %.1f s%s: %u of %u replicas answered, %u equal answer%s needed; ",
                   (double)(client_now_us() - p->since_us) / 1e6,
                   p->kind == PENDING_SUBMIT ? ", and it may still be executed" : "", answered, c->quorum.replica_count,
                   needed, needed == 1 ? " is" : "s are");
-    client_describe_primary(c, &sentence);
-    describe_full_disks(c, p, &sentence);
+    client_describe_primary(c, sentence);
+    describe_full_disks(c, p, sentence);
+}
+
+static void give_up(struct pbft_client *c, struct pending *p)
+{
+    char text[PBFT_ERROR_BYTES];
+    struct buffer sentence = {0};
+    if (p->kind == PENDING_CERTIFIED) {
+        buffer_printf(&sentence, "no certified answer in %.1f s: ", (double)(client_now_us() - p->since_us) / 1e6);
+        client_certified_describe(c, p, &sentence);
+    } else {
+        describe_missing_answers(c, p, &sentence);
+    }
     buffer_printf(&sentence, "; ");
     client_describe_silence(c, &sentence);
     client_text_fit(&sentence, text, sizeof text);
@@ -409,6 +438,8 @@ void client_timers(struct pbft_client *c)
         if (p->kind == PENDING_FREE) continue;
         if (now >= p->deadline_us)
             give_up(c, p);
+        else if (now >= p->resend_us && p->kind == PENDING_CERTIFIED)
+            client_certified_resend(c, p, now);
         else if (now >= p->resend_us)
             resend_read(c, p, now);
     }

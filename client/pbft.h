@@ -26,8 +26,9 @@
  * and the blocking calls.
  *
  * A callback may submit and read with its own client, but not wait for it: pbft_ready (unless the client is ready),
- * pbft_submit_wait, pbft_read_wait and pbft_status_wait give PBFT_IN_CALLBACK there and do nothing; pbft_poll and
- * pbft_close, which cannot say so, abort the process. pbft_submit gives PBFT_WINDOW_FULL where it would have to wait.
+ * pbft_submit_wait, pbft_read_wait, pbft_read_certified_wait and pbft_status_wait give PBFT_IN_CALLBACK there and do
+ * nothing; pbft_poll and pbft_close, which cannot say so, abort the process. pbft_submit gives PBFT_WINDOW_FULL where
+ * it would have to wait.
  *
  * Ownership: what a callback or result points to is borrowed and ends with the callback, or with pbft_answer_free for
  * the blocking calls. Bytes given to a call are copied.
@@ -147,6 +148,14 @@ struct pbft_error pbft_submit_at(struct pbft_client *c, uint64_t client_seq, uin
  * that changes nothing. */
 struct pbft_error pbft_read(struct pbft_client *c, const struct pbft_operation *op, pbft_callback callback,
                             void *context);
+/* Reads from one replica alone, as of a stable checkpoint: it gives the path in the state tree and the checkpoint's
+ * certificate, and the library checks both, so that no replica has to be believed and no quorum need be connected. A
+ * replica that gives no proof is passed over for the next. at_least: the checkpoint must be of that block or a later
+ * one (what was accepted in block B is in every checkpoint from B on; the group makes one every 128 blocks, and none
+ * while it is idle); 0: any. answer.block is the checkpoint's, answer.matched the replica; answer.view is 0. Only what
+ * reads one key can be proven (get of kv): else PBFT_BAD_ARGUMENT. */
+struct pbft_error pbft_read_certified(struct pbft_client *c, const struct pbft_operation *op, uint64_t at_least,
+                                      pbft_callback callback, void *context);
 /* Transactions and reads in flight. */
 uint32_t pbft_in_flight(const struct pbft_client *c);
 /* True when pbft_submit would not give PBFT_WINDOW_FULL. (pbft_submit_at has its own sequence, and says so itself.) */
@@ -163,6 +172,8 @@ void pbft_poll(struct pbft_client *c, uint64_t timeout_ms);
 struct pbft_error pbft_submit_wait(struct pbft_client *c, const struct pbft_operation *ops, uint32_t op_count,
                                    struct pbft_answer **out);
 struct pbft_error pbft_read_wait(struct pbft_client *c, const struct pbft_operation *op, struct pbft_answer **out);
+struct pbft_error pbft_read_certified_wait(struct pbft_client *c, const struct pbft_operation *op, uint64_t at_least,
+                                           struct pbft_answer **out);
 void pbft_answer_free(struct pbft_answer *a);
 
 /* What each replica says of itself. Believed by nobody: for operators. */

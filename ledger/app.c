@@ -1,25 +1,17 @@
-/* app.c - the key spaces of applications, and what several applications use. */
+/* app.c - what several applications use. */
 #include "ledger/app.h"
 
 #include "base/check.h"
 
 #include <string.h>
 
-#define APP_PREFIX_BYTES 2u
-
 struct app_key {
     uint8_t bytes[STATE_KEY_BYTES_MAX];
-    size_t len;
 };
 
 static struct bytes prefixed(const struct app_state *s, struct bytes key, struct app_key *space)
 {
-    CHECK_OP(key.len, <=, APP_KEY_BYTES_MAX);
-    space->bytes[0] = (uint8_t)(s->app >> 8);
-    space->bytes[1] = (uint8_t)(s->app & 0xff);
-    if (key.len > 0) memcpy(space->bytes + APP_PREFIX_BYTES, key.data, key.len);
-    space->len = APP_PREFIX_BYTES + key.len;
-    return bytes_of(space->bytes, space->len);
+    return app_state_key(s->app, key, space->bytes);
 }
 
 bool app_get(struct app_state *s, struct bytes key, struct bytes *value)
@@ -58,15 +50,6 @@ const struct app *app_by_number(uint64_t number)
     if (number == app_kv.number) return &app_kv;
     if (number == app_log.number) return &app_log;
     return NULL;
-}
-
-bool app_args(const struct wire_operation *op, struct bytes *out, uint32_t count)
-{
-    struct wire_iterator i = wire_list_start(op->args);
-    if (op->args.count != count) return false;
-    for (uint32_t k = 0; k < count; k++)
-        if (!wire_list_next_bytes(&i, &out[k])) return false;
-    return true;
 }
 
 void app_page(struct app_state *s, struct bytes prefix, struct bytes from, struct app_result *result)

@@ -12,7 +12,8 @@
 #include "wire/constants.h"
 
 /* An application's view of the state: its own keys only. Keys are at most APP_KEY_BYTES_MAX. */
-#define APP_KEY_BYTES_MAX (STATE_KEY_BYTES_MAX - 2u)
+#define APP_PREFIX_BYTES 2u
+#define APP_KEY_BYTES_MAX (STATE_KEY_BYTES_MAX - APP_PREFIX_BYTES)
 /* A value, so that a page holds it with its key and the key of the next page: no item can block a listing. */
 #define APP_VALUE_BYTES_MAX (RESULT_BYTES_MAX - 1024u)
 _Static_assert(APP_VALUE_BYTES_MAX + 2u * APP_KEY_BYTES_MAX + 32u <= RESULT_BYTES_MAX, "one item always fits a page");
@@ -26,6 +27,12 @@ void app_put(struct app_state *s, struct bytes key, struct bytes value);
 void app_delete(struct app_state *s, struct bytes key);
 /* The first key >= from of this application. */
 MUST_USE bool app_seek(struct app_state *s, struct bytes from, struct bytes *key, struct bytes *value);
+
+/* The key under which the state has an application's key: its number before it. */
+struct bytes app_state_key(uint16_t app, struct bytes key, uint8_t space[STATE_KEY_BYTES_MAX]);
+/* True when the operation is well-formed and reads the value of one key of its application and nothing else, an absent
+ * one being NEGATIVE: get of kv. Such a read can be proven (certified.h). *key is borrowed from it. */
+MUST_USE bool app_reads_key(const struct wire_operation *op, struct bytes *key);
 
 /* What all replicas agree on when an operation executes. */
 struct app_context {

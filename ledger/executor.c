@@ -468,6 +468,15 @@ const struct client_window *executor_window(const struct executor *e, uint32_t c
     return client < e->group->client_count ? &e->windows[client] : NULL;
 }
 
+struct err executor_base_prove(struct executor *e, struct bytes key, bool *found, struct bytes *value,
+                               struct state_proof *proof)
+{
+    struct err fault;
+    *found = state_base_get(e->state, key, value);
+    if (state_fault(e->state, &fault)) return fault;
+    return state_prove(e->state, key, proof);
+}
+
 void executor_query(struct executor *e, const struct wire_operation *op, struct app_result *result)
 {
     const struct app *app = app_by_number(op->app);

@@ -62,6 +62,10 @@ MUST_USE struct err executor_fold(struct executor *e, uint64_t seq);
 
 /* Answers a read-only operation from the newest executed state. */
 void executor_query(struct executor *e, const struct wire_operation *op, struct app_result *result);
+/* What the base holds under a key of the state, borrowed until the next fold, and the proof of that: *found tells which
+ * of the two it proves. Errors as state_prove. */
+MUST_USE struct err executor_base_prove(struct executor *e, struct bytes key, bool *found, struct bytes *value,
+                                        struct state_proof *proof);
 /* A client's window, borrowed until the next execution; NULL when number is none. */
 const struct client_window *executor_window(const struct executor *e, uint32_t client);
 /* Number of the client with this key, or UINT32_MAX. */

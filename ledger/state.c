@@ -110,9 +110,7 @@ bool state_get(struct state *s, struct bytes key, struct bytes *value)
         if (!item.tombstone) *value = item.value;
         return !item.tombstone;
     }
-    const enum kv_found found = kv_store_get(s->store, STATE_TABLE_DATA, key, value);
-    if (found == KV_FAILED) state_fail(s, kv_store_fault(s->store));
-    return found == KV_FOUND;
+    return state_base_get(s, key, value);
 }
 
 void state_put(struct state *s, struct bytes key, struct bytes value)
@@ -280,6 +278,13 @@ uint64_t state_overlay_bytes(const struct state *s)
     for (uint32_t i = 0; i <= s->closed; i++)
         total += map_bytes(s->layers[i].data) + map_bytes(s->layers[i].tree);
     return total;
+}
+
+bool state_base_get(struct state *s, struct bytes key, struct bytes *value)
+{
+    const enum kv_found found = kv_store_get(s->store, STATE_TABLE_DATA, key, value);
+    if (found == KV_FAILED) state_fail(s, kv_store_fault(s->store));
+    return found == KV_FOUND;
 }
 
 struct err state_prove(struct state *s, struct bytes key, struct state_proof *out)

@@ -85,6 +85,8 @@ struct state_proof {
 };
 
 MUST_USE struct err state_prove(struct state *s, struct bytes key, struct state_proof *out);
+/* As state_get, in the base. */
+MUST_USE bool state_base_get(struct state *s, struct bytes key, struct bytes *value);
 /* Pure checks; every argument may come from outside. */
 MUST_USE bool state_proof_shows_value(const struct state_proof *p, const struct digest *root, struct bytes key,
                                       struct bytes value);

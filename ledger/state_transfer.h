@@ -35,6 +35,8 @@ bool state_is_walking(struct kv_store *store);
 /* Marks the store, durably, as damaged: the next walk makes its tree anew from its data before it begins. Errors as
  * kv_store_apply. */
 MUST_USE struct err state_mark_damaged(struct kv_store *store);
+/* Does so when e is ERR_CORRUPT, of something found in the store. e with that added, or what the marking gave. */
+MUST_USE struct err state_note_damage(struct kv_store *store, struct err e);
 /* True when it is so marked. Otherwise data and tree belong together, in the middle of a walk too. */
 bool state_is_damaged(struct kv_store *store);
 /* The certificate of the checkpoint at which a walk ended, encoded. ERR_NOT_FOUND: none has. */

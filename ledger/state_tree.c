@@ -21,57 +21,6 @@
 
 /* ---- paths, hashes and bytes of nodes ---- */
 
-struct digest state_path_of(struct bytes key)
-{
-    return digest_of(DIGEST_DOMAIN_STATE_KEY, key);
-}
-
-struct digest state_value_digest(struct bytes value)
-{
-    struct hasher h;
-    struct digest out;
-    hasher_start_plain(&h);
-    if (value.len > 0) hasher_add(&h, value.data, value.len);
-    hasher_finish(&h, &out);
-    return out;
-}
-
-bool state_path_shares(const struct digest *a, const struct digest *b, uint32_t depth)
-{
-    CHECK_OP(depth, <=, STATE_TREE_DEPTH_MAX);
-    const uint32_t whole = depth / 8u;
-    const uint32_t rest = depth % 8u;
-    if (memcmp(a->bytes, b->bytes, whole) != 0) return false;
-    return rest == 0 || (a->bytes[whole] ^ b->bytes[whole]) >> (8u - rest) == 0;
-}
-
-static struct digest pair_hash(enum digest_domain domain, const struct digest *first, const struct digest *second)
-{
-    struct hasher h;
-    struct digest out;
-    hasher_start(&h, domain);
-    hasher_add(&h, first->bytes, DIGEST_BYTES);
-    hasher_add(&h, second->bytes, DIGEST_BYTES);
-    hasher_finish(&h, &out);
-    return out;
-}
-
-struct digest state_inner_hash(const struct digest *left, const struct digest *right)
-{
-    return pair_hash(DIGEST_DOMAIN_STATE_NODE, left, right);
-}
-
-struct digest state_node_hash(const struct state_node *n)
-{
-    switch (n->kind) {
-    case STATE_NODE_EMPTY: return (struct digest){{0}};
-    case STATE_NODE_LEAF: return pair_hash(DIGEST_DOMAIN_STATE_LEAF, &n->first, &n->second);
-    case STATE_NODE_INNER: return state_inner_hash(&n->first, &n->second);
-    }
-    CHECK(!"state_node_hash: kind outside the enumeration");
-    return (struct digest){{0}};
-}
-
 int state_place_compare(const void *a, const void *b)
 {
     const struct state_place *x = a;

@@ -100,6 +100,14 @@ struct err state_mark_damaged(struct kv_store *store)
     return put_mark(store, &mark_damaged);
 }
 
+struct err state_note_damage(struct kv_store *store, struct err e)
+{
+    if (e.code != ERR_CORRUPT) return e;
+    const struct err noted = state_mark_damaged(store);
+    return err_is(&noted) ? noted
+                          : err_wrap(e, "the state is damaged, and is repaired from other replicas at the next start");
+}
+
 static struct err remove_nodes(struct kv_store *store)
 {
     struct bytes key;

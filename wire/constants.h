@@ -56,7 +56,10 @@ enum busy_reason {
 };
 #define BUSY_REASON_MAX 8u
 
-enum query_mode { QUERY_MODE_QUORUM = 0, QUERY_MODE_LOCAL = 1 };
+/* QUORUM: from the newest state that the replica has committed to, believed when Q answer alike. LOCAL: of the replica
+ * itself. CERTIFIED: from the last stable checkpoint, with its proof (ledger/certified.h). */
+enum query_mode { QUERY_MODE_QUORUM = 0, QUERY_MODE_LOCAL = 1, QUERY_MODE_CERTIFIED = 2 };
+#define QUERY_MODE_MAX 2u
 
 /* Applications, the first number of an operation. */
 enum app_number { APP_SYSTEM = 0, APP_KV = 1, APP_LOG = 2 };

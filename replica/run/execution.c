@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "ledger/certified.h"
 #include "ledger/data_dir.h"
 
 #include <stdatomic.h>
@@ -39,6 +40,7 @@ void execution_job_free(struct execution_job *j)
     blob_release(j->batch);
     blob_release(j->certificate);
     blob_release(j->query);
+    blob_release(j->proof);
     blob_release(j->ask);
     blob_release(j->answer);
     transfer_out_release(&j->walk);
@@ -150,6 +152,20 @@ static void run_held(struct execution *x)
     }
 }
 
+static void run_certified(struct execution *x, struct execution_job *j, const struct wire_operation *op)
+{
+    struct certified_answer a;
+    struct err e = certified_make(x->executor, x->certificate, op, &a);
+    if (err_is(&e)) {
+        e = state_note_damage(x->state, e);
+        end_process(&e);
+    }
+    j->outcome = a.outcome;
+    j->value = a.value;
+    j->proof = a.proof;
+    j->executed = a.seq;
+}
+
 static void run_query(struct execution *x, struct execution_job *j)
 {
     struct wire_message m;
@@ -157,6 +173,10 @@ static void run_query(struct execution *x, struct execution_job *j)
     j->unanswered = !has_state(x);
     if (j->unanswered) return;
     CHECK(wire_decode(blob_bytes(j->query), &m) == NULL); /* decoded before it was queued */
+    if (m.query.mode == QUERY_MODE_CERTIFIED) {
+        run_certified(x, j, &m.query.operation);
+        return;
+    }
     struct err e;
     executor_query(x->executor, &m.query.operation, &result);
     if (executor_fault(x->executor, &e)) end_process(&e); /* what could not be read must not be answered as absent */

@@ -45,7 +45,8 @@ struct execution_job {
     struct blob *query;
     void *session; /* who asked; the loop's business */
     enum outcome outcome;
-    uint64_t executed; /* the state it was answered from */
+    uint64_t executed;  /* the state it was answered from; of a certified one, the checkpoint */
+    struct blob *proof; /* of a certified one, or NULL */
     bool unanswered;   /* the state is being transferred */
     struct buffer value;
     /* FIND; also one for each request of a batch that was settled before */

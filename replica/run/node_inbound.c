@@ -185,7 +185,8 @@ static void count_bad(struct session *s, const char *fault)
 
 /* ---- queries ---- */
 
-static void send_result(struct session *s, uint64_t number, enum outcome outcome, uint64_t seq, struct bytes value)
+static void send_result(struct session *s, uint64_t number, enum outcome outcome, uint64_t seq, struct bytes value,
+                        const struct blob *proof)
 {
     const struct wire_result m = {.epoch = s->node->wire.epoch,
                                   .sender = s->node->config.id,
@@ -193,7 +194,8 @@ static void send_result(struct session *s, uint64_t number, enum outcome outcome
                                   .outcome = outcome,
                                   .view = core_view(s->node->core),
                                   .seq = seq,
-                                  .value = value};
+                                  .value = value,
+                                  .proof = proof != NULL ? blob_bytes(proof) : bytes_of(NULL, 0)};
     session_send(s, &wire_record_result, &m);
 }
 
@@ -212,7 +214,7 @@ static void answer_local(struct session *s, const struct wire_query *q)
     }
     const struct bytes none = bytes_of(NULL, 0);
     send_result(s, q->number, value != NULL ? OUTCOME_OK : OUTCOME_REFUSED, core_last_executed(n->core),
-                value != NULL ? blob_bytes(value) : none);
+                value != NULL ? blob_bytes(value) : none, NULL);
     blob_release(value);
 }
 
@@ -228,13 +230,15 @@ static void take_query(struct session *s, struct blob *frame, const struct wire_
         answer_local(s, q);
         return;
     }
-    if (q->mode != QUERY_MODE_QUORUM || n->query_count >= NODE_QUERIES_MAX || !has_room(s, frame->len)) {
+    if (q->mode > QUERY_MODE_MAX || n->query_count >= NODE_QUERIES_MAX || !has_room(s, frame->len)) {
         send_busy(s, q->number > SEQ_MAX ? SEQ_MAX : q->number, NULL, BUSY_OVERLOAD);
         return;
     }
-    /* rule 23: wait for everything this replica has committed to */
-    n->queries[n->query_count++] = (struct waiting_query){
-        .query = blob_retain(frame), .session = s, .barrier = core_summary(n->core).read_barrier};
+    /* rule 23: wait for everything this replica has committed to; what is certified is as of its checkpoint */
+    n->queries[n->query_count++] = (struct waiting_query){.query = blob_retain(frame),
+                                                          .session = s,
+                                                          .barrier = core_summary(n->core).read_barrier,
+                                                          .certified = q->mode == QUERY_MODE_CERTIFIED};
     enter(s, frame->len);
     node_wake(n); /* later in this turn, with what else has come: not only at the next tick */
 }
@@ -249,7 +253,8 @@ void node_run_queries(struct node *n)
             blob_release(q->query);
             continue;
         }
-        if (!core_may_answer_read(n->core, q->barrier) || n->queries_running >= NODE_QUERIES_RUNNING_MAX ||
+        if ((!q->certified && !core_may_answer_read(n->core, q->barrier)) ||
+            n->queries_running >= NODE_QUERIES_RUNNING_MAX ||
             q->session->account->queries >=
                 NODE_CLIENT_QUERIES_RUNNING_MAX) { /* fair between clients (design.md section 11) */
             n->queries[kept++] = *q;
@@ -274,7 +279,7 @@ void node_query_done(struct node *n, struct execution_job *j)
     s->account->queries--;
     CHECK(wire_decode(blob_bytes(j->query), &m) == NULL); /* decoded when it came */
     if (!j->unanswered) /* else the client has it from others */
-        send_result(s, m.query.number, j->outcome, j->executed, bytes_of(j->value.data, j->value.len));
+        send_result(s, m.query.number, j->outcome, j->executed, bytes_of(j->value.data, j->value.len), j->proof);
     leave(s, j->query->len);
 }
 

@@ -111,6 +111,7 @@ struct waiting_query {
     struct blob *query;
     struct session *session;
     uint64_t barrier;
+    bool certified; /* it waits for nothing that is under way */
 };
 
 struct node {

@@ -18,15 +18,6 @@ void transfer_out_release(struct transfer_out *out)
     *out = (struct transfer_out){0};
 }
 
-/* Damage is noted on the disk, so that the next start knows of it. */
-static struct err note_damage(struct kv_store *state, struct err e)
-{
-    if (e.code != ERR_CORRUPT) return e;
-    const struct err noted = state_mark_damaged(state);
-    return err_is(&noted) ? noted
-                          : err_wrap(e, "the state is damaged, and is repaired from other replicas at the next start");
-}
-
 static void add_questions(struct transfer *t, struct transfer_out *out)
 {
     struct buffer ask = {0};
@@ -46,7 +37,7 @@ struct err transfer_begin(struct kv_store *state, uint64_t seq, struct transfer 
 {
     struct state_walk *walk;
     struct err e = state_walk_open(state, seq, &walk);
-    if (err_is(&e)) return note_damage(state, e);
+    if (err_is(&e)) return state_note_damage(state, e);
     struct transfer *t = mem_zero(1, sizeof *t);
     t->state = state;
     t->walk = walk;
@@ -77,7 +68,7 @@ struct err transfer_piece(struct transfer *t, uint32_t number, const struct blob
     CHECK(wire_decode_record(&wire_record_state_piece, m.data.payload, &piece) == NULL);
     struct err e = state_walk_take(t->walk, number, &piece, &verdict);
     out->disk_full = e.code == ERR_NO_SPACE;
-    if (err_is(&e) && !out->disk_full) return note_damage(t->state, e);
+    if (err_is(&e) && !out->disk_full) return state_note_damage(t->state, e);
     out->events[out->count++] =
         (struct core_walk){.what = verdict_of(verdict), .number = number, .target = state_walk_target(t->walk)};
     out->done = t->done = verdict == STATE_WALK_DONE;
@@ -110,13 +101,13 @@ struct err transfer_answer(struct executor *e, struct kv_store *state, const str
     if (piece.certificate.seq != executor_base(e)) return err_none(); /* a fold is waiting for room */
     ERR_TRY(executor_base_meta(e, &meta));
     if (wire_decode_record(&wire_record_state_meta, meta, &piece.meta) != NULL)
-        return note_damage(state, err_make(ERR_CORRUPT, "the state's meta record does not decode"));
+        return state_note_damage(state, err_make(ERR_CORRUPT, "the state's meta record does not decode"));
     piece.items = (struct wire_list){0};
     if (seq <= piece.certificate.seq) { /* else the asker hears where this replica stands */
         struct err error = state_serve(state, &question, &items, &piece.items.count);
         if (err_is(&error)) {
             buffer_free(&items);
-            return note_damage(state, error);
+            return state_note_damage(state, error);
         }
         piece.items.items = bytes_of(items.data, items.len);
     }

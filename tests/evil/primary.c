@@ -59,12 +59,19 @@ static struct pieces take_apart(const struct evil_saying *s, uint32_t room)
     return p;
 }
 
-/* Proposes the pieces at the sequence of the true proposal, and gives them back. */
+/* Proposes the pieces at the sequence of the true proposal, as many as a message holds (seed 140513), and gives them
+ * back. */
 static void propose_pieces(struct evil *e, const struct evil_saying *s, struct pieces *p)
 {
     size_t size = 16;
-    for (uint32_t k = 0; k < p->count; k++)
-        size += p->requests[k].len + 9;
+    for (uint32_t k = 0; k < p->count; k++) {
+        const size_t more = p->requests[k].len + 9;
+        if (size + more > BATCH_BYTES_MAX) {
+            p->count = k;
+            break;
+        }
+        size += more;
+    }
     struct digest *leaves = mem_alloc(sizeof *leaves * (p->count + 1u));
     uint8_t *space = mem_alloc(size);
     struct writer w = writer_of(space, size);

@@ -167,6 +167,7 @@ int main(void)
         SCENARIO(one_crashes),
         SCENARIO(one_transaction),
         SCENARIO(one_way_link),
+        SCENARIO(oversize_of_huge_requests),
         SCENARIO(prepares_lost_then_all_stopped),
         SCENARIO(primary_and_the_next_dead),
         SCENARIO(primary_clean_stop),
