@@ -25,6 +25,13 @@ static bool time_of(const json_t *o, const char *name, uint64_t *out)
     return true;
 }
 
+/* A field that need not be there is text, or null; anything else is no history. */
+static bool may_be_text(const json_t *o, const char *name)
+{
+    const json_t *t = json_object_get(o, name);
+    return t == NULL || json_is_null(t) || json_is_string(t);
+}
+
 /* NULL, or what is wrong with the line. */
 static const char *read_operation(const json_t *o, struct linear_operation *out)
 {
@@ -44,6 +51,7 @@ static const char *read_operation(const json_t *o, struct linear_operation *out)
     if (out->client == NULL || out->key == NULL) return "\"client\" and \"key\" are text";
     if ((out->verb == LINEAR_PUT || out->verb == LINEAR_CAS) && out->value == NULL)
         return "put and cas have a \"value\"";
+    if (!may_be_text(o, "expect") || !may_be_text(o, "result")) return "\"expect\" and \"result\" are text, or absent";
     if (!time_of(o, "invoke_us", &out->invoke_us)) return "\"invoke_us\" is a time";
     const json_t *complete = json_object_get(o, "complete_us");
     if (complete == NULL) return "\"complete_us\" is a time, or null";
@@ -58,12 +66,12 @@ static const char *read_operation(const json_t *o, struct linear_operation *out)
     return NULL;
 }
 
-static const char *read_line(const char *line, struct linear_history *h, bool *ended)
+static const char *read_line(const char *line, size_t len, struct linear_history *h, bool *ended)
 {
     json_error_t fault;
     struct linear_operation op;
     uint64_t count;
-    json_t *o = json_loads(line, JSON_REJECT_DUPLICATES, &fault);
+    json_t *o = json_loadb(line, len, JSON_REJECT_DUPLICATES, &fault);
     const char *wrong = NULL;
     if (!json_is_object(o))
         wrong = "no JSON object";
@@ -89,9 +97,10 @@ struct err linear_read(const char *path, struct linear_history *h)
     uint64_t number = 0;
     bool ended = false;
     const char *wrong = NULL;
-    while (wrong == NULL && getline(&line, &cap, f) >= 0) {
+    ssize_t len;
+    while (wrong == NULL && (len = getline(&line, &cap, f)) >= 0) {
         number++;
-        wrong = read_line(line, h, &ended);
+        wrong = read_line(line, (size_t)len, h, &ended);
     }
     if (wrong == NULL && ferror(f) != 0) wrong = "it cannot be read";
     if (wrong == NULL && !ended)

@@ -325,6 +325,10 @@ static void test_wrong_files_refused(void **state)
         "{\"client\":\"a\",\"op\":\"dance\",\"key\":\"x\",\"invoke_us\":4,\"complete_us\":5,\"outcome\":\"ok\"}\n{"
         "\"operations\":1}\n",
         "{\"operations\":0}\n{\"operations\":0}\n",
+        "{\"client\":\"a\",\"op\":\"cas\",\"key\":\"x\",\"value\":\"1\",\"expect\":5,\"invoke_us\":4,\"complete_us\":5,"
+        "\"outcome\":\"ok\"}\n{\"operations\":1}\n",
+        "{\"client\":\"a\",\"op\":\"cas\",\"key\":\"x\",\"value\":\"1\",\"invoke_us\":4,\"complete_us\":5,"
+        "\"outcome\":\"negative\",\"result\":[]}\n{\"operations\":1}\n",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct linear_history *h = linear_new();
