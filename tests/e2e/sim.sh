@@ -59,7 +59,9 @@ check "where nothing goes on any more the end of the faults stays" eval '"$sim" 
 check "what holds is not shrunk" run_says 1 "there is nothing to shrink" shrink tests/scenarios/one_transaction.txt
 check "crashes at some effects of a replica hold" run_says 0 "all invariants held" crashes --scenario tests/scenarios/crash_points.txt --replica 2 --stride 150
 printf 'replicas 1\nat 0 submit 0 5\nat 200 expect accepted 5\n' >"$home/crashing.txt"
-check "... and name the run that does not" run_says 1 "replica 0 crashes after effect 1: .*accepted 5 is 0" crashes --scenario "$home/crashing.txt" --replica 0
+check "... and name the run that does not" run_says 1 "replica 0 crashes after effect 1: .*crashing.txt:3: accepted 5 is 0" crashes --scenario "$home/crashing.txt" --replica 0
+check "... no such replica is refused, with the line" run_says 2 "crashing.txt:2: the replica that is to crash is none" crashes --scenario "$home/crashing.txt" --replica 1
+check "... no such effect is refused: nothing would have crashed" run_says 2 "crashing.txt: replica 0 has [0-9]* effects, none is number 9999" crashes --scenario "$home/crashing.txt" --replica 0 --from 9999
 check "explore says how far it got" run_says 0 "all up to depth 3 .*not finished: --depth" explore --depth 3
 count() { "$sim" explore --depth 3 --byzantine 2 2>/dev/null | cut -d ';' -f 1 | sed 's/ in .*//'; }
 check "... the same search is the same" eval '[ -n "$(count)" ] && [ "$(count)" = "$(count)" ]'

@@ -45,7 +45,7 @@ static int crashes(int argc, char **argv)
     struct buffer text = {0};
     struct crash_points points = {.runs = 0};
     struct err e = scenario_read(path, &text);
-    if (!err_is(&e)) e = crash_points_run(bytes_of(text.data, text.len), (uint32_t)replica, first, stride, &points);
+    if (!err_is(&e)) e = crash_points_run(path, bytes_of(text.data, text.len), (uint32_t)replica, first, stride, &points);
     buffer_free(&text);
     if (err_is(&e)) {
         (void)fprintf(stderr, "pbft-sim: %s\n", e.text);

@@ -18,7 +18,7 @@ static void check_crashes_of(uint32_t replica)
     struct crash_points points;
     struct err e = scenario_read("tests/scenarios/crash_points.txt", &text);
     assert_int_equal(e.code, ERR_NONE);
-    e = crash_points_run(bytes_of(text.data, text.len), replica, 1 + replica, STRIDE, &points);
+    e = crash_points_run("crash_points.txt", bytes_of(text.data, text.len), replica, 1 + replica, STRIDE, &points);
     if (err_is(&e)) fail_msg("%s", e.text);
     assert_true(points.effects > 400);
     assert_true(points.runs >= 2 * (points.effects / STRIDE));
