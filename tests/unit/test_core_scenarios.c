@@ -50,6 +50,8 @@ static void test_scenario_wrong_text_refused_with_its_line(void **state)
         "at 0 expect beauty 0 1\n",
         "at 0 expect executed 9 1\n",
         "at 0 expect beauty all 1\n",
+        "at 0 expect sent PREPREPARE 0\n",
+        "at 0 expect resent 0 0\n",
         "at 0 partition 0x\n",
         "at 0 skew 0\n",
         "at 0 skew 0 fast\n",
