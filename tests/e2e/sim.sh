@@ -73,6 +73,7 @@ for verb in run swarm shrink crashes explore list replay linearize; do
 done
 check "what its clients asked and got is written" run_says 0 "all invariants held for" run --seed 2 --history "$home/history"
 check "... and one order fits" run_says 0 "linearizable: [1-9][0-9]* operations" linearize "$home/history"
+check "... and is left as it is by what is no scenario" eval 'cp "$home/history" "$home/kept" && printf "at 0 sbmit 0 3\n" >"$home/bad.txt" && run_says 2 "no such event" run --scenario "$home/bad.txt" --history "$home/history" && cmp "$home/history" "$home/kept"'
 printf '%s\n' '{"client":"a","op":"put","key":"k","value":"1","invoke_us":0,"complete_us":1,"outcome":"ok"}' \
     '{"client":"b","op":"get","key":"k","invoke_us":2,"complete_us":3,"outcome":"negative"}' '{"operations":2}' >"$home/lost"
 check "a write that is lost is seen" run_says 1 "not linearizable: key \"k\"" linearize "$home/lost"

@@ -112,10 +112,11 @@ static int perform(const char *name, struct bytes text, const char *repeat, cons
     struct scenario_result r;
     char hex[2 * DIGEST_BYTES + 1];
     const struct err e = scenario_run_text(name, text, history != NULL ? &also : NULL, &r);
-    const struct err written = history != NULL ? write_file(history, &asked) : err_none();
+    const bool ran = e.code != ERR_USAGE; /* what is no scenario leaves an older history as it is */
+    const struct err written = history != NULL && ran ? write_file(history, &asked) : err_none();
     buffer_free(&asked);
     hex_encode(hex, r.trace_hash.bytes, DIGEST_BYTES);
-    if (e.code == ERR_USAGE) return verb_usage(run_usage, e.text, "");
+    if (!ran) return verb_usage(run_usage, e.text, "");
     if (err_is(&e)) {
         run_explain(name, text, &e, &r, repeat);
         return verb_end(1);
