@@ -1,6 +1,7 @@
 /* test_core_scenarios.c - every file of tests/scenarios/ as a test of that name; and the reader's own refusals. */
 #include "tests/fixture/scenario.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -124,84 +125,43 @@ static void check_file(void **state)
     assert_false(err_is(&e));
 }
 
-#define SCENARIO(name)                                                                                                 \
-    {                                                                                                                  \
-        "test_scenario_" #name, check_file, NULL, NULL, (void *)"tests/scenarios/" #name ".txt"                        \
+#define SCENARIOS_MAX 256u
+
+static int is_scenario(const struct dirent *entry)
+{
+    const size_t len = strlen(entry->d_name);
+    return len > 4 && strcmp(entry->d_name + len - 4, ".txt") == 0;
+}
+
+/* The files as tests, in the order of their names. */
+static size_t find_scenarios(struct CMUnitTest *tests)
+{
+    struct dirent **entries;
+    const int count = scandir("tests/scenarios", &entries, is_scenario, alphasort);
+    assert_true(count > 60 && count < (int)SCENARIOS_MAX);
+    for (int i = 0; i < count; i++) {
+        char *name = NULL;
+        char *path = NULL;
+        const int stem = (int)strlen(entries[i]->d_name) - 4;
+        assert_true(asprintf(&name, "test_scenario_%.*s", stem, entries[i]->d_name) > 0);
+        assert_true(asprintf(&path, "tests/scenarios/%s", entries[i]->d_name) > 0);
+        tests[i] = (struct CMUnitTest){.name = name, .test_func = check_file, .initial_state = path};
+        free(entries[i]);
     }
+    free(entries);
+    return (size_t)count;
+}
 
 int main(void)
 {
+    static struct CMUnitTest scenarios[SCENARIOS_MAX]; /* borrow from the heap until the process ends */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scenario_unreadable_refused),
         cmocka_unit_test(test_scenario_wrong_text_refused_with_its_line),
         cmocka_unit_test(test_scenario_expectation_not_met_is_negative),
         cmocka_unit_test(test_scenario_comments_and_blank_lines_skipped),
-        SCENARIO(all_crashed_at_once),
-        SCENARIO(all_stopped_and_started),
-        SCENARIO(backup_clean_stop),
-        SCENARIO(backup_crash),
-        SCENARIO(backup_cut_off),
-        SCENARIO(bits_changed_on_their_way),
-        SCENARIO(dead_for_ever),
-        SCENARIO(each_half_has_its_accomplices),
-        SCENARIO(hours_old_messages),
-        SCENARIO(pause_within_a_pause),
-        SCENARIO(batches_dated_in_another_day),
-        SCENARIO(batching_under_load),
-        SCENARIO(checkpoint_moves_the_window),
-        SCENARIO(clients_served_in_turn),
-        SCENARIO(clients_share_keys),
-        SCENARIO(clients_that_misbehave),
-        SCENARIO(clock_off),
-        SCENARIO(custody_of_what_no_other_has),
-        SCENARIO(cut_for_longer_than_the_drift),
-        SCENARIO(expired_requests),
-        SCENARIO(far_behind),
-        SCENARIO(far_behind_after_crash),
-        SCENARIO(far_behind_takes_the_state),
-        SCENARIO(emptied_under_load_takes_the_state),
-        SCENARIO(five_and_one_down),
-        SCENARIO(five_primary_crashes),
-        SCENARIO(group_of_one),
-        SCENARIO(idle_between_batches),
-        SCENARIO(killed_after_its_votes_were_kept),
-        SCENARIO(loss_of_a_third),
-        SCENARIO(one_crashes),
-        SCENARIO(one_transaction),
-        SCENARIO(one_way_link),
-        SCENARIO(oversize_of_huge_requests),
-        SCENARIO(prepares_lost_then_all_stopped),
-        SCENARIO(primary_and_the_next_dead),
-        SCENARIO(primary_clean_stop),
-        SCENARIO(primary_crash),
-        SCENARIO(primary_cut_off_for_ever),
-        SCENARIO(primary_not_heard),
-        SCENARIO(reads_behind_reads_on_a_full_disk),
-        SCENARIO(reads_on_a_full_disk),
-        SCENARIO(rot_in_a_batch_that_fences),
-        SCENARIO(stop_ends_within_a_tick),
-        SCENARIO(stop_ends_a_pause),
-        SCENARIO(reads_of_what_is_committed),
-        SCENARIO(request_twice_in_a_batch),
-        SCENARIO(rolling_clean_restart),
-        SCENARIO(six_primary_crashes),
-        SCENARIO(seed_424_time_over_a_mere_proposal),
-        SCENARIO(slow_disks),
-        SCENARIO(slow_sync_outlasts_the_faults),
-        SCENARIO(stalled_and_healed),
-        SCENARIO(stopped_in_its_first_sync),
-        SCENARIO(total_split),
-        SCENARIO(two_backups_crash),
-        SCENARIO(emptied_replica),
-        SCENARIO(emptied_primary),
-        SCENARIO(emptied_had_left_the_view),
-        SCENARIO(emptied_is_shown_later_that_it_left),
-        SCENARIO(restored_from_a_copy),
-        SCENARIO(restored_as_it_was),
-        SCENARIO(restored_below_the_others_checkpoint),
-        SCENARIO(two_emptied_at_once),
-        SCENARIO(two_silent_primaries_within_the_bound),
-        SCENARIO(view_used_up_by_the_faults),
     };
-    return cmocka_run_group_tests_name("core_scenarios", tests, NULL, NULL);
+    const size_t count = find_scenarios(scenarios);
+    const int failed = cmocka_run_group_tests_name("core_scenarios_reader", tests, NULL, NULL);
+    return failed + _cmocka_run_group_tests("core_scenarios", scenarios, count, NULL, NULL);
 }
