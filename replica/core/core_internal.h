@@ -100,7 +100,7 @@ struct core_request {
     uint32_t ops;
     bool parked; /* came above its client's window */
     uint64_t expiry_ms;
-    uint64_t since_us;     /* in custody since */
+    uint64_t since_us;     /* in custody since; one that was parked: its window has reached it since */
     uint64_t forwarded_us; /* last sent to the primary */
 };
 

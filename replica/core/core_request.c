@@ -213,11 +213,25 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
     return NULL;
 }
 
+/* What was parked above the window that ended at `before`, and stands in it now: it could not be ordered until now, so
+ * its time begins. */
+static void time_reached(struct core *c, struct core_client *owner, uint64_t before)
+{
+    if (owner->parked_bytes == 0) return;
+    for (uint32_t k = 0; k < CORE_CLIENT_REQUESTS; k++) {
+        struct core_request *r = &owner->requests[k];
+        if (r->parked && r->seq > before && r->seq <= owner->window.highest_settled + CLIENT_WINDOW)
+            r->since_us = c->now_us;
+    }
+}
+
 void core_settle(struct core *c, uint32_t client, uint64_t seq)
 {
     if (client >= c->config.client_count) return;
     struct core_client *owner = &c->clients[client];
+    const uint64_t before = owner->window.highest_settled + CLIENT_WINDOW;
     window_settle(&owner->window, seq);
+    time_reached(c, owner, before);
     c->settled_total++;
     struct core_request *r = &owner->requests[seq % CORE_CLIENT_REQUESTS];
     if (r->state != CORE_REQUEST_EMPTY && window_settled(&owner->window, r->seq)) {

@@ -225,6 +225,32 @@ static void test_parked_that_its_window_has_reached_is_kept(void **state)
     solo_close(&s);
 }
 
+/* What could not be ordered has not waited for the primary. */
+static void test_parked_waits_from_when_its_window_has_reached_it(void **state)
+{
+    struct solo s;
+    const struct core_settled settled = {.client = 0, .seq = 1};
+    struct core_why why;
+    (void)state;
+    solo_ready(&s, 1, 0);
+    assert_null(solo_request(&s, 0, ABOVE));
+    (void)solo_tick(&s, SOLO_TIMEOUT_US / 4);
+    assert_null(solo_request(&s, 0, 1));
+    (void)solo_tick(&s, SOLO_TIMEOUT_US / 2);
+    core_why(s.core, &why);
+    assert_int_equal(why.request_timer_us, SOLO_TIMEOUT_US / 2); /* of the one that can be ordered */
+    (void)solo_all_persisted(&s);
+    assert_null(solo_executed(&s, 1, s.wall_ms, &settled, 1));
+    assert_int_equal(core_summary(s.core).proposed, 2);
+    core_why(s.core, &why);
+    assert_int_equal(why.request_timer_us, SOLO_TIMEOUT_US);
+    (void)solo_tick(&s, SOLO_TIMEOUT_US - 1);
+    assert_int_equal(core_summary(s.core).view, 0); /* it has been in custody for longer than T */
+    (void)solo_tick(&s, 1);
+    assert_int_equal(core_summary(s.core).view, 1);
+    solo_close(&s);
+}
+
 /* ---- forwarding again ---- */
 
 /* A backup that holds so many requests of 512 KiB of each of so many clients; all have different sequences. */
@@ -284,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_parked_by_the_primary_only),
         cmocka_unit_test(test_parked_is_let_go_after_a_while),
         cmocka_unit_test(test_parked_that_its_window_has_reached_is_kept),
+        cmocka_unit_test(test_parked_waits_from_when_its_window_has_reached_it),
         cmocka_unit_test(test_forwarded_again_so_many_bytes_at_once),
         cmocka_unit_test(test_forwarded_again_each_in_its_turn),
     };
