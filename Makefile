@@ -82,8 +82,7 @@ MAIN_pbftd := replica/run/pbftd
 MAIN_pbft := client/pbft
 MAIN_pbft-bench := bench/pbft_bench
 # What belongs to the command line only, not to the library.
-LIBPBFT_SOURCES := $(wildcard base/*.c crypto/*.c wire/*.c client/client*.c replica/net/*.c) keys/group.c keys/group_json.c \
-	ledger/app_keys.c ledger/certified_check.c ledger/state_hash.c
+LIBPBFT_SOURCES := $(wildcard base/*.c crypto/*.c wire/*.c client/client*.c replica/net/*.c) keys/group.c keys/group_json.c
 LIBPBFT_OBJECTS := $(LIBPBFT_SOURCES:%.c=$(B)/%.o)
 
 $(B)/pbftd $(B)/pbft $(B)/pbft-bench: $(B)/%: $(ARCHIVE)

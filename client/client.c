@@ -4,7 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "crypto/keyfile.h"
-#include "ledger/certified.h"
+#include "wire/certified.h"
 #include "wire/print.h"
 
 #include <inttypes.h>
@@ -430,23 +430,26 @@ static uint64_t read_number(const struct pbft_client *c)
     return 0;
 }
 
-/* A read of that kind, not asked yet: *out. */
-static struct pbft_error read_new(struct pbft_client *c, enum pending_kind kind, const struct pbft_operation *op,
-                                  pbft_callback callback, void *context, struct pending **out)
+/* A read of that kind, not asked yet. NULL: *error says why not. */
+static struct pending *read_new(struct pbft_client *c, enum pending_kind kind, const struct pbft_operation *op,
+                                pbft_callback callback, void *context, struct pbft_error *error)
 {
     struct buffer args = {0};
     struct bytes key;
+    uint8_t space[STATE_KEY_BYTES_MAX];
     struct wire_query q = {.epoch = c->epoch,
                            .number = read_number(c),
                            .mode = kind == PENDING_CERTIFIED ? QUERY_MODE_CERTIFIED : QUERY_MODE_QUORUM};
-    if (q.number == 0) return client_error(PBFT_WINDOW_FULL, "%u reads are in flight", CLIENT_READS_MAX);
-    if (!encode_operation(op, &q.operation, &args) || wire_record_size(&wire_record_query, &q) > REQUEST_BYTES_MAX) {
+    *error = client_ok();
+    if (q.number == 0)
+        *error = client_error(PBFT_WINDOW_FULL, "%u reads are in flight", CLIENT_READS_MAX);
+    else if (!encode_operation(op, &q.operation, &args) || wire_record_size(&wire_record_query, &q) > REQUEST_BYTES_MAX)
+        *error = client_error(PBFT_TOO_LARGE, "the read is over the limit of %u bytes", REQUEST_BYTES_MAX);
+    else if (kind == PENDING_CERTIFIED && !certified_reads_key(&q.operation, space, &key))
+        *error = client_error(PBFT_BAD_ARGUMENT, "%s", CERTIFIED_NOT_ONE_KEY);
+    if (error->status != PBFT_OK) {
         buffer_free(&args);
-        return client_error(PBFT_TOO_LARGE, "the read is over the limit of %u bytes", REQUEST_BYTES_MAX);
-    }
-    if (kind == PENDING_CERTIFIED && !app_reads_key(&q.operation, &key)) {
-        buffer_free(&args);
-        return client_error(PBFT_BAD_ARGUMENT, "%s", CERTIFIED_NOT_ONE_KEY);
+        return NULL;
     }
     c->next_read = q.number;
     struct pending *p = pending_new(c, &c->reads[q.number % CLIENT_READS_MAX], kind, q.number, callback, context);
@@ -455,31 +458,29 @@ static struct pbft_error read_new(struct pbft_client *c, enum pending_kind kind,
     p->rounds = 1;
     p->resend_us = p->since_us + CLIENT_READ_ROUND_US;
     buffer_free(&args);
-    *out = p;
-    return client_ok();
+    return p;
 }
 
 struct pbft_error pbft_read(struct pbft_client *c, const struct pbft_operation *op, pbft_callback callback,
                             void *context)
 {
-    struct pending *p;
+    struct pbft_error e;
     if (!c->in_callback) { /* there it may not wait, and what is not connected yet is asked in the next round */
-        const struct pbft_error e = pbft_ready(c, c->timeout_us / 1000u);
+        e = pbft_ready(c, c->timeout_us / 1000u);
         if (e.status != PBFT_OK) return e;
     }
-    const struct pbft_error e = read_new(c, PENDING_READ, op, callback, context, &p);
-    if (e.status == PBFT_OK)
-        for (uint32_t id = 0; id < c->quorum.replica_count; id++)
-            (void)client_send(&c->links[id], p->message);
+    const struct pending *p = read_new(c, PENDING_READ, op, callback, context, &e);
+    for (uint32_t id = 0; p != NULL && id < c->quorum.replica_count; id++)
+        (void)client_send(&c->links[id], p->message);
     return e;
 }
 
 struct pbft_error pbft_read_certified(struct pbft_client *c, const struct pbft_operation *op, uint64_t at_least,
                                       pbft_callback callback, void *context)
 {
-    struct pending *p;
-    const struct pbft_error e = read_new(c, PENDING_CERTIFIED, op, callback, context, &p);
-    if (e.status == PBFT_OK) client_certified_begin(c, p, at_least);
+    struct pbft_error e;
+    struct pending *p = read_new(c, PENDING_CERTIFIED, op, callback, context, &e);
+    if (p != NULL) client_certified_begin(c, p, at_least);
     return e;
 }
 

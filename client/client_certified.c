@@ -3,7 +3,7 @@
 #include "client/client_internal.h"
 
 #include "base/check.h"
-#include "ledger/certified.h"
+#include "wire/certified.h"
 
 #include <stdio.h>
 #include <stdlib.h>

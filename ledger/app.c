@@ -1,7 +1,8 @@
-/* app.c - what several applications use. */
+/* app.c - the key spaces of applications, and what several applications use. */
 #include "ledger/app.h"
 
 #include "base/check.h"
+#include "wire/certified.h"
 
 #include <string.h>
 
@@ -11,7 +12,7 @@ struct app_key {
 
 static struct bytes prefixed(const struct app_state *s, struct bytes key, struct app_key *space)
 {
-    return app_state_key(s->app, key, space->bytes);
+    return certified_state_key(s->app, key, space->bytes);
 }
 
 bool app_get(struct app_state *s, struct bytes key, struct bytes *value)
@@ -50,6 +51,15 @@ const struct app *app_by_number(uint64_t number)
     if (number == app_kv.number) return &app_kv;
     if (number == app_log.number) return &app_log;
     return NULL;
+}
+
+bool app_args(const struct wire_operation *op, struct bytes *out, uint32_t count)
+{
+    struct wire_iterator i = wire_list_start(op->args);
+    if (op->args.count != count) return false;
+    for (uint32_t k = 0; k < count; k++)
+        if (!wire_list_next_bytes(&i, &out[k])) return false;
+    return true;
 }
 
 void app_page(struct app_state *s, struct bytes prefix, struct bytes from, struct app_result *result)

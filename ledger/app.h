@@ -28,12 +28,6 @@ void app_delete(struct app_state *s, struct bytes key);
 /* The first key >= from of this application. */
 MUST_USE bool app_seek(struct app_state *s, struct bytes from, struct bytes *key, struct bytes *value);
 
-/* The key under which the state has an application's key: its number before it. */
-struct bytes app_state_key(uint16_t app, struct bytes key, uint8_t space[STATE_KEY_BYTES_MAX]);
-/* True when the operation is well-formed and reads the value of one key of its application and nothing else, an absent
- * one being NEGATIVE: get of kv. Such a read can be proven (certified.h). *key is borrowed from it. */
-MUST_USE bool app_reads_key(const struct wire_operation *op, struct bytes *key);
-
 /* What all replicas agree on when an operation executes. */
 struct app_context {
     uint64_t time_ms; /* of the batch */
@@ -73,7 +67,6 @@ const struct app *app_by_number(uint64_t number);
  *   PUT key value -> OK      GET key -> OK value | NEGATIVE      DELETE key -> OK | NEGATIVE
  *   CAS key old new -> OK | NEGATIVE current value (empty when absent); CAS key new: only when absent
  *   LIST prefix from -> page of at most APP_PAGE_BYTES_MAX, keys >= from (empty: from the prefix on) */
-enum app_kv_verb { APP_KV_PUT = 1, APP_KV_GET = 2, APP_KV_DELETE = 3, APP_KV_CAS = 4, APP_KV_LIST = 5 };
 /* app_log: opaque records under rising indexes.
  *   APPEND record -> index as 8 bytes
  *   APPEND_LINE file line count record -> index: line `line` (8 bytes) of the `count` (8 bytes) lines of the file with

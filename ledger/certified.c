@@ -1,12 +1,9 @@
-/* certified.c - making what certified_check.c checks. */
+/* certified.c - see certified.h. */
 #include "ledger/certified.h"
 
 #include "base/check.h"
 
 #include <string.h>
-
-_Static_assert(REPLICAS_MAX * 80u + STATE_PROOF_SIBLINGS_MAX * (DIGEST_BYTES + 2u) + 1024u <= RESULT_PROOF_BYTES_MAX,
-               "a proof fits its field");
 
 void certified_answer_release(struct certified_answer *a)
 {
@@ -47,8 +44,7 @@ struct err certified_make(struct executor *e, const struct blob *certificate, co
     struct state_proof p;
     bool found;
     *out = (struct certified_answer){.outcome = OUTCOME_REFUSED};
-    if (!app_reads_key(op, &key)) return refuse(out, CERTIFIED_NOT_ONE_KEY);
-    key = app_state_key((uint16_t)op->app, key, space);
+    if (!certified_reads_key(op, space, &key)) return refuse(out, CERTIFIED_NOT_ONE_KEY);
     if (certificate == NULL) return refuse(out, "no checkpoint is stable yet");
     CHECK(wire_decode_record(&wire_record_checkpoint_certificate, blob_bytes(certificate), &c) == NULL);
     if (c.seq == 0 || c.seq != executor_base(e)) return refuse(out, "no checkpoint is stable yet");

@@ -3,15 +3,10 @@
  *
  *     reads go down:   pending (the operation in progress)
  *                      layer K+1..   (batches since the last closed checkpoint)
- *                      layer closed  (waiting for its checkpoint to become stable), at most STATE_LAYERS_MAX - 1 of them
- *                      base          (the kv_store, at the last stable checkpoint)
+ *                      layer closed  (waiting for its checkpoint to become stable), at most STATE_LAYERS_MAX - 1 of
+ * them base          (the kv_store, at the last stable checkpoint)
  *
- * The tree is a compact sparse Merkle tree. The path of a key is the 256 bits of digest(STATE_KEY, key), most
- * significant bit of byte 0 first.
- *     empty subtree                    32 zero bytes
- *     subtree with exactly one leaf    that leaf: digest(STATE_LEAF, path | SHA-256(value))
- *     other subtree                    digest(STATE_NODE, left | right)
- * So the root is a function of the set of (key, value) alone, whatever the order of changes.
+ * The tree is that of wire/state_proof.h.
  *
  * Nodes are stored under their position (depth as two bytes, then the prefix bits padded with zeros to whole bytes).
  * Roots are computed when a layer is closed (once per checkpoint interval), for the changed keys only, iteratively.
@@ -22,6 +17,7 @@
 
 #include "crypto/digest.h"
 #include "ledger/kv_store.h"
+#include "wire/state_proof.h"
 
 #define STATE_LAYERS_MAX 4u
 
@@ -73,23 +69,8 @@ uint64_t state_overlay_bytes(const struct state *s);
 
 /* ---- proofs (against the base: the last stable checkpoint) ---- */
 
-#define STATE_PROOF_SIBLINGS_MAX 256u
-
-/* What stands at the end of the walk from the root along the key's path. */
-struct state_proof {
-    uint32_t sibling_count; /* the depth where the walk ended */
-    struct digest siblings[STATE_PROOF_SIBLINGS_MAX]; /* from the root downwards */
-    bool leaf;                    /* a leaf stands there; else the subtree is empty */
-    struct digest leaf_path;      /* of that leaf; equals the key's path for membership */
-    struct digest leaf_value;     /* SHA-256 of its value */
-};
-
 MUST_USE struct err state_prove(struct state *s, struct bytes key, struct state_proof *out);
 /* As state_get, in the base. */
 MUST_USE bool state_base_get(struct state *s, struct bytes key, struct bytes *value);
-/* Pure checks; every argument may come from outside. */
-MUST_USE bool state_proof_shows_value(const struct state_proof *p, const struct digest *root, struct bytes key,
-                                      struct bytes value);
-MUST_USE bool state_proof_shows_absence(const struct state_proof *p, const struct digest *root, struct bytes key);
 
 #endif

@@ -21,6 +21,17 @@
 
 /* ---- paths, hashes and bytes of nodes ---- */
 
+struct digest state_node_hash(const struct state_node *n)
+{
+    switch (n->kind) {
+    case STATE_NODE_EMPTY: return (struct digest){{0}};
+    case STATE_NODE_LEAF: return state_leaf_hash(&n->first, &n->second);
+    case STATE_NODE_INNER: return state_inner_hash(&n->first, &n->second);
+    }
+    CHECK(!"state_node_hash: kind outside the enumeration");
+    return (struct digest){{0}};
+}
+
 int state_place_compare(const void *a, const void *b)
 {
     const struct state_place *x = a;

@@ -55,17 +55,8 @@ struct state_place {
 /* By path, those above before those below. */
 int state_place_compare(const void *a, const void *b);
 
-static inline uint32_t state_path_bit(const struct digest *path, uint32_t depth)
-{
-    return (uint32_t)path->bytes[depth / 8u] >> (7u - depth % 8u) & 1u;
-}
-/* True when the first `depth` bits are the same. */
-bool state_path_shares(const struct digest *a, const struct digest *b, uint32_t depth);
-struct digest state_path_of(struct bytes key);
-struct digest state_value_digest(struct bytes value);
 /* Zero for an empty node. */
 struct digest state_node_hash(const struct state_node *n);
-struct digest state_inner_hash(const struct digest *left, const struct digest *right);
 
 /* Reads the node at (depth, path). `expected` is its hash as its parent has it; NULL at the root, where nothing stored
  * means empty. Errors: ERR_CORRUPT (malformed, missing, or another hash), or the store's fault. */

@@ -64,6 +64,9 @@ enum query_mode { QUERY_MODE_QUORUM = 0, QUERY_MODE_LOCAL = 1, QUERY_MODE_CERTIF
 /* Applications, the first number of an operation. */
 enum app_number { APP_SYSTEM = 0, APP_KV = 1, APP_LOG = 2 };
 
+/* Verbs of kv (ledger/app.h). */
+enum app_kv_verb { APP_KV_PUT = 1, APP_KV_GET = 2, APP_KV_DELETE = 3, APP_KV_CAS = 4, APP_KV_LIST = 5 };
+
 /* Questions to the replica itself, QUERY_MODE_LOCAL; never ordered. */
 enum system_verb {
     SYSTEM_VERB_STATUS = 1, /* -> replica_status */

@@ -314,7 +314,8 @@ static void test_value_that_the_tree_does_not_prove_is_corrupt(void **state)
     (void)state;
     open_room(&r);
     struct kv_batch *b = kv_batch_new();
-    kv_batch_put(b, STATE_TABLE_DATA, app_state_key(APP_KV, bytes_of_text("key-4"), space), bytes_of_text("value-x"));
+    kv_batch_put(b, STATE_TABLE_DATA, certified_state_key(APP_KV, bytes_of_text("key-4"), space),
+                 bytes_of_text("value-x"));
     kit_apply(r.store, b);
     ask(&r, "key-4");
     assert_int_equal(make(&r).code, ERR_CORRUPT);

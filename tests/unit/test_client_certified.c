@@ -277,7 +277,7 @@ static void test_client_certified_without_a_quorum(void **state)
     struct pbft_answer *a;
     (void)state;
     for (uint32_t id = 0; id < 3; id++)
-        fake_stop(&replicas[id]);
+        WITH_FAKES(fake_stop(&replicas[id]));
     assert_int_equal(pbft_open(&options, &c).status, PBFT_OK);
     assert_int_equal(pbft_read_certified_wait(c, &op, 0, &a).status, PBFT_OK);
     assert_memory_equal(a->value.data, "value-123", 9);

@@ -137,6 +137,26 @@ static void test_query_waits_for_what_this_replica_has_committed_to(void **state
     solo_batch_free(&b);
 }
 
+/* It is of a checkpoint, and what is under way is not in it anyway. */
+static void test_query_for_what_is_certified_waits_for_nothing(void **state)
+{
+    const struct wire_query q = {
+        .mode = QUERY_MODE_CERTIFIED, .number = 1, .operation = {.app = APP_KV, .verb = APP_KV_GET}};
+    struct solo_batch b = solo_batch_make(&solo, 1);
+    (void)state;
+    node->loop = ev_loop_new(EVFLAG_AUTO);
+    assert_non_null(node->loop);
+    sessions[0].greeted = true;
+    assert_null(solo_propose(&solo, 1, &b, true));
+    assert_null(solo_vote(&solo, WIRE_TYPE_prepare, 2, 1, &b.digest));
+    node_inbound(&sessions[0], wire_encode_blob(&wire_record_query, &q));
+    node_run_queries(node);
+    assert_int_equal(node->queries_running, 1);
+    assert_int_equal(node->query_count, 0);
+    ev_loop_destroy(node->loop);
+    solo_batch_free(&b);
+}
+
 /* Rule 23: what it has committed to and forgotten it cannot wait for; so it waits until that no longer matters. */
 static void test_query_waits_while_this_replica_is_fenced(void **state)
 {
@@ -163,6 +183,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_queries_running_are_bounded_in_all, test_setup, test_teardown),
         cmocka_unit_test_setup_teardown(test_query_waits_for_what_this_replica_has_committed_to, test_setup,
                                         test_teardown),
+        cmocka_unit_test_setup_teardown(test_query_for_what_is_certified_waits_for_nothing, test_setup, test_teardown),
         cmocka_unit_test_setup_teardown(test_query_waits_while_this_replica_is_fenced, test_setup, test_teardown),
         cmocka_unit_test_setup_teardown(test_query_done_lets_the_next_of_its_client_run, test_setup, test_teardown),
     };

@@ -1,9 +1,5 @@
-/* state_hash.c - the hashes of the state tree, and the check of a proof against a root that the checker trusts: without a
- * store, for clients and auditors too (libpbft).
- *
- * The checks are pure and take every byte from outside. They believe nothing in a proof but what hashes to the root.
- */
-#include "ledger/state_tree.h"
+/* state_proof.c - see state_proof.h. The checks believe nothing in a proof but what hashes to the root. */
+#include "wire/state_proof.h"
 
 #include "base/check.h"
 
@@ -28,7 +24,7 @@ struct digest state_value_digest(struct bytes value)
 
 bool state_path_shares(const struct digest *a, const struct digest *b, uint32_t depth)
 {
-    CHECK_OP(depth, <=, STATE_TREE_DEPTH_MAX);
+    CHECK_OP(depth, <=, STATE_PROOF_SIBLINGS_MAX);
     const uint32_t whole = depth / 8u;
     const uint32_t rest = depth % 8u;
     if (memcmp(a->bytes, b->bytes, whole) != 0) return false;
@@ -51,15 +47,9 @@ struct digest state_inner_hash(const struct digest *left, const struct digest *r
     return pair_hash(DIGEST_DOMAIN_STATE_NODE, left, right);
 }
 
-struct digest state_node_hash(const struct state_node *n)
+struct digest state_leaf_hash(const struct digest *path, const struct digest *value)
 {
-    switch (n->kind) {
-    case STATE_NODE_EMPTY: return (struct digest){{0}};
-    case STATE_NODE_LEAF: return pair_hash(DIGEST_DOMAIN_STATE_LEAF, &n->first, &n->second);
-    case STATE_NODE_INNER: return state_inner_hash(&n->first, &n->second);
-    }
-    CHECK(!"state_node_hash: kind outside the enumeration");
-    return (struct digest){{0}};
+    return pair_hash(DIGEST_DOMAIN_STATE_LEAF, path, value);
 }
 
 /* ---- proofs ---- */
@@ -67,10 +57,9 @@ struct digest state_node_hash(const struct state_node *n)
 /* True when what stands at the end of the proof, on the way of `path`, hashes up to the root. */
 static bool proof_reaches(const struct state_proof *p, const struct digest *path, const struct digest *root)
 {
-    struct state_node end = {.kind = STATE_NODE_EMPTY};
     if (p->sibling_count > STATE_PROOF_SIBLINGS_MAX) return false;
-    if (p->leaf) end = (struct state_node){.kind = STATE_NODE_LEAF, .first = p->leaf_path, .second = p->leaf_value};
-    struct digest hash = state_node_hash(&end);
+    struct digest hash = {{0}}; /* nothing */
+    if (p->leaf) hash = state_leaf_hash(&p->leaf_path, &p->leaf_value);
     for (uint32_t depth = p->sibling_count; depth > 0; depth--) {
         const struct digest *sibling = &p->siblings[depth - 1];
         hash =

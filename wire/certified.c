@@ -1,5 +1,35 @@
-/* certified_check.c - whether an answer proves itself: without a state, for clients and auditors too (libpbft). */
-#include "ledger/certified.h"
+/* certified.c - see certified.h. */
+#include "wire/certified.h"
+
+#include "base/check.h"
+#include "wire/state_proof.h"
+
+#include <string.h>
+
+#define PREFIX_BYTES 2u
+
+_Static_assert(REPLICAS_MAX * 80u + STATE_PROOF_SIBLINGS_MAX * (DIGEST_BYTES + 2u) + 1024u <= RESULT_PROOF_BYTES_MAX,
+               "a proof fits its field");
+
+struct bytes certified_state_key(uint64_t app, struct bytes key, uint8_t space[STATE_KEY_BYTES_MAX])
+{
+    CHECK_OP(key.len, <=, STATE_KEY_BYTES_MAX - PREFIX_BYTES);
+    space[0] = (uint8_t)(app >> 8);
+    space[1] = (uint8_t)(app & 0xff);
+    if (key.len > 0) memcpy(space + PREFIX_BYTES, key.data, key.len);
+    return bytes_of(space, PREFIX_BYTES + key.len);
+}
+
+bool certified_reads_key(const struct wire_operation *op, uint8_t space[STATE_KEY_BYTES_MAX], struct bytes *key)
+{
+    struct wire_iterator i = wire_list_start(op->args);
+    struct bytes raw;
+    if (op->app != APP_KV || op->verb != APP_KV_GET || op->args.count != 1 || !wire_list_next_bytes(&i, &raw))
+        return false;
+    if (raw.len == 0 || raw.len > STATE_KEY_BYTES_MAX - PREFIX_BYTES) return false;
+    *key = certified_state_key(op->app, raw, space);
+    return true;
+}
 
 static const char *check_certificate(const struct wire_group *g, struct signature_checker checker,
                                      const struct wire_checkpoint_certificate *c, struct digest *known)
@@ -36,8 +66,7 @@ const char *certified_check(const struct wire_group *g, struct signature_checker
     struct bytes key;
     struct wire_state_proof proof;
     struct state_proof path;
-    if (!app_reads_key(op, &key)) return CERTIFIED_NOT_ONE_KEY;
-    key = app_state_key((uint16_t)op->app, key, space);
+    if (!certified_reads_key(op, space, &key)) return CERTIFIED_NOT_ONE_KEY;
     if (m->outcome != OUTCOME_OK && m->outcome != OUTCOME_NEGATIVE) return "it is no answer to a read";
     if (m->outcome == OUTCOME_NEGATIVE && m->value.len > 0) return "it says that there is no such key, and gives a value";
     if (wire_decode_record(&wire_record_state_proof, m->proof, &proof) != NULL) return "its proof does not decode";
