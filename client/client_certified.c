@@ -63,7 +63,9 @@ static const char *weigh(struct pbft_client *c, const struct pending *p, const s
 const char *client_certified_take(struct replica_link *l, struct pending *p, const struct wire_result *m)
 {
     struct pbft_client *c = l->client;
-    if (!p->votes[l->id].present) return "it was not asked"; /* or has answered */
+    struct client_vote *v = &p->votes[l->id];
+    if (!v->present || v->seq != 0) return "it was not asked"; /* one answer a round costs signature checks, not many */
+    v->seq = m->seq + 1;
     const char *fault = weigh(c, p, m);
     if (fault == NULL) return NULL;
     p->complaints[l->id] = fault;

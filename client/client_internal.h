@@ -59,7 +59,8 @@ struct pending {
     bool chosen;              /* the library gave it its sequence, and may give it another */
     bool reads;               /* a read that is ordered: executed twice it does no harm */
     enum pbft_status refusal; /* why it waits for another sequence */
-    struct client_vote *votes; /* replica_count; CERTIFIED: present: it was asked in this round */
+    struct client_vote
+        *votes; /* replica_count; CERTIFIED: present: it was asked in this round; seq: not 0: it has answered */
     uint64_t at_least;         /* CERTIFIED: no older checkpoint than that */
     uint32_t asked;            /* ... the last replica asked */
     const char **complaints;   /* ... what was wrong with the answer of each; NULL: it was never asked */
