@@ -254,7 +254,7 @@ static void test_client_certified_second_answer_is_not_weighed(void **state)
     while (ledger.asked[id] == 0)
         id++;
     WITH_FAKES(
-        fake_send_result(&replicas[(id + 1) % 4], number, OUTCOME_REFUSED, K, bytes_of(NULL, 0))); /* not asked */
+        fake_send_result(&replicas[(id + 2) % 4], number, OUTCOME_REFUSED, K, bytes_of(NULL, 0))); /* not asked */
     client_settle(c);
     assert_int_equal(asked_in_all(), 1);
     WITH_FAKES(fake_send_result(&replicas[id], number, OUTCOME_OK, K, bytes_of_text("a lie")));
