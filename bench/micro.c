@@ -1,6 +1,7 @@
-/* micro.c - what the parts cost, one after the other on one core, without a network: signatures, hashes, the codec, the
+/* micro.c - what the parts cost, one after the other on one core, without a network: signatures, hashes, the codec, the core, the
  * state tree, commits. */
 #include "bench/bench.h"
+#include "bench/micro_core.h"
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -39,6 +40,7 @@ struct micro {
     size_t text_len;
     struct blob *message;
     struct wire_list ops;
+    char core_names[2][64];
 };
 
 static void add(struct micro *m, const char *name, const char *unit, double us)
@@ -163,6 +165,19 @@ static struct err measure_states(struct micro *m, const char *dir)
     return e;
 }
 
+/* Of one of four replicas, without signatures, decoding and I/O. */
+static void measure_core(struct micro *m)
+{
+    const struct micro_core_cost one = micro_core_measure(4, 1, SECONDS_EACH);
+    const struct micro_core_cost many = micro_core_measure(4, 64, SECONDS_EACH);
+    (void)snprintf(m->core_names[0], sizeof m->core_names[0], "core_step, %.1f events for a batch of %.1f",
+                   one.event_count, one.batch_size);
+    (void)snprintf(m->core_names[1], sizeof m->core_names[1], "core_step, %.1f events for a batch of %.1f",
+                   many.event_count, many.batch_size);
+    add(m, m->core_names[0], "transaction", one.request_us);
+    add(m, m->core_names[1], "transaction", many.request_us);
+}
+
 static void show(const struct micro *m, const struct bench_options *o)
 {
     if (o->form != BENCH_JSON) {
@@ -192,6 +207,7 @@ static struct err measure_all(struct micro *m, const char *dir)
     m->text_len = 65536;
     add(m, "SHA-256 of 64 KiB", "hash", time_of(m, hash_once));
     measure_codec(m);
+    measure_core(m);
     ERR_TRY(measure_states(m, dir));
     ERR_TRY(floor_measure(dir, 4, 4 * SECONDS_EACH, &f));
     add(m, "Ed25519 verify, every core busy with it", "signature", f.verify_us);
