@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -144,16 +145,28 @@ static void perform(struct swarm *s)
     }
 }
 
+/* That the processes which have ended used, in hours: what other work on the machine leaves them is no measure of the
+ * seeds. */
+static double cpu_hours(void)
+{
+    struct rusage r;
+    CHECK(getrusage(RUSAGE_CHILDREN, &r) == 0);
+    const double seconds =
+        (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) + (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
+    return seconds / 3600;
+}
+
 static void print_rate(const struct swarm *s, uint64_t us)
 {
     const uint64_t runs = atomic_load(&s->shared->runs);
     const double hours = (double)us / 3.6e9;
+    const double cpu = cpu_hours();
     const double virtual_hours = (double)atomic_load(&s->shared->virtual_us) / 3.6e9;
     (void)printf("%" PRIu64 " seeds from %" PRIu64
-                 " on, %u failed; %.1f s on %u processes: %.0f seeds a core-hour, %.0f virtual hours "
+                 " on, %u failed; %.1f s on %u processes: %.0f seeds an hour of CPU time, %.0f virtual hours "
                  "an hour, %" PRIu64 " requests accepted\n",
                  runs, s->first, atomic_load(&s->shared->failures), (double)us / 1e6, s->jobs,
-                 (double)runs / hours / s->jobs, virtual_hours / hours, atomic_load(&s->shared->accepted));
+                 cpu > 0 ? (double)runs / cpu : 0, virtual_hours / hours, atomic_load(&s->shared->accepted));
     if (atomic_load(&s->shared->unlinearized) > 0)
         (void)printf("UNCHECKED: invariant 6 in %" PRIu64 " of them, the search took too long\n",
                      atomic_load(&s->shared->unlinearized));

@@ -85,6 +85,9 @@ static void test_scenario_wrong_text_refused_with_its_line(void **state)
         "at 0 partition 0 1 2 3 4 5 6 7 8 9 a b c d e f 0 1 2 3 4 5 6 7 8\n",
         "at 0 twin 0 f\n",
         "at 0 dead 4\n",
+        "at 0 expect accepted 9 0\n",
+        "at 0 expect busy nonsense 0\n",
+        "at 0 expect executed 0\n",
         "at 0 dead 3 garbage\n",
         "corrupt_permille 1001\nat 0 heal\n",
     };
@@ -102,7 +105,7 @@ static void test_scenario_expectation_not_met_is_negative(void **state)
         "at 0 submit 0 1\nat 0 expect accepted 1\n",
         "at 0 submit 0 1\nat 100 expect executed all 2\n",
         "at 0 submit 0 1\nat 100 expect executed 3 0\n",
-        "at 0 submit 0 1\nat 100 expect busy x 1\n",
+        "at 0 submit 0 1\nat 100 expect busy 1\n",
         "at 0 partition\nat 0 submit 0 1\nat 0 settle 100\n",
         "release_early 1\n", /* no option of scenarios: refused below as wrong text */
     };
