@@ -1,14 +1,22 @@
 /* cluster.c - see cluster.h. */
 #include "bench/cluster.h"
 
+#include "base/clock.h"
+#include "bench/bench.h"
+#include "bench/clients.h"
 #include "bench/program.h"
 
 #include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define WORDS_MAX 16u
+#define SETTLE_US 60000000u
+#define STATUS_MS 2000u
+#define LAG_MAX 16u
+#define LOOK_AGAIN_NS 50000000
 #define OPEN_FILES 16 /* of nftw */
 
 /* Runs pbft with these words, which end with NULL, and --home. Errors as program_run's. */
@@ -50,6 +58,64 @@ struct err bench_cluster_start(const char *dir, uint32_t base_port, uint32_t rep
                                  "--clients", clients_text, base_port != 0 ? "--base-port" : NULL,
                                  port_text,   NULL};
     return run_pbft(out, words);
+}
+
+struct err bench_cluster_devnet(const struct bench_cluster *c, const char *verb, uint32_t id, const char *what)
+{
+    char id_text[16];
+    (void)snprintf(id_text, sizeof id_text, "%u", id);
+    const char *const words[] = {"devnet", verb, "-o", "json", id_text, what, NULL};
+    const struct err e = run_pbft(c, words);
+    return err_is(&e) ? err_wrap(e, "replica %u of the group in %s", id, c->home) : e;
+}
+
+/* What keeps them from being one group that works; NULL: nothing. */
+static const char *look(struct pbft_client *observer, struct pbft_replica_status *status, uint32_t *primary)
+{
+    const uint32_t count = pbft_replica_count(observer);
+    const struct pbft_error e = pbft_status_wait(observer, STATUS_MS, status);
+    uint64_t view = 0;
+    if (e.status != PBFT_OK || count == 0) return "none answers";
+    for (uint32_t i = 0; i < count; i++)
+        if (status[i].view > view) view = status[i].view;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!status[i].answered) return "one does not answer";
+        if (status[i].view != view) return "they are in different views";
+        if (status[i].lag > LAG_MAX) return "one lags";
+        if (status[i].peers_connected + 1 < count) return "one is not connected to all others";
+    }
+    *primary = (uint32_t)(view % count);
+    return NULL;
+}
+
+struct err bench_cluster_settle(const struct bench_cluster *c, uint32_t *primary)
+{
+    const uint64_t until = clock_monotonic_us() + SETTLE_US;
+    struct pbft_client *observer;
+    const char *fault;
+    ERR_TRY(bench_clients_open_observer(c->home, &observer));
+    struct pbft_replica_status *status = mem_zero(pbft_replica_count(observer) + 1u, sizeof *status);
+    while ((fault = look(observer, status, primary)) != NULL && clock_monotonic_us() < until && !bench_interrupted())
+        (void)nanosleep(&(struct timespec){.tv_nsec = LOOK_AGAIN_NS}, NULL);
+    free(status);
+    pbft_close(observer);
+    if (bench_interrupted()) return err_make(ERR_NEGATIVE, "interrupted");
+    return fault == NULL ? err_none()
+                         : err_make(ERR_TIMEOUT, "the replicas in %s did not come together within %u s: %s", c->home,
+                                    SETTLE_US / 1000000u, fault);
+}
+
+pid_t bench_replica_pid(const char *home, uint32_t id)
+{
+    char path[PATH_MAX + 32];
+    char line[32];
+    pid_t pid = 0;
+    (void)snprintf(path, sizeof path, "%s/run/r%u.pid", home, id);
+    FILE *f = fopen(path, "re");
+    if (f == NULL) return 0;
+    if (fgets(line, sizeof line, f) != NULL) pid = (pid_t)strtol(line, NULL, 10);
+    (void)fclose(f);
+    return pid;
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)

@@ -5,11 +5,11 @@
 #include "base/clock.h"
 #include "base/prng.h"
 #include "bench/bench.h"
+#include "bench/cluster.h"
 #include "ledger/app.h"
 #include "wire/schema.h"
 
 #include <inttypes.h>
-#include <limits.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -22,6 +22,7 @@
 #define POLL_MS_MAX 10u
 #define LOOK_US 20000u /* how often the thread that measures looks whether it is to end */
 #define STATUS_MS 3000u
+#define HALF_US 500000u /* of a second */
 #define KEY_BYTES 16u
 #define READ_KEYS 64u
 
@@ -32,7 +33,7 @@ struct load {
     struct load_options o;
     uint8_t *value;
     uint64_t first_number; /* of keys: those of another run are left alone */
-    uint32_t second_count;
+    uint32_t half_count;
     _Atomic enum phase phase;
     _Atomic uint64_t from_us; /* since when it is MEASURING */
     _Atomic bool failed;      /* one has, and that ends the load */
@@ -45,6 +46,7 @@ struct sender {
     bool started;
     struct pbft_client *client;
     uint32_t id;
+    bool counted;
     double rate;                /* its share */
     struct pbft_operation *ops; /* of one transaction */
     uint8_t *keys;              /* theirs */
@@ -56,7 +58,7 @@ struct sender {
     _Atomic uint64_t failed;
     uint32_t *latencies_us;
     uint64_t latency_count;
-    uint32_t *each_second;
+    uint32_t *each_half;
     char failure[PBFT_ERROR_BYTES];
 };
 
@@ -86,7 +88,7 @@ struct measuring {
 
 static void note_failure(struct sender *s, const char *text)
 {
-    atomic_fetch_add(&s->failed, 1);
+    if (s->counted) atomic_fetch_add(&s->failed, 1);
     (void)snprintf(s->failure, sizeof s->failure, "%s", text);
     if (!s->load->o.carry_on) atomic_store(&s->load->failed, true);
 }
@@ -102,10 +104,11 @@ static void on_answer(void *context, const struct pbft_answer *answer)
         note_failure(s, answer->status != PBFT_OK ? answer->text : pbft_outcome_name(answer->outcome));
         return;
     }
+    if (!s->counted) return;
     atomic_fetch_add(&s->done, 1);
     if (atomic_load(&s->load->phase) != MEASURING) return;
-    const uint64_t second = (now - atomic_load(&s->load->from_us)) / 1000000u;
-    if (second < s->load->second_count) s->each_second[second]++;
+    const uint64_t half = (now - atomic_load(&s->load->from_us)) / HALF_US;
+    if (half < s->load->half_count) s->each_half[half]++;
     if (s->latency_count < LATENCIES_MAX)
         s->latencies_us[s->latency_count++] = now - meant < UINT32_MAX ? (uint32_t)(now - meant) : UINT32_MAX;
 }
@@ -249,16 +252,10 @@ static uint64_t replica_memory_kib(const struct load_result *r)
 {
     uint64_t most = 0;
     for (uint32_t id = 0; id < r->replicas; id++) {
-        char path[PATH_MAX];
+        char path[64];
         char line[128];
-        long pid = 0;
-        (void)snprintf(path, sizeof path, "%s/run/r%u.pid", r->options.home, id);
+        (void)snprintf(path, sizeof path, "/proc/%ld/status", (long)bench_replica_pid(r->options.home, id));
         FILE *f = fopen(path, "re");
-        if (f == NULL) continue;
-        if (fgets(line, sizeof line, f) != NULL) pid = strtol(line, NULL, 10);
-        (void)fclose(f);
-        (void)snprintf(path, sizeof path, "/proc/%ld/status", pid);
-        f = fopen(path, "re");
         if (f == NULL) continue;
         while (fgets(line, sizeof line, f) != NULL) {
             if (strncmp(line, "RssAnon:", 8) != 0) continue;
@@ -300,9 +297,9 @@ static struct err put_keys(struct measuring *m)
     return s->failure[0] == '\0' ? err_none() : err_make(ERR_TIMEOUT, "the load did not begin: %s", s->failure);
 }
 
-static void wait_for(const struct load *l, double seconds)
+static void wait_for(const struct load *l, uint64_t from_us, double seconds)
 {
-    const uint64_t until = clock_monotonic_us() + (uint64_t)(seconds * 1e6);
+    const uint64_t until = from_us + (uint64_t)(seconds * 1e6);
     for (uint64_t now = clock_monotonic_us(); now < until && goes_on(l); now = clock_monotonic_us()) {
         const uint64_t left = until - now < LOOK_US ? until - now : LOOK_US;
         (void)nanosleep(&(struct timespec){.tv_nsec = (long)(left * 1000u)}, NULL);
@@ -340,8 +337,8 @@ static void collect(const struct measuring *m)
         memcpy(r->latencies_us + r->latency_count, s->latencies_us, s->latency_count * sizeof *s->latencies_us);
         r->latency_count += s->latency_count;
         r->unsent += s->unsent;
-        for (uint32_t k = 0; k < r->second_count; k++)
-            r->each_second[k] += s->each_second[k];
+        for (uint32_t k = 0; k < r->half_count; k++)
+            r->each_half[k] += s->each_half[k];
     }
     qsort(r->latencies_us, r->latency_count, sizeof *r->latencies_us, compare_u32);
 }
@@ -371,11 +368,14 @@ static struct err measure_running(struct measuring *m)
 {
     struct snapshot from = {.counts = mem_zero(m->r->replicas, sizeof *from.counts)};
     struct snapshot to = {.counts = mem_zero(m->r->replicas, sizeof *to.counts)};
-    wait_for(&m->load, m->load.o.warm_up);
-    struct err e = take_snapshot(m, &from);
-    atomic_store(&m->load.from_us, from.at_us);
+    const struct load_options *o = &m->load.o;
+    wait_for(&m->load, clock_monotonic_us(), o->warm_up);
+    atomic_store(&m->load.from_us, clock_monotonic_us());
     atomic_store(&m->load.phase, MEASURING);
-    if (!err_is(&e)) wait_for(&m->load, m->load.o.seconds);
+    struct err e = take_snapshot(m, &from);
+    if (!err_is(&e) && o->began != NULL) e = o->began(o->context);
+    if (!err_is(&e)) wait_for(&m->load, from.at_us, o->seconds);
+    if (!err_is(&e) && o->ended != NULL) e = o->ended(o->context);
     if (!err_is(&e)) e = take_snapshot(m, &to);
     if (!err_is(&e)) compare(m->r, &from, &to);
     m->r->memory_kib = replica_memory_kib(m->r);
@@ -399,12 +399,13 @@ static struct err measure(struct measuring *m)
         m->senders[i] = (struct sender){.load = &m->load,
                                         .client = m->clients.clients[i],
                                         .id = i,
+                                        .counted = o->counted == 0 || i < o->counted,
                                         .rate = o->rate / r->client_count,
                                         .ops = mem_zero(o->bundle, sizeof(struct pbft_operation)),
                                         .keys = mem_zero(o->bundle, KEY_BYTES),
                                         .random = prng_of(m->load.first_number + i),
                                         .latencies_us = mem_alloc(LATENCIES_MAX * sizeof(uint32_t)),
-                                        .each_second = mem_zero(r->second_count + 1u, sizeof(uint32_t))};
+                                        .each_half = mem_zero(r->half_count + 1u, sizeof(uint32_t))};
     if (o->floor_seconds > 0) ERR_TRY(floor_measure(o->home, r->replicas, o->floor_seconds, &before));
     if (o->reads) ERR_TRY(put_keys(m));
     struct err e = start_senders(m);
@@ -422,18 +423,18 @@ static struct err measure(struct measuring *m)
 struct err load_measure(const struct load_options *o, struct load_result *out)
 {
     struct measuring m = {.load = {.o = *o, .first_number = clock_wall_ms() << 20}, .r = out};
-    *out = (struct load_result){.options = *o, .second_count = (uint32_t)o->seconds};
+    *out = (struct load_result){.options = *o, .half_count = (uint32_t)(o->seconds * 2)};
     if (o->reads && o->bundle != 1) return err_make(ERR_USAGE, "a read is one operation; leave --bundle out");
     if (o->reads && o->app != LOAD_KV) return err_make(ERR_USAGE, "reads are gets of the kv application");
-    m.load.second_count = out->second_count;
+    m.load.half_count = out->half_count;
     m.load.value = mem_zero(1, o->op_bytes + 1u);
-    out->each_second = mem_zero(out->second_count + 1u, sizeof *out->each_second);
+    out->each_half = mem_zero(out->half_count + 1u, sizeof *out->each_half);
     const struct err e = measure(&m);
     for (uint32_t i = 0; m.senders != NULL && i < m.clients.count; i++) {
         free(m.senders[i].ops);
         free(m.senders[i].keys);
         free(m.senders[i].latencies_us);
-        free(m.senders[i].each_second);
+        free(m.senders[i].each_half);
     }
     bench_clients_close(&m.clients);
     pbft_close(m.observer);
@@ -446,10 +447,15 @@ struct err load_measure(const struct load_options *o, struct load_result *out)
 void load_result_free(struct load_result *r)
 {
     free(r->latencies_us);
-    free(r->each_second);
+    free(r->each_half);
     r->latencies_us = NULL;
-    r->each_second = NULL;
+    r->each_half = NULL;
     r->latency_count = 0;
+}
+
+uint32_t load_second(const struct load_result *r, uint32_t second)
+{
+    return r->each_half[2 * second] + r->each_half[2 * second + 1];
 }
 
 double load_rate(const struct load_result *r)

@@ -24,6 +24,12 @@ struct load_options {
     double warm_up; /* before that, not counted */
     bool carry_on;  /* a transaction that fails is counted, and does not end the load */
     double floor_seconds; /* for the floor, before and after each; 0: it is not measured */
+    uint32_t counted;     /* only what the first so many clients do is counted; the others send beside them. 0: all */
+    /* Called in the thread that measures when the measured time has begun, and when it ends; what they take is part of
+     * it. NULL: nothing. */
+    struct err (*began)(void *context);
+    struct err (*ended)(void *context);
+    void *context;
 };
 
 /* What the replicas counted within the measured time, all together: those that answered at its beginning and at its
@@ -51,13 +57,13 @@ struct load_result {
     uint32_t
         *latencies_us; /* sorted; from when it was meant to be sent until it was accepted; load_result_free frees it */
     uint64_t latency_count; /* at most 1,000,000 of each client are kept */
-    uint32_t *each_second;  /* transactions accepted in each measured second; freed likewise */
-    uint32_t second_count;
+    uint32_t *each_half;    /* transactions accepted in each half of a measured second; freed likewise */
+    uint32_t half_count;
     struct floor_cost floor;
 };
 
-/* Errors: ERR_USAGE, ERR_CONFIG, ERR_TIMEOUT (a transaction failed, unless carry_on), ERR_NEGATIVE (bench_interrupted).
- */
+/* Errors: ERR_USAGE, ERR_CONFIG, ERR_TIMEOUT (a transaction failed, unless carry_on), ERR_NEGATIVE (bench_interrupted),
+ * those of began and ended. */
 MUST_USE struct err load_measure(const struct load_options *o, struct load_result *out);
 void load_result_free(struct load_result *r);
 
@@ -69,5 +75,7 @@ double load_ceiling_ratio(const struct load_result *r);
 /* The median latency over the time of as many concurrent LMDB commits as there are replicas; 0: not measured. */
 double load_sync_ratio(const struct load_result *r);
 double load_cpu_us(const struct load_result *r); /* of all replicas for each transaction */
+/* Transactions accepted in that measured second; below half_count / 2. */
+uint32_t load_second(const struct load_result *r, uint32_t second);
 
 #endif

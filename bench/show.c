@@ -112,8 +112,8 @@ void show_load_into(json_t *object, const struct load_result *r)
     const struct load_options *o = &r->options;
     const struct load_counts *c = &r->counts;
     json_t *seconds = json_array();
-    for (uint32_t i = 0; i < r->second_count; i++)
-        CHECK(json_array_append_new(seconds, json_integer(r->each_second[i])) == 0);
+    for (uint32_t i = 0; i < r->half_count / 2; i++)
+        CHECK(json_array_append_new(seconds, json_integer(load_second(r, i))) == 0);
     json_t *parameters =
         json_pack("{s:i, s:i, s:s, s:b, s:i, s:i, s:i, s:o, s:o}", "replicas", (int)r->replicas, "clients",
                   (int)r->client_count, "app", app_name(o), "reads", o->reads, "in_flight", (int)o->in_flight, "bundle",
