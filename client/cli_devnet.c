@@ -335,9 +335,11 @@ static const struct cli_command devnet_commands[] = {
      .words_min = 2,
      .words_max = 2,
      .summary = "Replaces a replica by one that breaks the rules on purpose.",
-     .details = "pbft-evil --list shows the behaviours; up to three at once. WHEN: seq=N from that sequence on, view=V "
-                "in that\n"
-                "view only, time=SECONDS so long after its start. docs/adversary.md says what each does to the group.",
+     .details =
+         "pbft-evil --list shows the behaviours; up to three at once. WHEN: seq=N from that sequence on, view=V "
+         "in that\n"
+         "view only, time=SECONDS so long after its start, signal from its first SIGUSR1 on. docs/adversary.md says\n"
+         "what each does to the group.",
      .run = devnet_evil_run},
     {ONE_ID, .verb = "good", .summary = "Replaces it by the replica that keeps the rules.", .run = devnet_good_run},
     {ONE_ID, .verb = "resume", .summary = "Lets a paused replica go on (SIGCONT).", .run = resume_run},

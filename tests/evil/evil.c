@@ -45,6 +45,14 @@ static bool take_number(const char **at, const char *word, uint64_t most, uint64
     return *out <= most;
 }
 
+static bool take_word(const char **at, const char *word)
+{
+    const size_t len = strlen(word);
+    if (strncmp(*at, word, len) != 0 || ((*at)[len] != '\0' && (*at)[len] != '@')) return false;
+    *at += len;
+    return true;
+}
+
 const char *evil_order(struct evil *e, const char *text)
 {
     const char *at = strchr(text, '@');
@@ -56,7 +64,12 @@ const char *evil_order(struct evil *e, const char *text)
     while (at != NULL && *at != '\0') {
         if (take_number(&at, "@seq=", SEQ_MAX, &o.from_seq)) continue;
         if (take_number(&at, "@view=", VIEW_MAX, &o.view)) continue;
-        if (!take_number(&at, "@time=", 1000000000, &seconds)) return "behind a behaviour come @seq=N, @view=V or @time=SECONDS";
+        if (take_word(&at, "@signal")) {
+            o.on_signal = true;
+            continue;
+        }
+        if (!take_number(&at, "@time=", 1000000000, &seconds))
+            return "behind a behaviour come @seq=N, @view=V, @time=SECONDS or @signal";
         o.from_us = seconds * 1000000u;
     }
     e->orders[e->order_count++] = o;
@@ -65,6 +78,7 @@ const char *evil_order(struct evil *e, const char *text)
 
 static bool is_due(const struct evil *e, const struct evil_order *o)
 {
+    if (o->on_signal && !atomic_load(&e->signalled)) return false;
     return e->begun_us != 0 && e->now_us - e->begun_us >= o->from_us;
 }
 

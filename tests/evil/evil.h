@@ -15,6 +15,8 @@
 #include "base/prng.h"
 #include "replica/core/core.h"
 
+#include <stdatomic.h>
+
 #define EVIL_ANY UINT64_MAX
 #define EVIL_ORDERS_MAX 3u
 #define EVIL_HEARD 256u  /* messages kept, to be said again */
@@ -42,6 +44,7 @@ struct evil_order {
     uint64_t from_seq; /* from this sequence on */
     uint64_t view;     /* in this view only, or EVIL_ANY */
     uint64_t from_us;  /* so long after it began */
+    bool on_signal;    /* not before it is signalled */
 };
 
 /* A message of its own core on its way to one member. */
@@ -105,6 +108,7 @@ struct evil {
     struct evil_world world;
     struct prng random;
     uint64_t begun_us; /* 0: it has not woken yet */
+    atomic_bool signalled; /* set from outside: what waits for that begins */
     uint64_t now_us;
     struct core_summary summary;       /* of its core, as it last woke */
     struct blob *heard[EVIL_HEARD];    /* a ring; NULL: not that many yet */
@@ -122,8 +126,8 @@ struct evil {
 
 void evil_start(struct evil *e, const struct core_config *core, struct evil_world world, uint64_t seed);
 void evil_end(struct evil *e);
-/* "NAME", "NAME@seq=N", "NAME@view=V", "NAME@time=SECONDS", or more than one of these behind each other. NULL, or what is wrong.
- * Before or after evil_start. */
+/* "NAME", "NAME@seq=N", "NAME@view=V", "NAME@time=SECONDS", "NAME@signal", or more than one of these behind each other.
+ * NULL, or what is wrong. Before or after evil_start. */
 MUST_USE const char *evil_order(struct evil *e, const char *text);
 /* True while it is told to do that. */
 bool evil_is_told(const struct evil *e, const char *behaviour);

@@ -21,7 +21,7 @@ static const char usage_text[] =
     "  --config FILE      as of pbftd\n"
     "  --behaviour NAME   what it does (--list), up to three at once. WHEN: seq=N from that sequence on, view=V in "
     "that\n"
-    "                     view only, time=SECONDS so long after it has started\n"
+    "                     view only, time=SECONDS so long after it has started, signal: from the first SIGUSR1 on\n"
     "  --links SPEC       what becomes of frames to other replicas:\n"
     "                     drop=PERCENT,dup=PERCENT,delay=PERCENT:MOSTms,seed=NUMBER\n"
     "  --list             the behaviours, and end\n"
@@ -90,6 +90,12 @@ static struct err run(const char *path, const struct evil_links *links, bool *ag
     return e;
 }
 
+static void on_signal(int number)
+{
+    (void)number;
+    atomic_store(&process.evil.signalled, true);
+}
+
 static void list(void)
 {
     const struct evil_behaviour *b;
@@ -134,6 +140,7 @@ int main(int argc, char **argv)
         return 2;
     }
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)sigaction(SIGUSR1, &(const struct sigaction){.sa_handler = on_signal, .sa_flags = SA_RESTART}, NULL);
     bool again = true;
     struct err e = err_none();
     while (again && !err_is(&e)) { /* as pbftd after a state transfer */
