@@ -99,10 +99,14 @@ EVIL_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/evil/*.c))
 $(B)/pbft-evil: $(EVIL_OBJECTS) $(ARCHIVE)
 	@echo "  ld $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -Wl,--wrap=core_new,--wrap=core_step,--wrap=node_send_member,--wrap=node_send_client,--wrap=session_send,--wrap=node_query_done,--wrap=net_read,--wrap=gnutls_record_send $^ -o $@ $(LIBS)
+# A client that does, for pbft-bench attack.
+$(B)/pbft-evil-client: $(B)/tests/evil/client/pbft_evil_client.o $(B)/tests/fixture/raw_peer.o $(ARCHIVE)
+	@echo "  ld $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LIBS)
 .PHONY: evil e2e-tools
-evil: $(B)/pbft-evil
+evil: $(B)/pbft-evil $(B)/pbft-evil-client
 # what the scripts of tests/e2e need beside the programs
-e2e-tools: $(B)/pbft-evil $(B)/tests/tools/damage_state
+e2e-tools: evil $(B)/tests/tools/damage_state
 
 $(B)/pbft-sim: $(SIM_MAINS:%.c=$(B)/%.o) $(TEST_KIT) $(ARCHIVE)
 	@echo "  ld $@"
@@ -151,7 +155,7 @@ help:
 	@echo "make mutants       breaks one line of the product at a time: each must be noticed (MUTANTS=NAME... for some)"
 	@echo "make coverage     lines by unit tests; branches of the protocol and rules reached by them and SEEDS=40 seeds"
 	@echo "make bench        the standard set of measurements into bench/out/, some five minutes"
-	@echo "make evil         build/release/pbft-evil, a replica that misbehaves (docs/adversary.md)"
+	@echo "make evil         build/release/pbft-evil and pbft-evil-client, which misbehave (docs/adversary.md)"
 	@echo "make install PREFIX=/usr/local             make clean"
 
 .PHONY: deps deps-build deps-check
