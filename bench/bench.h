@@ -45,6 +45,7 @@ struct bench_options {
     uint32_t batch;       /* requests in a batch, at most */
     uint32_t batches;
     bool view_change;
+    const char *behaviours; /* names, separated by commas, or "all"; NULL: one of each kind */
     const char *plot; /* a picture: SVG, or PNG when its name says so; or NULL */
     enum bench_form form;
 };
@@ -60,6 +61,7 @@ MUST_USE struct err scale_run(const struct bench_options *o);
 MUST_USE struct err recover_run(const struct bench_options *o);
 MUST_USE struct err history_run(const struct bench_options *o);
 MUST_USE struct err messages_run(const struct bench_options *o);
+MUST_USE struct err attack_run(const struct bench_options *o);
 MUST_USE struct err micro_run(const struct bench_options *o);
 
 #endif

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum command_number { LOAD, LATENCY, CURVE, SCALE, RECOVER, HISTORY, MESSAGES, MICRO, COMMANDS };
+enum command_number { LOAD, LATENCY, CURVE, SCALE, RECOVER, HISTORY, MESSAGES, ATTACK, MICRO, COMMANDS };
 
 struct command {
     const char *name;
@@ -30,11 +30,14 @@ static const struct command commands[COMMANDS] = {
     [HISTORY] = {"history", "clients share a few keys; what they asked and got, for pbft-sim linearize", history_run},
     [MESSAGES] = {"messages", "what a batch costs in messages, counted in the simulator, beside the formulas",
                   messages_run},
+    [ATTACK] = {"attack", "what each misbehaviour leaves to correct clients, beside a run in which nobody misbehaves",
+                attack_run},
     [MICRO] = {"micro", "what the parts cost on this machine", micro_run},
 };
 
 #define OF(command) (1u << (command))
 #define LOADS (OF(LOAD) | OF(LATENCY) | OF(CURVE) | OF(SCALE))
+#define OWN_GROUPS (LOADS | OF(ATTACK)) /* that live as long as the command */
 #define ON_A_GROUP (LOADS | OF(RECOVER) | OF(HISTORY))
 #define ALL (OF(COMMANDS) - 1u)
 
@@ -68,21 +71,28 @@ static const struct setting settings[] = {
      AT(replicas)},
     {"replicas", "LIST", "sizes of groups, separated by commas (default 4,7,10,13)", OF(SCALE) | OF(MESSAGES), TEXT,
      AT(replicas)},
-    {"clients", "N", "of such a group (default 4)", LOADS & ~OF(LATENCY), COUNT, AT(client_count), 1,
+    {"replicas", "N", "of each group (default 4, at least)", OF(ATTACK), TEXT, AT(replicas)},
+    {"behaviours", "LIST",
+     "names, separated by commas, or all: what pbft-evil --list and pbft-evil-client --list\n"
+     "                    print (default: one or two of each kind)",
+     OF(ATTACK), TEXT, AT(behaviours)},
+    {"duration", "S", "of the attack, and of the run beside it (default 20)", OF(ATTACK), REAL, AT(seconds), 0.5,
+     86400},
+    {"clients", "N", "of such a group (default 4)", OWN_GROUPS & ~OF(LATENCY), COUNT, AT(client_count), 1,
      BENCH_CLIENTS_MAX},
-    {"dir", "DIR", "where what is made for it lives (default /var/tmp)", LOADS | OF(MICRO), TEXT, AT(dir)},
-    {"base-port", "P", "of such a group: replica I listens on P+I, and on P+200+I for HTTP (default: free ones)", LOADS,
-     COUNT, AT(base_port), 1, 65000},
+    {"dir", "DIR", "where what is made for it lives (default /var/tmp)", OWN_GROUPS | OF(MICRO), TEXT, AT(dir)},
+    {"base-port", "P", "of such a group: replica I listens on P+I, and on P+200+I for HTTP (default: free ones)",
+     OWN_GROUPS, COUNT, AT(base_port), 1, 65000},
     {"app", "kv|log", "puts of new keys, or appended records (default kv)", LOADS, WORD, AT(app), .words = app_words},
     {"reads", NULL, "gets by quorum instead", LOADS, FLAG, AT(reads)},
     {"in-flight", "N", "transactions in flight for each client, 1 to 64 (default 64)",
-     OF(LOAD) | OF(CURVE) | OF(SCALE) | OF(RECOVER) | OF(HISTORY), COUNT, AT(in_flight), 1, 64},
+     OF(LOAD) | OF(CURVE) | OF(SCALE) | OF(RECOVER) | OF(HISTORY) | OF(ATTACK), COUNT, AT(in_flight), 1, 64},
     {"bundle", "N", "operations in each transaction, 1 to 1,000 (default 1)", LOADS, COUNT, AT(bundle), 1, OPS_MAX},
-    {"op-bytes", "N", "bytes of each value (default 256)", LOADS, COUNT, AT(op_bytes), 0, 1000000},
+    {"op-bytes", "N", "bytes of each value (default 256)", OWN_GROUPS, COUNT, AT(op_bytes), 0, 1000000},
     {"rate", "R", "open loop: so many transactions a second are meant to be sent, at random times", OF(LOAD), REAL,
      AT(rate), 0.1, 1e6},
     {"seconds", "S", "measured time (default 10)", ON_A_GROUP & ~OF(RECOVER), REAL, AT(seconds), 0.1, 86400},
-    {"warm-up", "S", "before it (default 2)", LOADS, REAL, AT(warm_up), 0, 3600},
+    {"warm-up", "S", "before it (default 2)", OWN_GROUPS, REAL, AT(warm_up), 0, 3600},
     {"rounds", "N", "how often the primary goes (default 5)", OF(RECOVER), COUNT, AT(rounds), 1, 1000},
     {"how", "HOW",
      "kill, stop, pause: kill -9, TERM, or SIGSTOP for 10 s of the primary (default kill);\n"
@@ -100,8 +110,8 @@ static const struct setting settings[] = {
     {"batch", "B", "requests in a batch, at most (default 1)", OF(MESSAGES), COUNT, AT(batch), 1, 1024},
     {"batches", "K", "so many (default 8)", OF(MESSAGES), COUNT, AT(batches), 1, 10000},
     {"view-change", NULL, "then the primary dies, and what that costs", OF(MESSAGES), FLAG, AT(view_change)},
-    {"plot", "FILE", "a picture, .svg or .png", LOADS | OF(MESSAGES), TEXT, AT(plot)},
-    {"o", "table|json|csv", "form of the result", LOADS | OF(MESSAGES), WORD, AT(form), .words = form_words},
+    {"plot", "FILE", "a picture, .svg or .png", OWN_GROUPS | OF(MESSAGES), TEXT, AT(plot)},
+    {"o", "table|json|csv", "form of the result", OWN_GROUPS | OF(MESSAGES), WORD, AT(form), .words = form_words},
     {"o", "table|json", "form of the result", OF(RECOVER) | OF(MICRO), WORD, AT(form), .words = plain_form_words},
 };
 #define SETTINGS (sizeof settings / sizeof settings[0])
@@ -280,11 +290,15 @@ int main(int argc, char **argv)
         return 2;
     }
     if (c == &commands[MESSAGES] || c == &commands[SCALE]) o.replicas = "4,7,10,13";
+    if (c == &commands[ATTACK]) {
+        o.replicas = "4";
+        o.seconds = 20;
+    }
     if (!parse_options((unsigned)(c - commands), argc - 1, argv + 1, &o)) {
         (void)fprintf(stderr, "pbft-bench: see pbft-bench %s --help\n", c->name);
         return 2;
     }
-    if ((OF(c - commands) & (LOADS | OF(HISTORY))) != 0) { /* those that look whether they are interrupted */
+    if ((OF(c - commands) & (OWN_GROUPS | OF(HISTORY))) != 0) { /* those that look whether they are interrupted */
         (void)sigaction(SIGINT, &catch, NULL);
         (void)sigaction(SIGTERM, &catch, NULL);
         (void)sigaction(SIGHUP, &catch, NULL);
