@@ -34,6 +34,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define LATENCIES_KEPT 10001u /* of each run: enough for one in a thousand */
 #define REPLICAS_MIN 4u /* fewer bear nobody who misbehaves */
 #define EVIL_NAME "pbft-evil"
 
@@ -183,40 +184,65 @@ static struct err parse_replicas(const char *text, uint32_t *out)
 
 /* Of a correct one in the attacker's place, in cores, for each transaction a second; by the run in which nobody
  * misbehaves. */
-static double honest_cost(const struct attack_row *r, const struct attack_run *alone)
+static double honest_cost(const struct attack_behaviour *b, const struct attack_run *alone)
 {
     const struct load_result *l = &alone->load;
     const double rate = load_rate(l);
     double backups = 0;
     if (rate <= 0) return 0;
-    if (r->behaviour.role == ATTACK_CLIENT) /* one of so many that share the transactions */
-        return r->behaviour.served ? (double)l->own_cpu_us / (double)l->transactions / 1e6 / l->client_count : 0;
-    if (r->behaviour.role == ATTACK_PRIMARY) return alone->replicas[alone->primary] / rate;
+    if (b->role == ATTACK_CLIENT) /* one of so many that share the transactions */
+        return b->served ? (double)l->own_cpu_us / (double)l->transactions / 1e6 / l->client_count : 0;
+    if (b->role == ATTACK_PRIMARY) return alone->replicas[alone->primary] / rate;
     for (uint32_t id = 0; id < l->replicas; id++)
         if (id != alone->primary) backups += alone->replicas[id];
     return backups / (l->replicas - 1) / rate;
 }
 
-static struct err compare(const struct bench_options *o, uint32_t replicas, const struct attack_programs *programs,
-                          const struct attack_run *alone, struct attack_row *r)
+static void free_round(struct attack_round *r)
 {
-    const bool client = r->behaviour.role == ATTACK_CLIENT;
-    r->replica = attack_replica(&r->behaviour, replicas);
-    ERR_TRY(attack_run_group(o, replicas, programs, &r->behaviour, true, 0, &r->attacked));
-    r->used = client ? r->attacked.hostile : r->attacked.replicas[r->replica];
-    r->honest = honest_cost(r, alone) * load_rate(&r->attacked.load);
+    load_result_free(&r->attacked.load);
+    load_result_free(&r->fault_free.load);
+}
+
+static struct err measure_round(const struct bench_options *o, const struct attack_programs *programs,
+                                const struct attack_run *alone, const struct attack_row *row, struct attack_round *r)
+{
+    const struct attack_behaviour *b = &row->behaviour;
+    const uint32_t replicas = alone->load.replicas;
+    ERR_TRY(attack_run_group(o, replicas, programs, b, true, 0, &r->attacked));
+    r->used = b->role == ATTACK_CLIENT ? r->attacked.hostile : r->attacked.replicas[row->replica];
+    r->honest = honest_cost(b, alone) * load_rate(&r->attacked.load);
     const double burnt = fmin(fmax(r->used - r->honest, 0), BURN_CORES_MAX);
-    return attack_run_group(o, replicas, programs, &r->behaviour, false, burnt, &r->fault_free);
+    ERR_TRY(attack_run_group(o, replicas, programs, b, false, burnt, &r->fault_free));
+    load_result_thin(&r->attacked.load, LATENCIES_KEPT);
+    load_result_thin(&r->fault_free.load, LATENCIES_KEPT);
+    return err_none();
+}
+
+static struct err compare(const struct bench_options *o, const struct attack_programs *programs,
+                          const struct attack_run *alone, struct attack_row *row)
+{
+    row->replica = attack_replica(&row->behaviour, alone->load.replicas);
+    while (row->round_count < o->rounds) {
+        struct attack_round *r = &row->rounds[row->round_count];
+        const struct err e = measure_round(o, programs, alone, row, r);
+        if (err_is(&e)) {
+            free_round(r);
+            return e;
+        }
+        row->round_count++;
+    }
+    return err_none();
 }
 
 /* One that fails is said, and the next one goes on: all of them take hours. */
-static struct err compare_all(const struct bench_options *o, uint32_t replicas, const struct attack_programs *programs,
+static struct err compare_all(const struct bench_options *o, const struct attack_programs *programs,
                               const struct attack_run *alone, struct attack_row *rows, uint32_t count)
 {
     struct err first = err_none();
     uint32_t failed = 0;
     for (uint32_t i = 0; i < count; i++) {
-        rows[i].failure = compare(o, replicas, programs, alone, &rows[i]);
+        rows[i].failure = compare(o, programs, alone, &rows[i]);
         if (bench_interrupted()) return err_make(ERR_NEGATIVE, "interrupted");
         attack_show_row(o, &rows[i]);
         if (!err_is(&rows[i].failure)) continue;
@@ -244,7 +270,7 @@ struct err attack_run(const struct bench_options *o)
     if (!err_is(&e)) e = attack_run_group(o, replicas, &programs, NULL, false, 0, &alone);
     if (!err_is(&e)) {
         attack_show_header(o, &alone);
-        e = compare_all(o, replicas, &programs, &alone, rows, count);
+        e = compare_all(o, &programs, &alone, rows, count);
         if (!bench_interrupted()) attack_show_end(o, &alone, rows, count);
         if (!bench_interrupted() && o->plot != NULL) {
             const struct err drawn = attack_plot(&alone, rows, count, o->plot);
@@ -252,10 +278,9 @@ struct err attack_run(const struct bench_options *o)
         }
     }
     load_result_free(&alone.load);
-    for (uint32_t i = 0; i < count; i++) {
-        load_result_free(&rows[i].attacked.load);
-        load_result_free(&rows[i].fault_free.load);
-    }
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t k = 0; k < rows[i].round_count; k++)
+            free_round(&rows[i].rounds[k]);
     free(rows);
     free(behaviours);
     return e;

@@ -31,15 +31,20 @@ struct attack_run {
     double dummy;                  /* and of the process that stands for the attacker's CPU time */
 };
 
-/* A behaviour: the run with it, and the one beside it. */
+/* The run with a behaviour, and the one beside it. */
+struct attack_round {
+    struct attack_run attacked;
+    struct attack_run fault_free;
+    double used;   /* by the attacker, in cores */
+    double honest; /* of it, what one that keeps the rules would have used for as many transactions */
+};
+
 struct attack_row {
     struct attack_behaviour behaviour;
     uint32_t replica; /* that misbehaves; of a client it means nothing */
-    struct attack_run attacked;
-    struct attack_run fault_free;
-    double used;        /* by the attacker, in cores */
-    double honest;      /* of it, what one that keeps the rules would have used for as many transactions */
-    struct err failure; /* it did not run */
+    struct attack_round rounds[ATTACK_ROUNDS_MAX];
+    uint32_t round_count;
+    struct err failure; /* of the round after these */
 };
 
 /* Which programs misbehave. */
@@ -62,15 +67,12 @@ MUST_USE struct err attack_run_group(const struct bench_options *o, uint32_t rep
 
 /* ---- attack_show.c ---- */
 
-/* Over the run beside it; 0: nothing was accepted there. */
-double attack_ratio(const struct attack_row *r);
-double attack_p99_ratio(const struct attack_row *r);
 /* Table and CSV grow line by line; JSON comes at the end. */
 void attack_show_header(const struct bench_options *o, const struct attack_run *alone);
 void attack_show_row(const struct bench_options *o, const struct attack_row *r);
 void attack_show_end(const struct bench_options *o, const struct attack_run *alone, const struct attack_row *rows,
                      uint32_t count);
-/* Throughput over time, a line for each behaviour. */
+/* Throughput over time, a line for the first round of each behaviour. */
 MUST_USE struct err attack_plot(const struct attack_run *alone, const struct attack_row *rows, uint32_t count,
                                 const char *file);
 

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define ATTACK_ROUNDS_MAX 9u
+
 enum recover_how {
     RECOVER_KILL,
     RECOVER_STOP,

@@ -453,6 +453,15 @@ void load_result_free(struct load_result *r)
     r->latency_count = 0;
 }
 
+void load_result_thin(struct load_result *r, uint64_t most)
+{
+    if (r->latency_count <= most) return;
+    for (uint64_t i = 0; i < most; i++)
+        r->latencies_us[i] = r->latencies_us[i * (r->latency_count - 1) / (most - 1)];
+    r->latencies_us = mem_resize(r->latencies_us, most * sizeof *r->latencies_us);
+    r->latency_count = most;
+}
+
 uint32_t load_second(const struct load_result *r, uint32_t second)
 {
     return r->each_half[2 * second] + r->each_half[2 * second + 1];

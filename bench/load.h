@@ -66,6 +66,9 @@ struct load_result {
  * those of began and ended. */
 MUST_USE struct err load_measure(const struct load_options *o, struct load_result *out);
 void load_result_free(struct load_result *r);
+/* Leaves at most so many latencies, 2 or more, evenly spaced among the sorted ones, the shortest and the longest among
+ * them: for who keeps many results. */
+void load_result_thin(struct load_result *r, uint64_t most);
 
 double load_rate(const struct load_result *r); /* transactions a second */
 /* The latency below which so many of all are (0.5: the median). */

@@ -76,6 +76,8 @@ static const struct setting settings[] = {
      "names, separated by commas, or all: what pbft-evil --list and pbft-evil-client --list\n"
      "                    print (default: one or two of each kind)",
      OF(ATTACK), TEXT, AT(behaviours)},
+    {"rounds", "N", "of both, in turns, for each; ratios are medians then (default 1, at most 9)", OF(ATTACK), COUNT,
+     AT(rounds), 1, ATTACK_ROUNDS_MAX},
     {"duration", "S", "of the attack, and of the run beside it (default 20)", OF(ATTACK), REAL, AT(seconds), 0.5,
      86400},
     {"clients", "N", "of such a group (default 4)", OWN_GROUPS & ~OF(LATENCY), COUNT, AT(client_count), 1,
@@ -293,6 +295,7 @@ int main(int argc, char **argv)
     if (c == &commands[ATTACK]) {
         o.replicas = "4";
         o.seconds = 20;
+        o.rounds = 1;
     }
     if (!parse_options((unsigned)(c - commands), argc - 1, argv + 1, &o)) {
         (void)fprintf(stderr, "pbft-bench: see pbft-bench %s --help\n", c->name);
