@@ -111,12 +111,19 @@ static void end_hostile(struct stage *s)
 
 /* ---- the measured time ---- */
 
+static struct err replica_cpu(const struct stage *s, uint32_t id, uint64_t *out)
+{
+    const struct err e = process_cpu_us(s->pids[id], out);
+    const char *who = replica_misbehaves(s) && id == s->replica ? ", which misbehaves," : "";
+    return err_is(&e) ? err_wrap(e, "replica %u%s has ended by itself", id, who) : e;
+}
+
 static struct err began(void *context)
 {
     struct stage *s = context;
     for (uint32_t id = 0; id < s->replicas; id++) {
         s->pids[id] = bench_replica_pid(s->cluster.home, id);
-        ERR_TRY(process_cpu_us(s->pids[id], &s->from_us[id]));
+        ERR_TRY(replica_cpu(s, id, &s->from_us[id]));
     }
     ERR_TRY(burn_cpu_us(&s->dummy, &s->dummy_from_us));
     if (replica_misbehaves(s) && kill(s->pids[s->replica], SIGUSR1) != 0)
@@ -134,10 +141,10 @@ static struct err take_cpu(struct stage *s)
     for (uint32_t id = 0; id < s->replicas; id++) {
         const pid_t pid = bench_replica_pid(s->cluster.home, id);
         if (pid == s->pids[id] && pid != 0) {
-            ERR_TRY(process_cpu_us(pid, &us));
+            ERR_TRY(replica_cpu(s, id, &us));
             s->out->replicas[id] = (double)(us - s->from_us[id]);
         } else if (replica_misbehaves(s) && id == s->replica) {
-            return err_make(ERR_NEGATIVE, "replica %u, which misbehaves, did not run to the end", id);
+            return err_make(ERR_NEGATIVE, "replica %u, which misbehaves, was replaced by another process", id);
         }
     }
     ERR_TRY(burn_cpu_us(&s->dummy, &us));
@@ -145,7 +152,7 @@ static struct err take_cpu(struct stage *s)
     if (s->hostile == 0) return err_none();
     if (waitpid(s->hostile, &status, WNOHANG) != 0) {
         s->hostile = 0;
-        return err_make(ERR_NEGATIVE, "%s, which misbehaves, did not run to the end", s->programs->client);
+        return err_make(ERR_NEGATIVE, "%s, which misbehaves, has ended by itself", s->programs->client);
     }
     ERR_TRY(process_cpu_us(s->hostile, &us));
     s->out->hostile = (double)us;
