@@ -31,6 +31,7 @@ struct bench_options {
     uint32_t client_count; /* of such a group */
     enum load_app app;
     bool reads;
+    bool certified;
     uint32_t in_flight; /* of each client, 1 to 64 */
     uint32_t bundle;    /* operations in a transaction */
     uint32_t op_bytes;  /* of the value that each operation puts */

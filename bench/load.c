@@ -25,6 +25,7 @@
 #define HALF_US 500000u /* of a second */
 #define KEY_BYTES 16u
 #define READ_KEYS 64u
+#define CHECKPOINT_TRIES 8u /* with CHECKPOINT_INTERVAL batches between them */
 
 enum phase { WARMING_UP, MEASURING, ENDING };
 
@@ -141,8 +142,9 @@ static void send_one(struct sender *s, uint64_t meant_us)
     *shot = (struct shot){.sender = s, .meant_us = meant_us};
     for (uint32_t i = 0; i < o->bundle; i++)
         make_operation(s, i);
-    const struct pbft_error e = o->reads ? pbft_read(s->client, &s->ops[0], on_answer, shot)
-                                         : pbft_submit(s->client, s->ops, o->bundle, on_answer, shot);
+    const struct pbft_error e = o->certified ? pbft_read_certified(s->client, &s->ops[0], 0, on_answer, shot)
+                                : o->reads   ? pbft_read(s->client, &s->ops[0], on_answer, shot)
+                                             : pbft_submit(s->client, s->ops, o->bundle, on_answer, shot);
     if (e.status == PBFT_OK) return;
     free(shot);
     note_failure(s, e.text);
@@ -284,17 +286,51 @@ static struct err finish(const struct measuring *m)
     return err_make(ERR_TIMEOUT, "the load stopped: %s", s->failure);
 }
 
-/* Keys for the gets, all by the first client. */
+static void put_some(struct sender *s, uint32_t count)
+{
+    for (uint32_t i = 0; i < count && s->failure[0] == '\0'; i++) {
+        send_one(s, 0);
+        while (!has_room(s))
+            pbft_poll(s->client, POLL_MS_MAX);
+    }
+    while (pbft_in_flight(s->client) > 0)
+        pbft_poll(s->client, POLL_MS_MAX);
+}
+
+/* Whether the newest of the keys for the gets is in a checkpoint. A group without one gives no answer in time. */
+static bool is_in_a_checkpoint(struct sender *s)
+{
+    struct pbft_answer *a = NULL;
+    s->number = READ_KEYS - 1;
+    make_operation(s, 0);
+    const struct pbft_error e = pbft_read_certified_wait(s->client, &s->ops[0], 0, &a);
+    const bool there = e.status == PBFT_OK && a->outcome == PBFT_OUTCOME_OK;
+    pbft_answer_free(a);
+    return there;
+}
+
+/* Keys for the gets, all by the first client; and others behind them, one batch each, until a checkpoint has the first
+ * ones. */
 static struct err put_keys(struct measuring *m)
 {
     struct sender *s = &m->senders[0];
-    m->load.o.reads = false;
-    for (uint32_t i = 0; i < READ_KEYS && s->failure[0] == '\0'; i++)
-        send_one(s, 0);
-    while (pbft_in_flight(s->client) > 0)
-        pbft_poll(s->client, POLL_MS_MAX);
-    m->load.o.reads = true;
-    return s->failure[0] == '\0' ? err_none() : err_make(ERR_TIMEOUT, "the load did not begin: %s", s->failure);
+    struct load_options *o = &m->load.o;
+    const struct load_options wanted = *o;
+    bool ready = !wanted.certified;
+    o->reads = o->certified = false;
+    put_some(s, READ_KEYS);
+    o->in_flight = 1;
+    for (uint32_t tries = 0; tries < CHECKPOINT_TRIES && !ready && s->failure[0] == '\0'; tries++) {
+        s->number = READ_KEYS;
+        put_some(s, CHECKPOINT_INTERVAL);
+        o->reads = true; /* for the key of what is asked for */
+        ready = is_in_a_checkpoint(s);
+        o->reads = false;
+    }
+    *o = wanted;
+    s->number = 0;
+    if (s->failure[0] != '\0') return err_make(ERR_TIMEOUT, "the load did not begin: %s", s->failure);
+    return ready ? err_none() : err_make(ERR_TIMEOUT, "the load did not begin: no checkpoint has the keys to be read");
 }
 
 static void wait_for(const struct load *l, uint64_t from_us, double seconds)

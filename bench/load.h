@@ -17,7 +17,8 @@ struct load_options {
     uint32_t in_flight; /* transactions of each client at most, 1 to 64 */
     uint32_t bundle;    /* operations in each transaction */
     uint32_t op_bytes;  /* size of the value, or record, of each operation */
-    bool reads;         /* transactions are gets by quorum of keys that were put before */
+    bool reads;         /* transactions are gets by quorum of keys that were put before; */
+    bool certified;     /* with reads: one replica proves each, as of a checkpoint that has those keys */
     double rate;    /* transactions a second that are meant to be sent, at random times; 0: a closed loop, the next when
                        one is done */
     double seconds; /* measured */

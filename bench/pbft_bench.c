@@ -87,6 +87,7 @@ static const struct setting settings[] = {
      OWN_GROUPS, COUNT, AT(base_port), 1, 65000},
     {"app", "kv|log", "puts of new keys, or appended records (default kv)", LOADS, WORD, AT(app), .words = app_words},
     {"reads", NULL, "gets by quorum instead", LOADS, FLAG, AT(reads)},
+    {"certified", NULL, "gets that one replica proves instead", LOADS, FLAG, AT(certified)},
     {"in-flight", "N", "transactions in flight for each client, 1 to 64 (default 64)",
      OF(LOAD) | OF(CURVE) | OF(SCALE) | OF(RECOVER) | OF(HISTORY) | OF(ATTACK), COUNT, AT(in_flight), 1, 64},
     {"bundle", "N", "operations in each transaction, 1 to 1,000 (default 1)", LOADS, COUNT, AT(bundle), 1, OPS_MAX},

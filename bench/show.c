@@ -114,10 +114,10 @@ void show_load_into(json_t *object, const struct load_result *r)
     json_t *seconds = json_array();
     for (uint32_t i = 0; i < r->half_count / 2; i++)
         CHECK(json_array_append_new(seconds, json_integer(load_second(r, i))) == 0);
-    json_t *parameters =
-        json_pack("{s:i, s:i, s:s, s:b, s:i, s:i, s:i, s:o, s:o}", "replicas", (int)r->replicas, "clients",
-                  (int)r->client_count, "app", app_name(o), "reads", o->reads, "in_flight", (int)o->in_flight, "bundle",
-                  (int)o->bundle, "op_bytes", (int)o->op_bytes, "rate", real(o->rate), "warm_up", real(o->warm_up));
+    json_t *parameters = json_pack("{s:i, s:i, s:s, s:b, s:b, s:i, s:i, s:i, s:o, s:o}", "replicas", (int)r->replicas,
+                                   "clients", (int)r->client_count, "app", app_name(o), "reads", o->reads, "certified",
+                                   o->certified, "in_flight", (int)o->in_flight, "bundle", (int)o->bundle, "op_bytes",
+                                   (int)o->op_bytes, "rate", real(o->rate), "warm_up", real(o->warm_up));
     json_t *latency = json_pack("{s:o, s:o, s:o, s:o, s:o}", "p50", real(load_percentile_ms(r, 0.5)), "p90",
                                 real(load_percentile_ms(r, 0.9)), "p99", real(load_percentile_ms(r, 0.99)), "p999",
                                 real(load_percentile_ms(r, 0.999)), "max", real(load_percentile_ms(r, 1)));
@@ -157,8 +157,11 @@ static void print_table(const struct load_result *r)
     const struct load_options *o = &r->options;
     const struct load_counts *c = &r->counts;
     const uint64_t n = r->replicas;
-    (void)printf("%-20s%" PRIu64 " in %.1f s: %.0f a second", o->reads ? "reads" : "transactions", r->transactions,
-                 r->seconds, load_rate(r));
+    (void)printf("%-20s%" PRIu64 " in %.1f s: %.0f a second",
+                 o->certified ? "certified reads"
+                 : o->reads   ? "reads"
+                              : "transactions",
+                 r->transactions, r->seconds, load_rate(r));
     if (o->bundle > 1) (void)printf(", %.0f operations a second", operations_a_second(r));
     if (!o->reads)
         (void)printf(", in %" PRIu64 " batches of %.1f", c->batches, per((double)r->transactions, c->batches));
@@ -196,7 +199,7 @@ static void print_table(const struct load_result *r)
 
 void show_load_header(void)
 {
-    (void)printf("replicas,clients,app,reads,in_flight,bundle,op_bytes,rate,seconds,transactions,per_second,"
+    (void)printf("replicas,clients,app,reads,certified,in_flight,bundle,op_bytes,rate,seconds,transactions,per_second,"
                  "operations_per_second,failed,unsent,batch_size,p50_ms,p90_ms,p99_ms,max_ms,replicas_cpu_us,"
                  "clients_cpu_us,memory_kib,messages_per_batch,syncs_per_batch,verify_us,sign_us,sync_one_us,"
                  "sync_all_us,ceiling_ratio,sync_ratio\n");
@@ -206,12 +209,12 @@ void show_load_line(const struct load_result *r)
 {
     const struct load_options *o = &r->options;
     const struct load_counts *c = &r->counts;
-    (void)printf("%u,%u,%s,%d,%u,%u,%u,%.1f,%.3f,%" PRIu64 ",%.1f,%.1f,%" PRIu64 ",%" PRIu64
+    (void)printf("%u,%u,%s,%d,%d,%u,%u,%u,%.1f,%.3f,%" PRIu64 ",%.1f,%.1f,%" PRIu64 ",%" PRIu64
                  ",%.2f,%.3f,%.3f,%.3f,%.3f,%.1f,%.1f,%" PRIu64 ",%.2f,%.2f,%.2f,%.2f,%.1f,%.1f,%.3f,%.3f\n",
-                 r->replicas, r->client_count, app_name(o), o->reads ? 1 : 0, o->in_flight, o->bundle, o->op_bytes,
-                 o->rate, r->seconds, r->transactions, load_rate(r), operations_a_second(r), r->failed, r->unsent,
-                 per((double)r->transactions, c->batches), load_percentile_ms(r, 0.5), load_percentile_ms(r, 0.9),
-                 load_percentile_ms(r, 0.99), load_percentile_ms(r, 1), load_cpu_us(r),
+                 r->replicas, r->client_count, app_name(o), o->reads ? 1 : 0, o->certified ? 1 : 0, o->in_flight,
+                 o->bundle, o->op_bytes, o->rate, r->seconds, r->transactions, load_rate(r), operations_a_second(r),
+                 r->failed, r->unsent, per((double)r->transactions, c->batches), load_percentile_ms(r, 0.5),
+                 load_percentile_ms(r, 0.9), load_percentile_ms(r, 0.99), load_percentile_ms(r, 1), load_cpu_us(r),
                  per((double)r->own_cpu_us, r->transactions), r->memory_kib, per((double)c->protocol_sent, c->batches),
                  per((double)c->syncs, c->batches), r->floor.verify_us, r->floor.sign_us, r->floor.sync_one_us,
                  r->floor.sync_all_us, load_ceiling_ratio(r), load_sync_ratio(r));

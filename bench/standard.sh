@@ -28,6 +28,7 @@ measure micro micro
 measure latency latency $port --replicas 4 --seconds "$seconds" --warm-up "$warm_up" --plot "$out/latency.svg"
 measure load load $port --replicas 4 --clients 16 --seconds "$seconds" --warm-up "$warm_up" --plot "$out/load.svg"
 measure bundles load $port --replicas 4 --clients 4 --bundle 100 --op-bytes 64 --in-flight 16 --seconds "$seconds" --warm-up "$warm_up"
+measure certified load $port --replicas 4 --clients 4 --certified --seconds "$seconds" --warm-up "$warm_up"
 measure reads load $port --replicas 4 --clients 4 --reads --seconds "$seconds" --warm-up "$warm_up"
 measure curve curve $port --replicas 4 --clients 16 --seconds "$seconds" --warm-up "$warm_up" --plot "$out/curve.svg"
 measure scale scale $port --clients 16 --seconds "$seconds" --warm-up "$warm_up" --plot "$out/scale.svg"
@@ -47,6 +48,7 @@ aim_ms=$(calculate "1.5 * $(of latency floor sync_all_us) / 1000 + 1")
     line "bundles: CPU of all replicas, us an operation" 34 \
         "$(calculate "($(of bundles cpu_us_per_transaction replicas) - $(of bundles cpu_us_per_transaction request_verification)) / 100")"
     line "load: anonymous memory of a replica, MiB" 128 "$(calculate "$(of load results memory_kib) / 1024")"
+    line "certified reads a second" - "$(of certified results per_second)"
     line "reads a second" - "$(of reads results per_second)"
     line "scale: CPU of one replica, N = 13 over N = 4" 1.5 "$(tr -d ' \n' <"$out/scale.json" | grep -o '"cpu_us_per_transaction":{[^}]*' |
         grep -o '"replicas":[0-9.]*' | cut -d : -f 2 | awk 'NR == 1 { first = $1 / 4 } { last = $1 / 13 } END { printf "%.3f", last / first }')"

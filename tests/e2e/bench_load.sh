@@ -42,6 +42,7 @@ check "ten operations in each transaction" awk -v o="$(of results operations_per
 check "appended records" eval 'bench load --replicas 4 --clients 1 --app log $short -o csv >"$out"'
 check "in CSV" [ "$(awk -F, 'NR == 1 { n = NF } NR == 2 { print n == NF, $3 }' "$out")" = "1 log" ]
 check "reads" eval 'bench load --replicas 4 --clients 1 --reads $short -o json >"$out"'
+check "certified reads" eval 'bench load --replicas 4 --clients 1 --certified $short -o json >"$out" && grep -q "\"certified\": true" "$out"'
 check "cost no signature of the client" eval 'above "$(of results transactions)" 10 && above 0.5 "$(of results verifications_per_transaction)"'
 check "one transaction at a time" eval 'bench latency --replicas 4 $short -o json >"$out"'
 check "is one at a time" [ "$(of parameters in_flight)" = 1 ]
