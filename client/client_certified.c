@@ -1,4 +1,4 @@
-/* client_certified.c - reads that one replica answers with a proof (ledger/certified.h): one replica after the other is
+/* client_certified.c - reads that one replica answers with a proof (wire/certified.h): one replica after the other is
  * asked until one proves what it says. */
 #include "client/client_internal.h"
 
@@ -18,7 +18,7 @@ static bool check_signature(void *context, struct verify_item *item)
 
 /* Asks a replica that is connected and has not answered in this round: the one after the last asked first. When all
  * have, another round begins a little later. */
-static void ask_next(struct pbft_client *c, struct pending *p, uint64_t now)
+void client_certified_ask(struct pbft_client *c, struct pending *p, uint64_t now)
 {
     const uint32_t n = c->quorum.replica_count;
     for (uint32_t k = 1; k <= n; k++) {
@@ -39,12 +39,7 @@ void client_certified_begin(struct pbft_client *c, struct pending *p, uint64_t a
 {
     p->at_least = at_least;
     p->complaints = mem_zero(c->quorum.replica_count, sizeof *p->complaints);
-    ask_next(c, p, client_now_us());
-}
-
-void client_certified_resend(struct pbft_client *c, struct pending *p, uint64_t now)
-{
-    ask_next(c, p, now);
+    client_certified_ask(c, p, client_now_us());
 }
 
 /* NULL, or what is wrong with the answer. */
@@ -69,7 +64,7 @@ const char *client_certified_take(struct replica_link *l, struct pending *p, con
     const char *fault = weigh(c, p, m);
     if (fault == NULL) return NULL;
     p->complaints[l->id] = fault;
-    if (p->asked == l->id) ask_next(c, p, client_now_us());
+    if (p->asked == l->id) client_certified_ask(c, p, client_now_us());
     return fault;
 }
 

@@ -59,8 +59,7 @@ struct pending {
     bool chosen;              /* the library gave it its sequence, and may give it another */
     bool reads;               /* a read that is ordered: executed twice it does no harm */
     enum pbft_status refusal; /* why it waits for another sequence */
-    struct client_vote
-        *votes; /* replica_count; CERTIFIED: present: it was asked in this round; seq: not 0: it has answered */
+    struct client_vote *votes; /* replica_count; CERTIFIED: present: asked in this round; seq not 0: answered */
     uint64_t at_least;         /* CERTIFIED: no older checkpoint than that */
     uint32_t asked;            /* ... the last replica asked */
     const char **complaints;   /* ... what was wrong with the answer of each; NULL: it was never asked */
@@ -165,7 +164,8 @@ struct pending *client_refused_first(const struct pbft_client *c);
 bool client_inspected(struct replica_link *l, const struct wire_result *m);
 /* client_certified.c */
 void client_certified_begin(struct pbft_client *c, struct pending *p, uint64_t at_least);
-void client_certified_resend(struct pbft_client *c, struct pending *p, uint64_t now);
+/* Asks the next replica. */
+void client_certified_ask(struct pbft_client *c, struct pending *p, uint64_t now);
 /* NULL: the answer is proven. Else what is wrong with it, and the next replica is asked. */
 const char *client_certified_take(struct replica_link *l, struct pending *p, const struct wire_result *m);
 /* Adds what was wrong with the answers of which replicas. */

@@ -439,7 +439,7 @@ void client_timers(struct pbft_client *c)
         if (now >= p->deadline_us)
             give_up(c, p);
         else if (now >= p->resend_us && p->kind == PENDING_CERTIFIED)
-            client_certified_resend(c, p, now);
+            client_certified_ask(c, p, now);
         else if (now >= p->resend_us)
             resend_read(c, p, now);
     }

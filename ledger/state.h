@@ -3,8 +3,8 @@
  *
  *     reads go down:   pending (the operation in progress)
  *                      layer K+1..   (batches since the last closed checkpoint)
- *                      layer closed  (waiting for its checkpoint to become stable), at most STATE_LAYERS_MAX - 1 of
- * them base          (the kv_store, at the last stable checkpoint)
+ *                      layer closed  (waiting for its checkpoint to become stable), at most STATE_LAYERS_MAX - 1
+ *                      base          (the kv_store, at the last stable checkpoint)
  *
  * The tree is that of wire/state_proof.h.
  *

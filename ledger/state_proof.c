@@ -1,5 +1,5 @@
 /* state_proof.c - proofs that a key has a value, or is absent, under a root of the state tree, made from the base. They
- * are checked in state_hash.c.
+ * are checked in wire/state_proof.c.
  */
 #include "ledger/state_proof.h"
 

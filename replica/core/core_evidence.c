@@ -12,7 +12,7 @@
 #include "replica/core/core_internal.h"
 #include "wire/evidence.h"
 
-#define SHOWN_MAX 16u /* for one STATUS */
+#define SHOWN_MAX 16u /* for one STATUS: proposals, and votes of each member */
 #define SHOWN_BYTES 256u
 
 /* ---- out ---- */
@@ -205,12 +205,12 @@ static bool is_at_odds(const struct core_slot *s, uint32_t member)
 }
 
 /* After a STATUS: the proposals that a member's PREPAREs contradict. */
-static uint32_t show_proposals(struct core *c, uint32_t to)
+static void show_proposals(struct core *c, uint32_t to)
 {
     const uint32_t primary = quorum_primary(&c->config.group.quorum, c->slots_view);
     uint32_t shown = 0;
-    if (primary == c->config.self || primary == to) return 0;
-    if (core_contradictions(c, primary, EVIDENCE_KIND_PRE_PREPARE) > 0) return 0; /* proven here */
+    if (primary == c->config.self || primary == to) return;
+    if (core_contradictions(c, primary, EVIDENCE_KIND_PRE_PREPARE) > 0) return; /* proven here */
     for (uint64_t n = c->low + 1; n <= c->slots_top && shown < SHOWN_MAX; n++) {
         const struct core_slot *s = core_slot_const(c, n);
         if (s == NULL || s->phase == CORE_PHASE_EMPTY || !is_at_odds(s, to)) continue;
@@ -224,7 +224,6 @@ static uint32_t show_proposals(struct core *c, uint32_t to)
         core_send(c, to, &wire_record_pre_prepare, &m, 0, true);
         shown++;
     }
-    return shown;
 }
 
 static void show_vote(struct core *c, uint32_t to, const struct wire_vote *v)
@@ -234,10 +233,14 @@ static void show_vote(struct core *c, uint32_t to, const struct wire_vote *v)
 }
 
 /* ... and what another has said here, where it is for another batch than the one accepted here, or that member is: it
- * may have heard the opposite. */
-static void show_votes(struct core *c, uint32_t to, uint32_t of, uint32_t *shown)
+ * may have heard the opposite. Not from the same slot on each time: who names another digest to everybody, which proves
+ * nothing, must not hide behind that what it says to some only. */
+static void show_votes(struct core *c, uint32_t to, uint32_t of)
 {
-    for (uint64_t n = c->low + 1; n <= c->slots_top && *shown < SHOWN_MAX; n++) {
+    const uint64_t span = c->slots_top > c->low ? c->slots_top - c->low : 0;
+    uint32_t shown = 0;
+    for (uint64_t k = 0; k < span && shown < SHOWN_MAX; k++) {
+        const uint64_t n = c->low + 1 + (c->now_us / 1000u + k) % span;
         const struct core_slot *s = core_slot_const(c, n);
         if (s == NULL || s->phase == CORE_PHASE_EMPTY) continue;
         for (uint32_t commit = 0; commit < 2; commit++) {
@@ -254,14 +257,14 @@ static void show_votes(struct core *c, uint32_t to, uint32_t of, uint32_t *shown
                                           .seq = n,
                                           .digest = v->digest,
                                           .signature = v->signature});
-            ++*shown;
+            shown++;
         }
     }
 }
 
 void core_show_contradictions(struct core *c, uint32_t to)
 {
-    uint32_t shown = show_proposals(c, to);
+    show_proposals(c, to);
     for (uint32_t of = 0; of < c->config.group.quorum.replica_count; of++)
-        if (of != to && of != c->config.self) show_votes(c, to, of, &shown);
+        if (of != to && of != c->config.self) show_votes(c, to, of);
 }
