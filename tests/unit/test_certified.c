@@ -240,6 +240,8 @@ static const char *check_under(struct room *r, struct blob *certificate)
     r->result.proof = blob_bytes(bytes);
     r->result.seq = proof.certificate.seq;
     const char *fault = check(r);
+    r->result.proof = blob_bytes(r->answer.proof);
+    r->result.seq = r->answer.seq;
     blob_release(bytes);
     blob_release(certificate);
     return fault;
@@ -260,6 +262,7 @@ static void test_certificate_must_be_one(void **state)
     assert_non_null(check_under(&r, kit_checkpoint(k, K, &r.header, &r.header, NULL, 3))); /* of another state */
     const struct wire_checkpoint_certificate beginning = {.epoch = k->wire.epoch, .header_hash = r.header, .state_root = r.root};
     assert_non_null(check_under(&r, wire_encode_blob(&wire_record_checkpoint_certificate, &beginning)));
+    assert_null(check(&r));
     k->wire.epoch++;
     assert_non_null(check(&r));
     close_room(&r);
