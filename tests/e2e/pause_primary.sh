@@ -12,7 +12,10 @@ sed 's/^/# /' "$home/last"
 check "the others have left it" [ "$(view)" -gt "$before" ]
 one_view() { [ "$(pbft -o json status | tr -d ' ",' | awk -F: '$1 == "view" { print $2 }' | sort -u | wc -l)" -eq 1 ]; }
 check "all four are in one view" eventually 60 one_view
-check "the primary was paused, not started again" [ "$(count_lines event=replica.recovered "$PBFT_HOME/run/r$primary.log")" -eq 2 ]
+# on a fast machine the others are so far ahead that it takes the state from them, and goes on anew within its process
+began=$(count_lines event=replica.recovered "$PBFT_HOME/run/r$primary.log")
+anew=$(count_lines event=transfer.done "$PBFT_HOME/run/r$primary.log")
+check "the primary was paused, not started again" [ $((began - anew)) -eq 2 ]
 commits=$(commits_of $primary)
 check "the group commits" pbft put after pause
 check "and all four execute it" eventually 60 all_equal
