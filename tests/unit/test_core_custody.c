@@ -86,6 +86,8 @@ static void test_custody_without_a_rate_takes_the_least(void **state)
     solo_ready(&s, 4, 1);
     for (uint64_t seq = 1; seq <= 8; seq++)
         assert_null(take_bytes(&s, 0, seq, MIB)); /* 8 MiB to the byte */
+    assert_int_equal(core_client_custody(s.core, 0), 8);
+    assert_int_equal(core_client_custody(s.core, SOLO_CLIENTS), 0); /* there is none of that number */
     assert_string_equal(solo_request(&s, 1, 1), "custody is full");
     assert_int_equal(solo_busy(&s), BUSY_OVERLOAD);
     solo_close(&s);
