@@ -147,7 +147,7 @@ static struct ledger_check check_of(struct checking *c, const struct data_dir *d
                                  .group = c->group.group,
                                  .wire = &c->group.wire,
                                  .self = (uint32_t)c->identity.replica,
-                                 .checker = cli_checker(),
+                                 .checker = signature_checker_plain(),
                                  .fault = show_fault,
                                  .progress = show_progress,
                                  .context = c};

@@ -92,7 +92,7 @@ static bool list_one(const struct cli_group *g, const struct record_place *at, j
 {
     struct evidence e;
     struct buffer text = {0};
-    const char *fault = evidence_check(&g->wire, cli_checker(), at->bytes, &e);
+    const char *fault = evidence_check(&g->wire, signature_checker_plain(), at->bytes, &e);
     if (fault == NULL && (e.member != at->member || e.kind != at->kind)) fault = "it is kept in the place of another";
     if (fault != NULL) {
         (void)fprintf(stderr, "record %" PRIu64 " is damaged: %s\n", at->number, fault);
@@ -152,7 +152,7 @@ static struct err export_run(const struct cli_call *call)
             e = err_make(ERR_NOT_FOUND,
                          "there is no record %" PRIu64 " in %s; pbft evidence list shows those that there are", number,
                          call->words[0]);
-        const char *fault = err_is(&e) ? NULL : evidence_check(&g.wire, cli_checker(), at.bytes, &found);
+        const char *fault = err_is(&e) ? NULL : evidence_check(&g.wire, signature_checker_plain(), at.bytes, &found);
         if (fault != NULL) e = err_make(ERR_CORRUPT, "record %" PRIu64 " is damaged: %s", number, fault);
         const int refused = err_is(&e) ? 0 : file_put(call->words[2], at.bytes, 0644, FILE_PLACE_NEW);
         if (refused != 0) e = err_system(refused, "cannot write %s", call->words[2]);
@@ -175,7 +175,7 @@ static struct err verify_run(const struct cli_call *call)
     if (e.code == ERR_LIMIT)
         e = err_make(ERR_NEGATIVE, "%s proves nothing: it is too long for a record of evidence", call->words[0]);
     if (!err_is(&e)) {
-        const char *fault = evidence_check(&g.wire, cli_checker(), bytes_of(file.data, file.len), &found);
+        const char *fault = evidence_check(&g.wire, signature_checker_plain(), bytes_of(file.data, file.len), &found);
         if (fault != NULL) e = err_make(ERR_NEGATIVE, "%s proves nothing: %s", call->words[0], fault);
     }
     if (!err_is(&e)) {

@@ -5,18 +5,6 @@
 
 #include <stdlib.h>
 
-static bool check_signature(void *context, struct verify_item *item)
-{
-    (void)context;
-    item->valid = sign_verify(&item->key, &item->digest, &item->signature);
-    return item->valid;
-}
-
-struct signature_checker cli_checker(void)
-{
-    return (struct signature_checker){.check = check_signature};
-}
-
 struct err cli_group_open(const char *home, const char *path, struct cli_group *out)
 {
     struct cli_path in_home;

@@ -14,7 +14,5 @@ struct cli_group {
 /* Reads the file at path; NULL: HOME/group.json. Errors as group_read. Freed by cli_group_close, after a failure too. */
 MUST_USE struct err cli_group_open(const char *home, const char *path, struct cli_group *out);
 void cli_group_close(struct cli_group *g);
-/* Ed25519, without a memory. */
-struct signature_checker cli_checker(void);
 
 #endif

@@ -10,12 +10,6 @@
 
 #define NOBODY_RETRY_US 20000u /* no replica is connected */
 
-static bool check_signature(void *context, struct verify_item *item)
-{
-    (void)context;
-    return sign_verify(&item->key, &item->digest, &item->signature);
-}
-
 /* Asks a replica that is connected and has not answered in this round: the one after the last asked first. When all
  * have, another round begins a little later. */
 void client_certified_ask(struct pbft_client *c, struct pending *p, uint64_t now)
@@ -45,14 +39,12 @@ void client_certified_begin(struct pbft_client *c, struct pending *p, uint64_t a
 /* NULL, or what is wrong with the answer. */
 static const char *weigh(struct pbft_client *c, const struct pending *p, const struct wire_result *m)
 {
-    const struct wire_group g = {
-        .id = c->group->id, .epoch = c->epoch, .quorum = c->quorum, .members = c->member_keys};
-    const struct signature_checker checker = {.check = check_signature};
+    const struct wire_group g = {.id = c->group->id, .epoch = c->epoch, .quorum = c->quorum, .members = c->member_keys};
     struct wire_message query;
     if (m->outcome == OUTCOME_REFUSED) return "has no stable checkpoint to prove it from";
     if (m->seq < p->at_least) return "knows only an older checkpoint";
     CHECK(wire_decode(blob_bytes(p->message), &query) == NULL);
-    return certified_check(&g, checker, &query.query.operation, m, &c->certificate_known);
+    return certified_check(&g, signature_checker_plain(), &query.query.operation, m, &c->certificate_known);
 }
 
 const char *client_certified_take(struct replica_link *l, struct pending *p, const struct wire_result *m)

@@ -21,6 +21,9 @@ struct signature_checker {
     void *context;
 };
 
+/* The one that checks each really, and remembers none. */
+struct signature_checker signature_checker_plain(void);
+
 /* digest(MESSAGE, group id | signed part): what a signature is over; of a request it is the transaction's id, which
  * therefore leaves the signature out (rule 28). Type, epoch and sender are in the signed part (rule 19). */
 struct digest wire_signing_digest(const struct digest *group_id, struct bytes signed_part);

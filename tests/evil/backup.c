@@ -67,9 +67,16 @@ static bool vote_wrong(struct evil *e, const struct evil_order *o, const struct 
 
 /* ---- whatever is proposed to whomever, it is for it ---- */
 
-static struct evil_accepted *accepted_at(struct evil *e, uint32_t member, uint64_t seq)
+static struct evil_accepted *accepted_at(struct evil *e, uint64_t member, uint64_t seq)
 {
     return &e->accepted[(member * 67u + seq) % EVIL_ACCEPTED];
+}
+
+/* What that member has said that it accepted; NULL: nothing, or it was forgotten. */
+static const struct evil_accepted *accepted_by(struct evil *e, uint64_t member, uint64_t view, uint64_t seq)
+{
+    const struct evil_accepted *a = accepted_at(e, member, seq);
+    return a->present && a->member == member && a->view == view && a->seq == seq ? a : NULL;
 }
 
 static void vote_for_accepted(struct evil *e, const struct evil_accepted *a, const struct wire_record *record,
@@ -85,10 +92,9 @@ static void vote_for_accepted(struct evil *e, const struct evil_accepted *a, con
 static bool hear_what_is_accepted(struct evil *e, const struct evil_order *o, const struct wire_message *m)
 {
     if (m->type != WIRE_TYPE_prepare || m->prepare.sender == e->core.self) return true;
-    struct evil_accepted *a = accepted_at(e, (uint32_t)m->prepare.sender, m->prepare.seq);
-    const bool known =
-        a->present && a->member == m->prepare.sender && a->view == m->prepare.view && a->seq == m->prepare.seq;
-    if (known || quorum_primary(&e->core.group.quorum, m->prepare.view) == e->core.self) return true;
+    if (quorum_primary(&e->core.group.quorum, m->prepare.view) == e->core.self) return true;
+    if (accepted_by(e, m->prepare.sender, m->prepare.view, m->prepare.seq) != NULL) return true;
+    struct evil_accepted *a = accepted_at(e, m->prepare.sender, m->prepare.seq);
     *a = (struct evil_accepted){.present = true,
                                 .member = (uint32_t)m->prepare.sender,
                                 .view = m->prepare.view,
@@ -110,9 +116,8 @@ static bool vote_for_what_is_accepted(struct evil *e, const struct evil_order *o
     if (!take_vote(s, &record, &vote) || vote.sender != e->core.self) return true;
     const uint32_t primary = quorum_primary(&e->core.group.quorum, vote.view);
     if (primary == e->core.self || primary == s->member) return true;
-    const struct evil_accepted *a = accepted_at(e, s->member, vote.seq);
-    if (a->present && a->member == s->member && a->view == vote.view && a->seq == vote.seq)
-        vote_for_accepted(e, a, record, s->resend);
+    const struct evil_accepted *a = accepted_by(e, s->member, vote.view, vote.seq);
+    if (a != NULL) vote_for_accepted(e, a, record, s->resend);
     return false;
 }
 

@@ -211,8 +211,9 @@ static void draw_evil(struct drawing *d)
         if (of_one_mind) {
             draw_accomplice(d);
             count = 1;
-        } else if (count < EVIL_ORDERS_MAX && draw_liar(d) && count > 1)
+        } else if (count < EVIL_ORDERS_MAX && draw_liar(d) && count > 1) {
             count--;
+        }
         for (; count > 0; count--) {
             buffer_printf(d->out, " %s", draw_behaviour(d)->name);
             if (draw(d, STREAM_EVIL, 3) == 0)

@@ -40,11 +40,16 @@ struct room {
     struct solo_batch b;
 };
 
-static void open_room(struct room *r)
+static void open_room_of(struct room *r, uint32_t self)
 {
-    solo_ready(&r->s, 4, 1);
+    solo_ready(&r->s, 4, self);
     r->a = solo_batch_make(&r->s, 1);
     r->b = solo_batch_make(&r->s, 2);
+}
+
+static void open_room(struct room *r)
+{
+    open_room_of(r, 1);
 }
 
 static void close_room(struct room *r)
@@ -363,9 +368,7 @@ static void test_proposal_is_shown_to_whom_it_contradicts_and_makes_evidence_the
     struct room other;
     (void)state;
     open_room(&r);
-    solo_ready(&other.s, 4, 2);
-    other.a = solo_batch_make(&other.s, 1);
-    other.b = solo_batch_make(&other.s, 2);
+    open_room_of(&other, 2);
     assert_null(solo_propose(&r.s, 1, &r.a, true));
     assert_null(solo_propose(&other.s, 1, &other.b, true));
     assert_null(solo_vote(&r.s, WIRE_TYPE_prepare, 2, 1, &r.b.digest)); /* what `other` has said */
@@ -421,8 +424,8 @@ static uint32_t shown_count(const struct solo *s, uint32_t member)
     return count;
 }
 
-/* Votes of `of` that the last event shows to a member. */
-static uint32_t votes_shown(const struct solo *s, uint32_t to, uint32_t of)
+/* Votes of `of` that the last event shows to a member; *seqs: a bit for the sequence of each. */
+static uint32_t votes_shown_at(const struct solo *s, uint32_t to, uint32_t of, uint64_t *seqs)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < s->effects->count; i++) {
@@ -430,10 +433,19 @@ static uint32_t votes_shown(const struct solo *s, uint32_t to, uint32_t of)
         struct wire_message m;
         if (e->type != CORE_EFFECT_SEND || e->send.to != to) continue;
         assert_null(wire_decode(blob_bytes(e->send.bytes), &m));
-        if (m.type == WIRE_TYPE_prepare && m.prepare.sender == of) count++;
-        if (m.type == WIRE_TYPE_commit && m.commit.sender == of) count++;
+        const bool prepare = m.type == WIRE_TYPE_prepare && m.prepare.sender == of;
+        const bool commit = m.type == WIRE_TYPE_commit && m.commit.sender == of;
+        if (!prepare && !commit) continue;
+        *seqs |= 1ull << (prepare ? m.prepare.seq : m.commit.seq);
+        count++;
     }
     return count;
+}
+
+static uint32_t votes_shown(const struct solo *s, uint32_t to, uint32_t of)
+{
+    uint64_t seqs = 0;
+    return votes_shown_at(s, to, of, &seqs);
 }
 
 /* Proposals for a up to `seq`, which member 2 has contradicted with PREPAREs for b. */
@@ -511,9 +523,7 @@ static void test_vote_for_another_batch_is_shown_and_makes_evidence_there(void *
         struct room r;
         struct room other;
         open_room(&r);
-        solo_ready(&other.s, 4, 2);
-        other.a = solo_batch_make(&other.s, 1);
-        other.b = solo_batch_make(&other.s, 2);
+        open_room_of(&other, 2);
         assert_null(solo_propose(&r.s, 1, &r.a, true));
         assert_null(solo_propose(&other.s, 1, &other.a, true));
         assert_null(solo_vote(&r.s, types[i], 3, 1, &r.b.digest));
@@ -566,20 +576,6 @@ static void test_votes_are_shown_no_more_once_the_proof_is_here(void **state)
     close_room(&r);
 }
 
-/* Sequences of that member's PREPAREs that the last event shows to another, as bits. */
-static uint64_t seqs_shown(const struct solo *s, uint32_t to, uint32_t of)
-{
-    uint64_t seqs = 0;
-    for (uint32_t i = 0; i < s->effects->count; i++) {
-        const struct core_effect *e = &s->effects->items[i];
-        struct wire_message m;
-        if (e->type != CORE_EFFECT_SEND || e->send.to != to) continue;
-        assert_null(wire_decode(blob_bytes(e->send.bytes), &m));
-        if (m.type == WIRE_TYPE_prepare && m.prepare.sender == of) seqs |= 1ull << m.prepare.seq;
-    }
-    return seqs;
-}
-
 /* Of each member so many; not always the same ones. */
 static void test_votes_are_shown_so_many_for_one_status(void **state)
 {
@@ -596,8 +592,7 @@ static void test_votes_are_shown_so_many_for_one_status(void **state)
         (void)solo_tick(&r.s, SOLO_RESEND_US + 7000);
         (void)solo_status(&r.s, 2, 0, NULL);
         assert_int_equal(shown_count(&r.s, 2), 2);
-        assert_int_equal(votes_shown(&r.s, 2, 3), 16);
-        seqs |= seqs_shown(&r.s, 2, 3);
+        assert_int_equal(votes_shown_at(&r.s, 2, 3, &seqs), 16);
     }
     for (uint64_t n = 1; n <= 40; n++)
         assert_true((seqs >> n & 1u) != 0);

@@ -108,19 +108,24 @@ static void test_query_done_lets_the_next_of_its_client_run(void **state)
     assert_int_equal(accounts[0].queries, 2);
 }
 
-/* Rule 23: it has sent a COMMIT for 1, so what is read must include 1. */
-static void test_query_waits_for_what_this_replica_has_committed_to(void **state)
+/* A query reaches this replica, which has sent a COMMIT for 1. */
+static void ask_under_way(enum query_mode mode, const struct solo_batch *b)
 {
-    const struct wire_query q = {
-        .mode = QUERY_MODE_QUORUM, .number = 1, .operation = {.app = APP_KV, .verb = APP_KV_GET}};
-    struct solo_batch b = solo_batch_make(&solo, 1);
-    (void)state;
+    const struct wire_query q = {.mode = mode, .number = 1, .operation = {.app = APP_KV, .verb = APP_KV_GET}};
     node->loop = ev_loop_new(EVFLAG_AUTO);
     assert_non_null(node->loop);
     sessions[0].greeted = true;
-    assert_null(solo_propose(&solo, 1, &b, true));
-    assert_null(solo_vote(&solo, WIRE_TYPE_prepare, 2, 1, &b.digest));
+    assert_null(solo_propose(&solo, 1, b, true));
+    assert_null(solo_vote(&solo, WIRE_TYPE_prepare, 2, 1, &b->digest));
     node_inbound(&sessions[0], wire_encode_blob(&wire_record_query, &q));
+}
+
+/* Rule 23: it has sent a COMMIT for 1, so what is read must include 1. */
+static void test_query_waits_for_what_this_replica_has_committed_to(void **state)
+{
+    struct solo_batch b = solo_batch_make(&solo, 1);
+    (void)state;
+    ask_under_way(QUERY_MODE_QUORUM, &b);
     assert_int_equal(node->query_count, 1);
     node_run_queries(node);
     assert_int_equal(node->queries_running, 0);
@@ -140,16 +145,9 @@ static void test_query_waits_for_what_this_replica_has_committed_to(void **state
 /* It is of a checkpoint, and what is under way is not in it anyway. */
 static void test_query_for_what_is_certified_waits_for_nothing(void **state)
 {
-    const struct wire_query q = {
-        .mode = QUERY_MODE_CERTIFIED, .number = 1, .operation = {.app = APP_KV, .verb = APP_KV_GET}};
     struct solo_batch b = solo_batch_make(&solo, 1);
     (void)state;
-    node->loop = ev_loop_new(EVFLAG_AUTO);
-    assert_non_null(node->loop);
-    sessions[0].greeted = true;
-    assert_null(solo_propose(&solo, 1, &b, true));
-    assert_null(solo_vote(&solo, WIRE_TYPE_prepare, 2, 1, &b.digest));
-    node_inbound(&sessions[0], wire_encode_blob(&wire_record_query, &q));
+    ask_under_way(QUERY_MODE_CERTIFIED, &b);
     node_run_queries(node);
     assert_int_equal(node->queries_running, 1);
     assert_int_equal(node->query_count, 0);
