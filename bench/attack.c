@@ -212,8 +212,8 @@ static struct err measure_round(const struct bench_options *o, const struct atta
     ERR_TRY(attack_run_group(o, replicas, programs, b, true, 0, &r->attacked));
     r->used = b->role == ATTACK_CLIENT ? r->attacked.hostile : r->attacked.replicas[row->replica];
     r->honest = honest_cost(b, alone) * load_rate(&r->attacked.load);
-    const double burnt = fmin(fmax(r->used - r->honest, 0), BURN_CORES_MAX);
-    ERR_TRY(attack_run_group(o, replicas, programs, b, false, burnt, &r->fault_free));
+    r->burnt = fmin(fmax(r->used - r->honest, 0), BURN_CORES_MAX);
+    ERR_TRY(attack_run_group(o, replicas, programs, b, false, r->burnt, &r->fault_free));
     load_result_thin(&r->attacked.load, LATENCIES_KEPT);
     load_result_thin(&r->fault_free.load, LATENCIES_KEPT);
     return err_none();

@@ -37,6 +37,7 @@ struct attack_round {
     struct attack_run fault_free;
     double used;   /* by the attacker, in cores */
     double honest; /* of it, what one that keeps the rules would have used for as many transactions */
+    double burnt;  /* what the dummy beside was to use; fault_free.dummy is what it could have */
 };
 
 struct attack_row {
