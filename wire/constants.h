@@ -42,6 +42,7 @@ enum state_item_kind {
 #define STATUS_FLAG_ANSWER 4u /* answers a STATUS; is not answered again */
 #define STATUS_FLAG_CHANGING 8u /* the sender has left for this view, and waits for its NEW-VIEW */
 #define STATUS_FLAG_LISTENING 16u /* the sender has just started: answer with what you hold of it (design.md 7.6) */
+#define STATUS_FLAG_SUSPECTS 32u /* the sender would leave its view for its primary's sake, once f+1 would */
 
 /* Why a request or query is not served now. */
 enum busy_reason {

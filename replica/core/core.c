@@ -383,6 +383,7 @@ static const char *on_tick(struct core *c, uint64_t monotonic_us, uint64_t wall_
     if (!c->started) return NULL;
     core_custody_tick(c);
     core_view_tick(c);
+    core_demotion_tick(c);
     core_fence_tick(c);
     core_sync_tick(c);
     core_transfer_tick(c);
@@ -449,6 +450,7 @@ const char *core_step(struct core *c, const struct core_event *event, struct cor
     }
     if (ignored == NULL && core_brings_on(event)) c->changed = true;
     if (c->started && !c->diverged) core_advance(c);
+    core_demotion_look(c);
     check_invariants(c);
     c->effects = NULL;
     return ignored;

@@ -307,6 +307,8 @@ struct core_summary {
     uint64_t changing_us; /* ... since so long */
     uint32_t primary;
     uint64_t view_changes; /* views left since start */
+    const char *suspicion;  /* this backup would have another primary: a static sentence; NULL: it would not */
+    uint64_t demotions;    /* views left since start because f+1 members suspected the primary */
     uint64_t low;       /* h: the stable checkpoint */
     uint64_t high;      /* h + L */
     uint64_t executed;

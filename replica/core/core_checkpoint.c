@@ -104,6 +104,7 @@ const char *core_on_executed(struct core *c, const struct core_executed *e)
         core_settle(c, e->settled[i].client, e->settled[i].seq);
     if (s != NULL) {
         core_slot_decide(c, s, CORE_EXECUTED);
+        core_demotion_executed(c, &s->decided);
         s->decided.time_ms = e->time_ms; /* a null batch's is the one before it */
     }
     if (c->active) {

@@ -13,17 +13,17 @@
 #define KNOWS_EVERY_FIELD(type, size)                                                                                  \
     _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "core_image knows every field of this "       \
                                                                          "struct")
-KNOWS_EVERY_FIELD(core, 110016); /* agreed stays out: 0 is always right */
+KNOWS_EVERY_FIELD(core, 110072); /* agreed stays out: 0 is always right */
 KNOWS_EVERY_FIELD(core_slot, 352);
 KNOWS_EVERY_FIELD(core_batch, 48);
 KNOWS_EVERY_FIELD(core_vote, 97);
 KNOWS_EVERY_FIELD(core_checkpoint, 104);
 KNOWS_EVERY_FIELD(core_checkpoint_vote, 136);
-KNOWS_EVERY_FIELD(core_client, 15400);
-KNOWS_EVERY_FIELD(core_request, 120);
+KNOWS_EVERY_FIELD(core_client, 16424);
+KNOWS_EVERY_FIELD(core_request, 128);
 KNOWS_EVERY_FIELD(core_early, 24);
 KNOWS_EVERY_FIELD(core_early_vote, 112);
-KNOWS_EVERY_FIELD(core_peer, 360);
+KNOWS_EVERY_FIELD(core_peer, 376);
 KNOWS_EVERY_FIELD(core_wanted, 48);
 KNOWS_EVERY_FIELD(core_question, 40);
 KNOWS_EVERY_FIELD(core_detour, 56);
@@ -162,6 +162,7 @@ static void request_image(struct core_request *r, uint32_t place, struct image *
     image_u64(i, &r->expiry_ms);
     image_u64(i, &r->since_us);
     image_u64(i, &r->forwarded_us);
+    image_u64(i, &r->roomy_before);
     if (i->reading && (r->state == CORE_REQUEST_EMPTY || r->bytes == NULL || r->seq % CORE_CLIENT_REQUESTS != place))
         image_fail(i, "a request in custody is none, or stands in the place of another");
     if (i->fault == NULL) return;
@@ -304,6 +305,9 @@ static void peer_image(struct core_peer *p, struct image *i)
     }
     image_bool(i, &p->fenced);
     image_u32(i, &p->filled);
+    image_bool(i, &p->suspects);
+    image_u32(i, &p->gaps);
+    image_u64(i, &p->gap_us);
     image_u64(i, &p->filled_us);
     image_u64(i, &p->answered_us);
     image_u64(i, &p->view);
@@ -325,6 +329,19 @@ static void peer_image(struct core_peer *p, struct image *i)
     image_u32(i, &p->walk_failures);
 }
 
+static void demotion_image(struct core *c, struct image *i)
+{
+    uint32_t suspicion = c->suspicion;
+    image_count(i, &suspicion, CORE_SUSPICION_UNFAIR);
+    c->suspicion = (enum core_suspicion)suspicion;
+    image_u64(i, &c->idle_us);
+    image_u64(i, &c->roomy_batches);
+    image_u64(i, &c->fairness_us);
+    image_u64(i, &c->demotions);
+    image_count(i, &c->lenience, CORE_LENIENCE_MAX);
+    image_u64(i, &c->lenience_us);
+}
+
 static void view_image(struct core *c, struct image *i)
 {
     image_bool(i, &c->active);
@@ -340,6 +357,7 @@ static void view_image(struct core *c, struct image *i)
     image_bool(i, &c->unproven);
     image_u64(i, &c->view_changes);
     viewchange_image(c->collected, i);
+    demotion_image(c, i);
     viewchange_backoff_image(&c->backoff, i);
     core_message_image(&c->own_view_change, WIRE_TYPE_view_change, i);
     core_message_image(&c->new_view, WIRE_TYPE_new_view, i);

@@ -43,6 +43,8 @@ struct core_summary core_summary(const struct core *c)
         .changing_us = c->changing ? c->now_us - c->view_since_us : 0,
         .view_changes = c->view_changes,
         .primary = core_primary(c),
+        .suspicion = core_suspicion_text(c->suspicion),
+        .demotions = c->demotions,
         .low = c->low,
         .high = c->low + WINDOW_BATCHES,
         .executed = c->executed,

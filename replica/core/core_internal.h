@@ -102,6 +102,7 @@ struct core_request {
     uint64_t expiry_ms;
     uint64_t since_us;     /* in custody since; one that was parked: its window has reached it since */
     uint64_t forwarded_us; /* last sent to the primary */
+    uint64_t roomy_before; /* batches with room executed before it was held in this view */
 };
 
 struct core_client {
@@ -112,6 +113,10 @@ struct core_client {
     bool queued;         /* in the ring of clients with something to propose */
     struct core_request requests[CORE_CLIENT_REQUESTS]; /* by seq % CORE_CLIENT_REQUESTS */
 };
+
+/* Why this backup would have another primary. */
+#define CORE_LENIENCE_MAX 4u /* the bound of a primary is doubled so often at most: it is T or more then, and T comes first */
+enum core_suspicion { CORE_SUSPICION_NONE, CORE_SUSPICION_IDLE, CORE_SUSPICION_UNFAIR };
 
 /* Votes of a view that this replica has not entered yet, of one member: those for one view, the newest (rule 8). */
 #define CORE_EARLY_VOTES (2u * WINDOW_BATCHES)
@@ -148,6 +153,9 @@ struct core_peer {
     bool heard;
     bool changing; /* it waits for the NEW-VIEW of its view */
     bool fenced;
+    bool suspects;      /* the primary of its view */
+    uint32_t gaps;      /* as a primary, how long it was waited for: so many times, as far as they count, ... */
+    uint64_t gap_us;    /* ... and the mean of them */
     uint32_t filled;    /* empty batches proposed for it, less those that time has given back, */
     uint64_t filled_us; /* ... up to then */
     uint64_t answered_us; /* its question at its start */
@@ -208,6 +216,13 @@ struct core {
     uint64_t caught_us;     /* no timer began before: when it had caught up after that */
     bool unproven; /* the view was entered by a NEW-VIEW, and nothing has executed in it yet */
     uint64_t view_changes;
+    enum core_suspicion suspicion; /* of the primary, as of the last tick */
+    uint64_t idle_us;              /* nothing proposed is unfinished here since then; 0: something is */
+    uint64_t roomy_batches;        /* executed since the start */
+    uint64_t fairness_us;          /* last look over custody for requests that are passed over */
+    uint64_t demotions;            /* views left because f+1 suspected the primary */
+    uint32_t lenience;             /* by how many doublings its bound is longer after those ... */
+    uint64_t lenience_us;          /* ... last changed */
     struct viewchange *collected;
     struct viewchange_backoff backoff;
     struct blob *own_view_change; /* for `view`, while changing */
@@ -389,6 +404,13 @@ uint64_t core_timer_start(const struct core *c, uint64_t oldest_us);
 void core_view_repair(struct core *c, uint32_t to);
 void core_view_restore(struct core *c, const struct core_recovered *r);
 void core_view_restore_carried(struct core *c);
+
+/* core_demotion.c: a primary that is slow without a reason, or unfair */
+void core_demotion_proposed(struct core *c);
+void core_demotion_executed(struct core *c, const struct core_batch *batch);
+void core_demotion_look(struct core *c);
+void core_demotion_tick(struct core *c);
+const char *core_suspicion_text(enum core_suspicion suspicion); /* NULL: of NONE */
 
 /* core_evidence.c: what a member says that contradicts what it has said (design.md section 11) */
 void core_weigh_proposal(struct core *c, uint64_t view, uint64_t seq, const struct digest *digest,

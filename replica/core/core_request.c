@@ -6,9 +6,9 @@
 
 #define CUSTODY_LEAST 2048u /* requests taken before any rate is known */
 #define CUSTODY_BYTES_LEAST                                                                                            \
-    (8ull * 1024u * 1024u)                       /* ... and bytes: what fills the pipeline with the largest requests */
-#define FORWARD_BYTES_MAX (1024u * 1024u)        /* forwarded again in one look over custody ... */
-#define FORWARD_COUNT_MAX 512u                   /* ... and requests */
+    (8ull * 1024u * 1024u)                /* ... and bytes: what fills the pipeline with the largest requests */
+#define FORWARD_BYTES_MAX (1024u * 1024u) /* forwarded again in one look over custody ... */
+#define FORWARD_COUNT_MAX 512u            /* ... and requests */
 #define RATE_WINDOW_US 1000000u
 #define SWEEP_US 100000u
 
@@ -148,6 +148,12 @@ static bool parked_too_long(const struct core *c, const struct core_client *owne
            c->now_us - r->since_us > c->config.timeout_us;
 }
 
+static void time_from_now(const struct core *c, struct core_request *r)
+{
+    r->since_us = c->now_us;
+    r->roomy_before = c->roomy_batches;
+}
+
 const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t client, bool from_member)
 {
     const struct wire_request *q = &m->msg.request;
@@ -193,8 +199,8 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
                                .bytes = blob_retain(m->blob),
                                .ops = q->ops.count,
                                .parked = q->seq > owner->window.highest_settled + CLIENT_WINDOW,
-                               .expiry_ms = q->expiry_ms,
-                               .since_us = c->now_us};
+                               .expiry_ms = q->expiry_ms};
+    time_from_now(c, r);
     owner->held++;
     if (c->held_count == 0) c->oldest_held_us = c->now_us;
     c->held_count++;
@@ -221,7 +227,7 @@ static void time_reached(struct core *c, struct core_client *owner, uint64_t bef
     for (uint32_t k = 0; k < CORE_CLIENT_REQUESTS; k++) {
         struct core_request *r = &owner->requests[k];
         if (r->parked && r->seq > before && r->seq <= owner->window.highest_settled + CLIENT_WINDOW)
-            r->since_us = c->now_us;
+            time_from_now(c, r);
     }
 }
 
@@ -308,7 +314,8 @@ void core_custody_tick(struct core *c)
     sweep(c);
 }
 
-/* The view was left or entered: no request is in a proposal of ours any more, and the new primary hears of all that is held. */
+/* The view was left or entered: no request is in a proposal of ours any more, and the new primary hears of all that is
+ * held. */
 void core_custody_new_view(struct core *c)
 {
     c->ring_start = 0;
@@ -319,6 +326,7 @@ void core_custody_new_view(struct core *c)
         for (uint32_t k = 0; k < CORE_CLIENT_REQUESTS; k++) {
             struct core_request *r = &owner->requests[k];
             r->forwarded_us = 0;
+            r->roomy_before = c->roomy_batches;
             if (r->state != CORE_REQUEST_PROPOSED) continue;
             r->state = CORE_REQUEST_HELD;
             owner->held++;

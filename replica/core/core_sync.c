@@ -25,7 +25,8 @@ static bool map_has(struct bytes map, uint64_t bit)
 static uint64_t own_flags(const struct core *c)
 {
     return (c->changing ? STATUS_FLAG_CHANGING : 0) | (c->listening ? STATUS_FLAG_LISTENING : 0) |
-           (!c->listening && core_is_fenced(c) ? STATUS_FLAG_FENCED : 0);
+           (!c->listening && core_is_fenced(c) ? STATUS_FLAG_FENCED : 0) |
+           (c->suspicion != CORE_SUSPICION_NONE ? STATUS_FLAG_SUSPECTS : 0);
 }
 
 /* shown: what this replica holds of the receiver; or empty. */
@@ -70,9 +71,10 @@ static uint64_t status_wait_max(const struct core *c)
 static bool status_due(struct core *c)
 {
     const bool behind = core_peers_executed(c) > c->executed;
-    const bool waiting = behind || c->listening || c->changing || c->under_way > 0 || c->handed > c->executed || c->custody_count > 0 ||
-                         c->next_token > c->durable_token;
-    if (c->changed || behind || c->listening || !waiting) c->status_wait_us = c->config.resend_us;
+    const bool waiting = behind || c->listening || c->changing || c->under_way > 0 || c->handed > c->executed ||
+                         c->custody_count > 0 || c->next_token > c->durable_token;
+    const bool pressing = behind || c->listening || c->suspicion != CORE_SUSPICION_NONE;
+    if (c->changed || pressing || !waiting) c->status_wait_us = c->config.resend_us;
     c->changed = false;
     if (c->now_us - c->status_us < (waiting ? c->status_wait_us : c->config.heartbeat_us)) return false;
     c->status_us = c->now_us;
@@ -212,6 +214,7 @@ static bool take_claims(struct core *c, struct core_peer *peer, const struct msg
     peer->changing = changing;
     peer->fenced = (status->flags & STATUS_FLAG_FENCED) != 0;
     peer->executed = status->executed;
+    peer->suspects = (status->flags & STATUS_FLAG_SUSPECTS) != 0;
     peer->said = said;
     if (proven) peer->stable = status->stable.seq;
     return news;

@@ -72,6 +72,19 @@ static void note_ready(struct node *n, const struct core_summary *s)
     n->ready = ready;
 }
 
+/* Says in the log when this replica would have another primary, and when it has left a view for that. */
+static void note_suspicion(struct node *n, const struct core_summary *s)
+{
+    if (s->suspicion != NULL && !n->suspects)
+        LOG_LIMITED(LOG_LEVEL_WARN, "primary.suspected", s->primary, LOG_U("primary", s->primary), LOG_U("view", s->view),
+                    LOG_S("why", s->suspicion),
+                    LOG_S("action", "none: its view is left once enough others see the same; if it comes again, look at that replica"));
+    if (s->demotions != n->demotions)
+        LOG(LOG_LEVEL_WARN, "primary.demoted", LOG_U("for", s->view), LOG_U("times", s->demotions));
+    n->suspects = s->suspicion != NULL;
+    n->demotions = s->demotions;
+}
+
 static void on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 {
     struct node *n = w->data;
@@ -84,6 +97,7 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
     ev_timer_again(loop, w);
     reason_pace_note(&n->pace, &s, n->last_tick_us);
     note_ready(n, &s);
+    note_suspicion(n, &s);
 }
 
 /* Called from any thread. */

@@ -105,6 +105,7 @@ static json_t *status_json(struct node *n)
     set_number(out, "view", m.view);
     set(out, "view_changing", json_boolean(s.changing));
     set_number(out, "view_changes", s.view_changes);
+    set_number(out, "demotions", s.demotions);
     set_number(out, "sequence", m.executed);
     set_number(out, "committed", m.committed);
     set_number(out, "stable", m.stable);

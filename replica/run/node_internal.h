@@ -166,6 +166,8 @@ struct node {
     uint64_t entries;
     struct digest header_hash; /* of the last executed block */
     bool ready;
+    bool suspects;      /* the primary, as the log has it */
+    uint64_t demotions; /* the same */
     bool disk_full; /* as the core was told */
     bool draining;
     bool stopping;

@@ -57,6 +57,10 @@ static void progress(const struct core_summary *s, const struct core_why *why, c
     metrics_one(out, "pbft_view", METRICS_GAUGE, "View that this replica is in, or has left for.", s->view);
     metrics_one(out, "pbft_view_changing", METRICS_GAUGE, "1 while the NEW-VIEW of that view is waited for.", s->changing);
     metrics_one(out, "pbft_view_changes_total", METRICS_COUNTER, "Views left since the start.", s->view_changes);
+    metrics_one(out, "pbft_demotions_total", METRICS_COUNTER,
+                "Of these, left because f+1 members found the primary slow or unfair.", s->demotions);
+    metrics_one(out, "pbft_primary_suspected", METRICS_GAUGE,
+                "1 while this backup finds the primary slow or unfair.", s->suspicion != NULL);
     metrics_one(out, "pbft_is_primary", METRICS_GAUGE, "1 when this replica is the primary of its view.",
                 s->primary == m->id && !s->changing);
     metrics_one(out, "pbft_sequence", METRICS_GAUGE, "Highest sequence executed.", s->executed);
