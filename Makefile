@@ -155,6 +155,7 @@ help:
 	@echo "make mutants       breaks one line of the product at a time: each must be noticed (MUTANTS=NAME... for some)"
 	@echo "make coverage     lines by unit tests; branches of the protocol and rules reached by them and SEEDS=40 seeds"
 	@echo "make bench        the standard set of measurements into bench/out/, some five minutes"
+	@echo "make profile      where the CPU time of a transaction goes, by thread and work, by perf, into bench/out/"
 	@echo "make evil         build/release/pbft-evil and pbft-evil-client, which misbehave (docs/adversary.md)"
 	@echo "make install PREFIX=/usr/local             make clean"
 
@@ -165,7 +166,7 @@ deps-build:
 deps-check:
 	@sh packaging/deps.sh check
 
-.PHONY: up down bench
+.PHONY: up down bench profile
 up: deps-build
 	@$(MAKE) --no-print-directory -j$(shell nproc) programs evil
 	@bin/pbft devnet up
@@ -176,6 +177,9 @@ down:
 bench: deps-check
 	@$(MAKE) --no-print-directory -j$(shell nproc) programs
 	@bash bench/standard.sh
+profile: deps-check
+	@$(MAKE) --no-print-directory -j$(shell nproc) programs
+	@bash bench/profile.sh
 
 .PHONY: install
 install: programs

@@ -313,6 +313,7 @@ struct err verify_pool_start(const struct verify_pool_config *config, struct ver
             pool_free(p);
             return e;
         }
+        (void)pthread_setname_np(p->threads[p->thread_count], "verify");
     }
     *out = p;
     return err_none();

@@ -36,6 +36,10 @@ static const char usage_text[] =
 /* Batches and what is made of them are up to some MiB, live for a window, and come from one thread and go in another. From this size
  * on each has pages of its own, which go back to the system when it is freed; else the heap of every thread keeps its highest. */
 #define OWN_PAGES_BYTES (256 * 1024)
+/* The keys that change between two checkpoints are some hundred thousand small pieces that come and go together: heaps keep what is
+ * free at their end up to this, and grow by this, instead of giving pages back and taking them again for each checkpoint. */
+#define KEPT_BYTES (256 * 1024 * 1024)
+#define GROWTH_BYTES (16 * 1024 * 1024)
 
 static int fail(const struct err *e)
 {
@@ -58,6 +62,8 @@ static struct err run(const struct config *config, const char *path, struct iden
 {
     struct node *n;
     (void)mallopt(M_MMAP_THRESHOLD, OWN_PAGES_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    (void)mallopt(M_TOP_PAD, GROWTH_BYTES);
     log_set_level(config->log_level);
     log_set_format(config->log_format);
     log_set_identity("replica", config->id);
