@@ -7,7 +7,6 @@
 #include "bench/bench.h"
 #include "bench/cluster.h"
 #include "ledger/app.h"
-#include "wire/schema.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -74,7 +73,7 @@ struct snapshot {
     uint64_t own_cpu_us;
     uint64_t done;
     uint64_t failed;
-    struct load_counts *counts; /* of each replica; all zero: it did not answer */
+    struct pbft_replica_status *status; /* of each replica */
 };
 
 struct measuring {
@@ -218,34 +217,16 @@ static uint64_t own_cpu_us(void)
            (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
-static struct load_counts counts_of(const struct pbft_replica_status *status)
-{
-    struct load_counts c = {
-        .cpu_us = status->cpu_us, .batches = status->executed, .syncs = status->syncs, .verified = status->verified};
-    for (uint32_t k = 0; k < status->message_count; k++) {
-        const uint32_t type = status->messages[k].type;
-        if (type != WIRE_TYPE_pre_prepare && type != WIRE_TYPE_prepare && type != WIRE_TYPE_commit) continue;
-        c.protocol_sent += status->messages[k].sent;
-        c.protocol_resent += status->messages[k].resent;
-    }
-    return c;
-}
-
-/* s->counts has room for all replicas. */
+/* s->status has room for all replicas. */
 static struct err take_snapshot(const struct measuring *m, struct snapshot *s)
 {
-    const uint32_t count = m->r->replicas;
-    struct pbft_replica_status *status = mem_zero(count, sizeof *status);
     s->at_us = clock_monotonic_us();
     s->own_cpu_us = own_cpu_us();
     for (uint32_t i = 0; i < m->clients.count; i++) {
         s->done += atomic_load(&m->senders[i].done);
         s->failed += atomic_load(&m->senders[i].failed);
     }
-    const struct pbft_error e = pbft_status_wait(m->observer, STATUS_MS, status);
-    for (uint32_t i = 0; i < count; i++)
-        if (status[i].answered) s->counts[i] = counts_of(&status[i]);
-    free(status);
+    const struct pbft_error e = pbft_status_wait(m->observer, STATUS_MS, s->status);
     return e.status == PBFT_OK ? err_none() : err_make(ERR_TIMEOUT, "%s", e.text);
 }
 
@@ -379,31 +360,19 @@ static void collect(const struct measuring *m)
     qsort(r->latencies_us, r->latency_count, sizeof *r->latencies_us, compare_u32);
 }
 
-static void add_counts(struct load_counts *sum, const struct load_counts *from, const struct load_counts *to)
-{
-    if (from->cpu_us == 0 || to->cpu_us < from->cpu_us || to->protocol_sent < from->protocol_sent) return;
-    sum->cpu_us += to->cpu_us - from->cpu_us;
-    sum->syncs += to->syncs - from->syncs;
-    sum->verified += to->verified - from->verified;
-    sum->protocol_sent += to->protocol_sent - from->protocol_sent;
-    sum->protocol_resent += to->protocol_resent - from->protocol_resent;
-    if (to->batches - from->batches > sum->batches) sum->batches = to->batches - from->batches;
-}
-
 static void compare(struct load_result *r, const struct snapshot *from, const struct snapshot *to)
 {
     r->seconds = (double)(to->at_us - from->at_us) / 1e6;
     r->transactions = to->done - from->done;
     r->failed = to->failed - from->failed;
     r->own_cpu_us = to->own_cpu_us - from->own_cpu_us;
-    for (uint32_t i = 0; i < r->replicas; i++)
-        add_counts(&r->counts, &from->counts[i], &to->counts[i]);
+    status_cost(from->status, to->status, r->replicas, &r->cost);
 }
 
 static struct err measure_running(struct measuring *m)
 {
-    struct snapshot from = {.counts = mem_zero(m->r->replicas, sizeof *from.counts)};
-    struct snapshot to = {.counts = mem_zero(m->r->replicas, sizeof *to.counts)};
+    struct snapshot from = {.status = mem_zero(m->r->replicas, sizeof *from.status)};
+    struct snapshot to = {.status = mem_zero(m->r->replicas, sizeof *to.status)};
     const struct load_options *o = &m->load.o;
     wait_for(&m->load, clock_monotonic_us(), o->warm_up);
     atomic_store(&m->load.from_us, clock_monotonic_us());
@@ -415,8 +384,8 @@ static struct err measure_running(struct measuring *m)
     if (!err_is(&e)) e = take_snapshot(m, &to);
     if (!err_is(&e)) compare(m->r, &from, &to);
     m->r->memory_kib = replica_memory_kib(m->r);
-    free(from.counts);
-    free(to.counts);
+    free(from.status);
+    free(to.status);
     return e;
 }
 
@@ -526,5 +495,5 @@ double load_sync_ratio(const struct load_result *r)
 
 double load_cpu_us(const struct load_result *r)
 {
-    return r->transactions > 0 ? (double)r->counts.cpu_us / (double)r->transactions : 0;
+    return r->transactions > 0 ? (double)r->cost.cpu_us / (double)r->transactions : 0;
 }

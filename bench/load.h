@@ -4,6 +4,7 @@
 
 #include "bench/clients.h"
 #include "bench/floor.h"
+#include "client/status_cost.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -33,17 +34,6 @@ struct load_options {
     void *context;
 };
 
-/* What the replicas counted within the measured time, all together: those that answered at its beginning and at its
- * end, and did not begin anew between. */
-struct load_counts {
-    uint64_t cpu_us; /* their processes' */
-    uint64_t batches;
-    uint64_t syncs;
-    uint64_t verified;      /* signatures */
-    uint64_t protocol_sent; /* PRE-PREPARE, PREPARE and COMMIT, first sends, at each receiver */
-    uint64_t protocol_resent;
-};
-
 struct load_result {
     struct load_options options; /* its pointers are the caller's */
     uint32_t replicas;
@@ -52,7 +42,7 @@ struct load_result {
     uint64_t transactions; /* accepted: f+1 replicas gave the same result */
     uint64_t failed;
     uint64_t unsent; /* open loop: meant to be sent by the end, and not, since the clients' windows were full */
-    struct load_counts counts;
+    struct status_cost cost; /* within the measured time */
     uint64_t own_cpu_us;
     uint64_t memory_kib; /* anonymous resident memory of the largest replica at the end; 0: not known */
     uint32_t

@@ -230,7 +230,7 @@ static void show_sizes(const struct bench_options *o, const struct sizes *s)
             (void)printf("%8u %12.0f %14.3f %20.1f %8.2f %12.2f %10.1f\n", r->replicas, load_rate(r),
                          load_ceiling_ratio(r), cpu_of_one(r), cpu_of_one(r) / cpu_of_one(&s->results[0]),
                          load_percentile_ms(r, 0.5),
-                         r->counts.batches > 0 ? (double)r->transactions / (double)r->counts.batches : 0);
+                         r->cost.batches > 0 ? (double)r->transactions / (double)r->cost.batches : 0);
         if (object == NULL) continue;
         json_t *row = json_object();
         show_load_into(row, r);

@@ -110,7 +110,7 @@ static double operations_a_second(const struct load_result *r)
 void show_load_into(json_t *object, const struct load_result *r)
 {
     const struct load_options *o = &r->options;
-    const struct load_counts *c = &r->counts;
+    const struct status_cost *c = &r->cost;
     json_t *seconds = json_array();
     for (uint32_t i = 0; i < r->half_count / 2; i++)
         CHECK(json_array_append_new(seconds, json_integer(load_second(r, i))) == 0);
@@ -129,10 +129,10 @@ void show_load_into(json_t *object, const struct load_result *r)
         "transactions", whole(r->transactions), "per_second", real(load_rate(r)), "operations_per_second",
         real(operations_a_second(r)), "failed", whole(r->failed), "unsent", whole(r->unsent), "batches",
         whole(c->batches), "batch_size", real(per((double)r->transactions, c->batches)), "latency_ms", latency,
-        "cpu_us_per_transaction", cpu, "messages_per_batch", real(per((double)c->protocol_sent, c->batches)), "resent",
-        whole(c->protocol_resent), "syncs_per_batch", real(per((double)c->syncs, c->batches)),
-        "verifications_per_transaction", real(per((double)c->verified, r->transactions)), "memory_kib",
-        whole(r->memory_kib), "each_second", seconds);
+        "cpu_us_per_transaction", cpu, "messages_per_batch",
+        real(per((double)status_cost_phases(c, false), c->batches)), "resent", whole(status_cost_phases(c, true)),
+        "syncs_per_batch", real(per((double)c->syncs, c->batches)), "verifications_per_transaction",
+        real(per((double)c->verified, r->transactions)), "memory_kib", whole(r->memory_kib), "each_second", seconds);
     CHECK(parameters != NULL && results != NULL);
     if (r->floor.cores > 0) {
         CHECK(json_object_set_new(results, "ceiling_ratio", real(load_ceiling_ratio(r))) == 0);
@@ -155,7 +155,7 @@ void show_json(json_t *object)
 static void print_table(const struct load_result *r)
 {
     const struct load_options *o = &r->options;
-    const struct load_counts *c = &r->counts;
+    const struct status_cost *c = &r->cost;
     const uint64_t n = r->replicas;
     (void)printf("%-20s%" PRIu64 " in %.1f s: %.0f a second",
                  o->certified ? "certified reads"
@@ -182,8 +182,9 @@ static void print_table(const struct load_result *r)
     if (!o->reads)
         (void)printf("protocol            %.1f messages a batch (2N(N-1) = %" PRIu64 "), re-sent %" PRIu64
                      "; %.1f syncs a batch; %.2f verifications a transaction\n",
-                     per((double)c->protocol_sent, c->batches), 2 * n * (n - 1), c->protocol_resent,
-                     per((double)c->syncs, c->batches), per((double)c->verified, r->transactions));
+                     per((double)status_cost_phases(c, false), c->batches), 2 * n * (n - 1),
+                     status_cost_phases(c, true), per((double)c->syncs, c->batches),
+                     per((double)c->verified, r->transactions));
     if (r->floor.cores == 0) return;
     (void)printf("floor               verify %.1f us, sign %.1f us with %u cores busy; LMDB commit %.2f ms, %u at once "
                  "%.2f ms\n",
@@ -208,16 +209,17 @@ void show_load_header(void)
 void show_load_line(const struct load_result *r)
 {
     const struct load_options *o = &r->options;
-    const struct load_counts *c = &r->counts;
+    const struct status_cost *c = &r->cost;
     (void)printf("%u,%u,%s,%d,%d,%u,%u,%u,%.1f,%.3f,%" PRIu64 ",%.1f,%.1f,%" PRIu64 ",%" PRIu64
                  ",%.2f,%.3f,%.3f,%.3f,%.3f,%.1f,%.1f,%" PRIu64 ",%.2f,%.2f,%.2f,%.2f,%.1f,%.1f,%.3f,%.3f\n",
                  r->replicas, r->client_count, app_name(o), o->reads ? 1 : 0, o->certified ? 1 : 0, o->in_flight,
                  o->bundle, o->op_bytes, o->rate, r->seconds, r->transactions, load_rate(r), operations_a_second(r),
                  r->failed, r->unsent, per((double)r->transactions, c->batches), load_percentile_ms(r, 0.5),
                  load_percentile_ms(r, 0.9), load_percentile_ms(r, 0.99), load_percentile_ms(r, 1), load_cpu_us(r),
-                 per((double)r->own_cpu_us, r->transactions), r->memory_kib, per((double)c->protocol_sent, c->batches),
-                 per((double)c->syncs, c->batches), r->floor.verify_us, r->floor.sign_us, r->floor.sync_one_us,
-                 r->floor.sync_all_us, load_ceiling_ratio(r), load_sync_ratio(r));
+                 per((double)r->own_cpu_us, r->transactions), r->memory_kib,
+                 per((double)status_cost_phases(c, false), c->batches), per((double)c->syncs, c->batches),
+                 r->floor.verify_us, r->floor.sign_us, r->floor.sync_one_us, r->floor.sync_all_us,
+                 load_ceiling_ratio(r), load_sync_ratio(r));
 }
 
 void show_load(const char *command, const struct load_result *r, enum bench_form form)

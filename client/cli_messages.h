@@ -4,8 +4,8 @@
 
 #include "client/cli_command.h"
 
-/* Asks every replica twice, so many seconds apart, and prints what the batches between cost in messages, by type. Errors: ERR_USAGE,
- * ERR_TIMEOUT. */
+/* Asks every replica twice, so many seconds apart, and prints what the batches between cost in messages and bytes, by
+ * type. Errors: ERR_USAGE, ERR_TIMEOUT. */
 MUST_USE struct err cli_messages_run(const struct cli_call *call, uint64_t seconds, uint64_t timeout_ms);
 
 #endif

@@ -46,8 +46,10 @@ static json_t *messages_json(const struct pbft_replica_status *s)
     json_t *out = json_array();
     for (uint32_t i = 0; i < s->message_count; i++) {
         const struct pbft_message_count *m = &s->messages[i];
-        json_t *item = json_pack("{s:s, s:I, s:I, s:I}", "type", wire_type_name(m->type), "sent", (json_int_t)m->sent,
-                                 "resent", (json_int_t)m->resent, "received", (json_int_t)m->received);
+        json_t *item = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "type", wire_type_name(m->type), "sent",
+                                 (json_int_t)m->sent, "resent", (json_int_t)m->resent, "received",
+                                 (json_int_t)m->received, "sent_bytes", (json_int_t)m->sent_bytes, "resent_bytes",
+                                 (json_int_t)m->resent_bytes, "received_bytes", (json_int_t)m->received_bytes);
         CHECK(json_array_append_new(out, item) == 0);
     }
     return out;

@@ -17,10 +17,41 @@ static void take_text(char *out, size_t size, struct bytes text)
     out[i] = '\0';
 }
 
+/* The place of a type; NULL: there is no more room. */
+static struct pbft_message_count *count_at(struct pbft_replica_status *out, uint64_t type)
+{
+    for (uint32_t i = 0; i < out->message_count; i++)
+        if (out->messages[i].type == type) return &out->messages[i];
+    if (out->message_count == sizeof out->messages / sizeof out->messages[0]) return NULL;
+    struct pbft_message_count *fresh = &out->messages[out->message_count++];
+    fresh->type = (uint32_t)type;
+    return fresh;
+}
+
+static void take_counts(struct pbft_replica_status *out, const struct wire_replica_status *s)
+{
+    struct wire_message_count count;
+    struct wire_message_bytes bytes;
+    struct pbft_message_count *m;
+    struct wire_iterator i = wire_list_start(s->messages);
+    while (wire_list_next(&i, &wire_record_message_count, &count) && (m = count_at(out, count.type)) != NULL) {
+        m->sent = count.sent;
+        m->resent = count.resent;
+        m->received = count.received;
+    }
+    i = wire_list_start(s->bytes);
+    while (wire_list_next(&i, &wire_record_message_bytes, &bytes) && (m = count_at(out, bytes.type)) != NULL) {
+        m->sent_bytes = bytes.sent;
+        m->resent_bytes = bytes.resent;
+        m->received_bytes = bytes.received;
+        m->from_clients_bytes = bytes.from_clients;
+        m->from_clients = bytes.client_messages;
+    }
+}
+
 static bool take_status(struct pbft_replica_status *out, uint32_t id, struct bytes value)
 {
     struct wire_replica_status s;
-    struct wire_message_count count;
     if (out->answered || wire_decode_record(&wire_record_replica_status, value, &s) != NULL || s.id != id) return false;
     out->answered = true;
     out->condition = (uint32_t)s.condition;
@@ -41,10 +72,7 @@ static bool take_status(struct pbft_replica_status *out, uint32_t id, struct byt
     out->verified = s.verified;
     memcpy(out->header_hash, s.header_hash.bytes, sizeof out->header_hash);
     take_text(out->reason, sizeof out->reason, s.reason);
-    struct wire_iterator i = wire_list_start(s.messages);
-    while (out->message_count < 32 && wire_list_next(&i, &wire_record_message_count, &count))
-        out->messages[out->message_count++] = (struct pbft_message_count){
-            .type = (uint32_t)count.type, .sent = count.sent, .resent = count.resent, .received = count.received};
+    take_counts(out, &s);
     return true;
 }
 

@@ -182,6 +182,11 @@ struct pbft_message_count {
     uint64_t sent;
     uint64_t resent;
     uint64_t received;
+    uint64_t from_clients; /* of those received */
+    uint64_t sent_bytes;   /* frame lengths included, before TLS */
+    uint64_t resent_bytes;
+    uint64_t received_bytes;
+    uint64_t from_clients_bytes;
 };
 
 struct pbft_replica_status {

@@ -48,6 +48,9 @@ static json_t *messages_json(const struct node *n)
         set_number(item, "sent", node_traffic_sum(n, TRAFFIC_SENT, type));
         set_number(item, "resent", node_traffic_sum(n, TRAFFIC_RESENT, type));
         set_number(item, "received", node_traffic_sum(n, TRAFFIC_RECEIVED, type));
+        set_number(item, "sent_bytes", node_traffic_bytes(n, TRAFFIC_SENT, type));
+        set_number(item, "resent_bytes", node_traffic_bytes(n, TRAFFIC_RESENT, type));
+        set_number(item, "received_bytes", node_traffic_bytes(n, TRAFFIC_RECEIVED, type));
         CHECK(json_array_append_new(out, item) == 0);
     }
     return out;

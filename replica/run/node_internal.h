@@ -237,6 +237,7 @@ void node_judge(const struct node *n, struct node_judgement *out);
 /* Without the list of messages. *out borrows the reason. */
 void node_status_make(struct node *n, const struct node_judgement *judged, struct wire_replica_status *out);
 uint64_t node_traffic_sum(const struct node *n, enum traffic_way way, uint32_t type);
+uint64_t node_traffic_bytes(const struct node *n, enum traffic_way way, uint32_t type);
 /* node_http.c, node_metrics.c */
 extern const struct http_page node_pages[];
 extern const uint32_t node_page_count;

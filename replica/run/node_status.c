@@ -35,6 +35,14 @@ uint64_t node_traffic_sum(const struct node *n, enum traffic_way way, uint32_t t
     return sum;
 }
 
+uint64_t node_traffic_bytes(const struct node *n, enum traffic_way way, uint32_t type)
+{
+    uint64_t sum = 0;
+    for (uint32_t place = 0; place <= NODE_TRAFFIC_CLIENTS; place++)
+        sum += n->traffic[place].bytes[way][type];
+    return sum;
+}
+
 void node_status_make(struct node *n, const struct node_judgement *judged, struct wire_replica_status *out)
 {
     struct rusage usage;
@@ -67,21 +75,36 @@ void node_status_make(struct node *n, const struct node_judgement *judged, struc
                       (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
+static void add_counts(const struct node *n, struct wire_replica_status *m, struct writer *counts, struct writer *bytes)
+{
+    const struct traffic *clients = &n->traffic[NODE_TRAFFIC_CLIENTS];
+    for (uint32_t type = 1; type <= WIRE_TYPE_MAX; type++) {
+        const struct wire_message_count c = {.type = type,
+                                             .sent = node_traffic_sum(n, TRAFFIC_SENT, type),
+                                             .resent = node_traffic_sum(n, TRAFFIC_RESENT, type),
+                                             .received = node_traffic_sum(n, TRAFFIC_RECEIVED, type)};
+        const struct wire_message_bytes b = {.type = type,
+                                             .sent = node_traffic_bytes(n, TRAFFIC_SENT, type),
+                                             .resent = node_traffic_bytes(n, TRAFFIC_RESENT, type),
+                                             .received = node_traffic_bytes(n, TRAFFIC_RECEIVED, type),
+                                             .from_clients = clients->bytes[TRAFFIC_RECEIVED][type],
+                                             .client_messages = clients->messages[TRAFFIC_RECEIVED][type]};
+        wire_list_add(&m->messages, counts, &wire_record_message_count, &c);
+        wire_list_add(&m->bytes, bytes, &wire_record_message_bytes, &b);
+    }
+}
+
 struct blob *node_status(struct node *n)
 {
-    uint8_t space[(WIRE_TYPE_MAX + 1) * 40u];
-    struct writer counts = writer_of(space, sizeof space);
+    uint8_t counts_space[(WIRE_TYPE_MAX + 1) * 40u];
+    uint8_t bytes_space[(WIRE_TYPE_MAX + 1) * 56u];
+    struct writer counts = writer_of(counts_space, sizeof counts_space);
+    struct writer bytes = writer_of(bytes_space, sizeof bytes_space);
     struct wire_replica_status m;
     struct node_judgement *judged = mem_zero(1, sizeof *judged);
     node_judge(n, judged);
     node_status_make(n, judged, &m);
-    for (uint32_t type = 1; type <= WIRE_TYPE_MAX; type++) {
-        const struct wire_message_count count = {.type = type,
-                                                 .sent = node_traffic_sum(n, TRAFFIC_SENT, type),
-                                                 .resent = node_traffic_sum(n, TRAFFIC_RESENT, type),
-                                                 .received = node_traffic_sum(n, TRAFFIC_RECEIVED, type)};
-        wire_list_add(&m.messages, &counts, &wire_record_message_count, &count);
-    }
+    add_counts(n, &m, &counts, &bytes);
     struct blob *out = wire_encode_blob(&wire_record_replica_status, &m);
     free(judged);
     return out;

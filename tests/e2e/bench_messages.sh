@@ -50,9 +50,17 @@ check "all four are counted" grep -q '"not_counted": \[\]' "$home/cost"
 # the two snapshots cut batches that are under way
 check "a batch costs 24 messages, or nearly" awk -F '[:,]' '/"type"/ { on = $2 ~ /PRE-PREPARE|"PREPARE|COMMIT/ } /"sent"/ && on { sum += $2 } /"batches"/ { batches = $2 }
     END { print sum, batches; exit !(batches > 0 && sum > 22 * batches && sum < 26 * batches) }' "$home/cost"
-check "in words too" eval 'pbft status --messages --seconds 1 | grep -q "without faults 2N(N-1) = 24"'
+check "in words too" eval 'pbft status --messages --seconds 1 >"$home/words" && grep -q "without faults 2N(N-1) = 24" "$home/words"'
+check "... with the sum for each operation" grep -Eq '^without HELLO, QUERY and RESULT: [1-9][0-9.]* messages and [1-9][0-9]* bytes for each operation$' "$home/words"
+check "what clients ask for is counted" awk '$1 == "REQUEST" && $2 >= 1 && $5 > 0 && $6 > 300 { found = 1 } END { exit !found }' "$home/words"
 kill "$load" 2>/dev/null
 wait "$load" 2>/dev/null
+bytes_of_commits() { pbft -o json status | tr -d ' ",' | awk -F: '$1 == "type" { on = $2 == "COMMIT" } on && $1 == "sent_bytes" { sum += $2 } END { print sum + 0 }'; }
+bytes_in_metrics() {
+    for id in 0 1 2 3; do page $id /metrics; done | tr -d '\r' | awk '/^pbft_message_bytes_total.*type="COMMIT",direction="sent"/ { sum += $2 } END { print sum + 0 }'
+}
+agree() { local there; there=$(bytes_in_metrics); [ "$there" -gt 0 ] && [ "$(bytes_of_commits)" = "$there" ]; }
+check "status says the bytes that /metrics says" eventually 20 agree
 check "one is killed" pbft devnet kill 2
 check "its counts are missing, and that is said" eval 'pbft status --messages --seconds 1 | grep -q "^replica 2 is not counted"'
 check "without a load there is nothing to divide by" eval 'pbft status --messages --seconds 1 | grep -q "nothing was ordered meanwhile"'

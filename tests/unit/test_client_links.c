@@ -420,6 +420,55 @@ static void test_client_status_of_another_id_ignored(void **state)
     pbft_close(c);
 }
 
+/* No two of its numbers are the same; a type beyond those that are known is one like others. */
+static bool status_with_counts(struct fake_replica *r, const struct wire_message *m)
+{
+    uint8_t space[2][64];
+    struct wire_replica_status s = {.id = r->id};
+    struct writer counts = writer_of(space[0], sizeof space[0]);
+    struct writer bytes = writer_of(space[1], sizeof space[1]);
+    if (!no_status(r, m)) return false;
+    for (uint32_t type = WIRE_TYPE_request; type <= 200; type += 199) {
+        const struct wire_message_count c = {.type = type, .sent = type + 1, .resent = type + 2, .received = type + 3};
+        const struct wire_message_bytes b = {.type = type,
+                                             .sent = type + 4,
+                                             .resent = type + 5,
+                                             .received = type + 6,
+                                             .from_clients = type + 7,
+                                             .client_messages = type + 8};
+        wire_list_add(&s.messages, &counts, &wire_record_message_count, &c);
+        wire_list_add(&s.bytes, &bytes, &wire_record_message_bytes, &b);
+    }
+    struct blob *value = wire_encode_blob(&wire_record_replica_status, &s);
+    fake_send_result(r, m->query.number, OUTCOME_OK, 0, blob_bytes(value));
+    blob_release(value);
+    return true;
+}
+
+static void test_client_status_counts_messages_bytes_and_what_clients_sent(void **state)
+{
+    (void)state;
+    WITH_FAKES(replicas[1].hook = status_with_counts);
+    struct pbft_client *c = client_open_to_all();
+    assert_int_equal(pbft_status_wait(c, 1000, status).status, PBFT_OK);
+    assert_true(status[1].answered);
+    assert_int_equal(status[1].message_count, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct pbft_message_count *m = &status[1].messages[i];
+        const uint32_t type = i == 0 ? WIRE_TYPE_request : 200;
+        assert_int_equal(m->type, type);
+        assert_int_equal(m->sent, type + 1);
+        assert_int_equal(m->resent, type + 2);
+        assert_int_equal(m->received, type + 3);
+        assert_int_equal(m->sent_bytes, type + 4);
+        assert_int_equal(m->resent_bytes, type + 5);
+        assert_int_equal(m->received_bytes, type + 6);
+        assert_int_equal(m->from_clients_bytes, type + 7);
+        assert_int_equal(m->from_clients, type + 8);
+    }
+    pbft_close(c);
+}
+
 static void test_client_restarted_replica_connected_again(void **state)
 {
     (void)state;
@@ -462,6 +511,7 @@ int main(void)
         TEST_OF(4, test_client_status_all_dead_timeout),
         TEST_OF(4, test_client_status_one_silent_given_up_at_deadline),
         TEST_OF(4, test_client_status_of_another_id_ignored),
+        TEST_OF(4, test_client_status_counts_messages_bytes_and_what_clients_sent),
         TEST_OF(4, test_client_restarted_replica_connected_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
