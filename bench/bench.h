@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define ATTACK_ROUNDS_MAX 9u
+#define BENCH_MESSAGES_PROCESSES_MAX 13u /* replicas of a group of real processes whose messages are counted */
 
 enum recover_how {
     RECOVER_KILL,
@@ -20,6 +21,9 @@ enum recover_how {
     RECOVER_ROLL,   /* TERM of one replica after the other */
     RECOVER_WATCH,  /* none is let go by this program; a round lasts until a line, or the end, of standard input */
 };
+
+/* Where messages are counted. */
+enum bench_messages_of { BENCH_MESSAGES_BOTH, BENCH_MESSAGES_SIMULATOR, BENCH_MESSAGES_PROCESSES };
 
 /* Each command uses some of it (pbft_bench.c says which). Texts are the caller's. */
 struct bench_options {
@@ -48,6 +52,7 @@ struct bench_options {
     uint32_t batch;       /* requests in a batch, at most */
     uint32_t batches;
     bool view_change;
+    enum bench_messages_of messages_of;
     const char *behaviours; /* names, separated by commas, or "all"; NULL: one of each kind */
     const char *plot; /* a picture: SVG, or PNG when its name says so; or NULL */
     enum bench_form form;

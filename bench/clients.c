@@ -27,7 +27,7 @@ struct err bench_client_open(const char *home, const char *name, bool journaled,
     return err_make(e.status == PBFT_TIMEOUT ? ERR_TIMEOUT : ERR_CONFIG, "%s", e.text);
 }
 
-struct err bench_clients_open(const char *home, const char *names, struct bench_clients *out)
+struct err bench_clients_open(const char *home, const char *names, uint64_t timeout_ms, struct bench_clients *out)
 {
     char list[PATH_BYTES];
     char *rest = NULL;
@@ -39,7 +39,7 @@ struct err bench_clients_open(const char *home, const char *names, struct bench_
         if (out->count == BENCH_CLIENTS_MAX)
             return err_make(ERR_USAGE, "at most %u clients in one process", BENCH_CLIENTS_MAX);
         (void)snprintf(out->names[out->count], sizeof out->names[0], "%s", name);
-        ERR_TRY(bench_client_open(home, name, true, 0, &out->clients[out->count]));
+        ERR_TRY(bench_client_open(home, name, true, timeout_ms, &out->clients[out->count]));
         out->count++;
     }
     return out->count > 0 ? err_none() : err_make(ERR_USAGE, "no client is named");

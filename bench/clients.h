@@ -23,8 +23,10 @@ struct bench_clients {
 MUST_USE struct err bench_client_open(const char *home, const char *name, bool journaled, uint64_t timeout_ms,
                                       struct pbft_client **out);
 /* Opens the clients with these names, separated by commas, of the development group in home, and waits until each is
- * ready. Close them with bench_clients_close also when it fails. Errors: ERR_USAGE, ERR_TIMEOUT, ERR_CONFIG. */
-MUST_USE struct err bench_clients_open(const char *home, const char *names, struct bench_clients *out);
+ * ready. timeout_ms as in struct pbft_options. Close them with bench_clients_close also when it fails. Errors:
+ * ERR_USAGE, ERR_TIMEOUT, ERR_CONFIG. */
+MUST_USE struct err bench_clients_open(const char *home, const char *names, uint64_t timeout_ms,
+                                       struct bench_clients *out);
 /* A client for status alone, with the key "reader" where there is one, else the default one. Close it with pbft_close.
  */
 MUST_USE struct err bench_clients_open_observer(const char *home, struct pbft_client **out);

@@ -60,6 +60,26 @@ struct err bench_cluster_start(const char *dir, uint32_t base_port, uint32_t rep
     return run_pbft(out, words);
 }
 
+static struct err append_tuning(const struct bench_cluster *c, uint32_t id, const char *lines)
+{
+    char path[PATH_MAX + 32];
+    (void)snprintf(path, sizeof path, "%s/conf/r%u.conf", c->home, id);
+    FILE *f = fopen(path, "ae");
+    if (f == NULL) return err_system(errno, "cannot open %s", path);
+    const bool written = fprintf(f, "[tuning]\n%s", lines) > 0;
+    return fclose(f) == 0 && written ? err_none() : err_system(errno, "cannot write %s", path);
+}
+
+struct err bench_cluster_tune(const struct bench_cluster *c, uint32_t replicas, const char *lines)
+{
+    const char *const down[] = {"devnet", "down", "-o", "json", NULL};
+    const char *const up[] = {"devnet", "up", "-o", "json", NULL};
+    for (uint32_t id = 0; id < replicas; id++)
+        ERR_TRY(append_tuning(c, id, lines));
+    ERR_TRY(run_pbft(c, down));
+    return run_pbft(c, up);
+}
+
 struct err bench_cluster_devnet(const struct bench_cluster *c, const char *verb, uint32_t id, const char *what)
 {
     char id_text[16];

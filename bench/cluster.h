@@ -20,6 +20,8 @@ struct bench_cluster {
  * (pbft has said why). */
 MUST_USE struct err bench_cluster_start(const char *dir, uint32_t base_port, uint32_t replicas, uint32_t clients,
                                         struct bench_cluster *out);
+/* Appends these lines to the [tuning] of every replica, and starts all anew. Errors as bench_cluster_start's. */
+MUST_USE struct err bench_cluster_tune(const struct bench_cluster *c, uint32_t replicas, const char *lines);
 /* `pbft devnet VERB ID`, and `what` behind it unless that is NULL. Errors: ERR_CONFIG, ERR_NEGATIVE (pbft has said
  * why).
  */

@@ -171,7 +171,7 @@ static void run_for(struct history *h)
 static struct err record(struct history *h)
 {
     if (h->o->history == NULL) return err_make(ERR_USAGE, "history wants --history FILE");
-    ERR_TRY(bench_clients_open(h->o->home, h->o->clients, &h->clients));
+    ERR_TRY(bench_clients_open(h->o->home, h->o->clients, 0, &h->clients));
     for (uint32_t i = 0; i < h->clients.count; i++)
         h->owners[i] = (struct owner){.history = h, .client = h->clients.clients[i], .name = h->clients.names[i]};
     h->file = fopen(h->o->history, "w");

@@ -396,7 +396,7 @@ static struct err measure(struct measuring *m)
     struct load_result *r = m->r;
     const struct load_options *o = &r->options;
     ERR_TRY(bench_clients_open_observer(o->home, &m->observer));
-    ERR_TRY(bench_clients_open(o->home, o->clients, &m->clients));
+    ERR_TRY(bench_clients_open(o->home, o->clients, 0, &m->clients));
     r->replicas = pbft_replica_count(m->observer);
     r->client_count = m->clients.count;
     m->senders = mem_zero(r->client_count, sizeof *m->senders);

@@ -28,7 +28,8 @@ static const struct command commands[COMMANDS] = {
     [SCALE] = {"scale", "load on groups of several sizes: CPU of a replica for each transaction", scale_run},
     [RECOVER] = {"recover", "how long results pause when the primary goes, under load", recover_run},
     [HISTORY] = {"history", "clients share a few keys; what they asked and got, for pbft-sim linearize", history_run},
-    [MESSAGES] = {"messages", "what a batch costs in messages, counted in the simulator, beside the formulas",
+    [MESSAGES] = {"messages",
+                  "what a batch costs in messages, counted in the simulator and on processes, beside the formulas",
                   messages_run},
     [ATTACK] = {"attack", "what each misbehaviour leaves to correct clients, beside a run in which nobody misbehaves",
                 attack_run},
@@ -58,6 +59,7 @@ struct setting {
 
 static const char *const how_words[] = {"kill", "stop", "pause", "random", "roll", "watch", NULL};
 static const char *const app_words[] = {"kv", "log", NULL};
+static const char *const of_words[] = {"both", "simulator", "processes", NULL};
 static const char *const form_words[] = {"table", "json", "csv", NULL};
 static const char *const plain_form_words[] = {"table", "json", NULL};
 
@@ -82,9 +84,10 @@ static const struct setting settings[] = {
      86400},
     {"clients", "N", "of such a group (default 4)", OWN_GROUPS & ~OF(LATENCY), COUNT, AT(client_count), 1,
      BENCH_CLIENTS_MAX},
-    {"dir", "DIR", "where what is made for it lives (default /var/tmp)", OWN_GROUPS | OF(MICRO), TEXT, AT(dir)},
+    {"dir", "DIR", "where what is made for it lives (default /var/tmp)", OWN_GROUPS | OF(MICRO) | OF(MESSAGES), TEXT,
+     AT(dir)},
     {"base-port", "P", "of such a group: replica I listens on P+I, and on P+200+I for HTTP (default: free ones)",
-     OWN_GROUPS, COUNT, AT(base_port), 1, 65000},
+     OWN_GROUPS | OF(MESSAGES), COUNT, AT(base_port), 1, 65000},
     {"app", "kv|log", "puts of new keys, or appended records (default kv)", LOADS, WORD, AT(app), .words = app_words},
     {"reads", NULL, "gets by quorum instead", LOADS, FLAG, AT(reads)},
     {"certified", NULL, "gets that one replica proves instead", LOADS, FLAG, AT(certified)},
@@ -113,6 +116,10 @@ static const struct setting settings[] = {
     {"batch", "B", "requests in a batch, at most (default 1)", OF(MESSAGES), COUNT, AT(batch), 1, 1024},
     {"batches", "K", "so many (default 8)", OF(MESSAGES), COUNT, AT(batches), 1, 10000},
     {"view-change", NULL, "then the primary dies, and what that costs", OF(MESSAGES), FLAG, AT(view_change)},
+    {"of", "both|simulator|processes",
+     "where they are counted (default both, processes up to 13 replicas; silent ones\n"
+     "                    are pbft-evil: make evil)",
+     OF(MESSAGES), WORD, AT(messages_of), .words = of_words},
     {"plot", "FILE", "a picture, .svg or .png", OWN_GROUPS | OF(MESSAGES), TEXT, AT(plot)},
     {"o", "table|json|csv", "form of the result", OWN_GROUPS | OF(MESSAGES), WORD, AT(form), .words = form_words},
     {"o", "table|json", "form of the result", OF(RECOVER) | OF(MICRO), WORD, AT(form), .words = plain_form_words},
@@ -212,7 +219,7 @@ static bool set(const struct setting *s, const char *text, struct bench_options 
 }
 
 _Static_assert(sizeof(int) == sizeof(enum recover_how) && sizeof(int) == sizeof(enum load_app) &&
-                   sizeof(int) == sizeof(enum bench_form),
+                   sizeof(int) == sizeof(enum bench_form) && sizeof(int) == sizeof(enum bench_messages_of),
                "a word goes where an enum stands");
 
 /* The one that getopt_long has found: 256 and its index, or a letter. */
@@ -302,7 +309,8 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "pbft-bench: see pbft-bench %s --help\n", c->name);
         return 2;
     }
-    if ((OF(c - commands) & (OWN_GROUPS | OF(HISTORY))) != 0) { /* those that look whether they are interrupted */
+    if ((OF(c - commands) & (OWN_GROUPS | OF(HISTORY) | OF(MESSAGES))) !=
+        0) { /* those that look whether they are interrupted */
         (void)sigaction(SIGINT, &catch, NULL);
         (void)sigaction(SIGTERM, &catch, NULL);
         (void)sigaction(SIGHUP, &catch, NULL);

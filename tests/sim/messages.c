@@ -17,7 +17,8 @@ static const char usage_text[] =
     "\n"
     "Counts the messages of a group without faults but those asked for: K batches of up to B requests, and then a "
     "change of view.\n"
-    "Prints a line of JSON for each of the two: by type, messages and bytes at their receivers, re-sends apart.\n"
+    "Prints a line of JSON for each of the two: by type, messages and bytes at their receivers, re-sends apart;\n"
+    "views: those that were left; proposed_again: batches that the NEW-VIEW carries over.\n"
     "\n"
     "  --replicas N     1 to 128 (default 4)\n"
     "  --silent F       so many backups say nothing, at most f (default 0)\n"
@@ -37,6 +38,8 @@ struct messages {
     bool view_change;
     struct cluster *cluster;
     uint64_t executed_before;
+    uint64_t view_before;
+    uint64_t proposed_again; /* by the new primary */
     uint64_t accepted_before;
     struct cluster_traffic before[WIRE_TYPE_MAX + 1];
 };
@@ -47,14 +50,17 @@ static uint32_t client_count(const struct messages *m)
 }
 
 /* Of one that is up to the end. */
-static uint64_t executed(const struct messages *m)
+static struct core_summary summary(const struct messages *m)
 {
-    return cluster_summary(m->cluster, m->view_change ? 1 : 0).executed;
+    return cluster_summary(m->cluster, m->view_change ? 1 : 0);
 }
 
 static void mark(struct messages *m)
 {
-    m->executed_before = executed(m);
+    const struct core_summary s = summary(m);
+    m->executed_before = s.executed;
+    m->view_before = s.view;
+    m->proposed_again = s.executed - s.low;
     m->accepted_before = cluster_accepted(m->cluster);
     for (uint32_t type = 0; type <= WIRE_TYPE_MAX; type++)
         m->before[type] = cluster_traffic(m->cluster, (enum wire_type)type);
@@ -62,11 +68,15 @@ static void mark(struct messages *m)
 
 static void print(const struct messages *m, const char *phase)
 {
+    const struct core_summary s = summary(m);
     bool first = true;
     (void)printf("{\"phase\":\"%s\",\"replicas\":%" PRIu64 ",\"faulty\":%" PRIu64 ",\"silent\":%" PRIu64
-                 ",\"batches\":%" PRIu64 ",\"transactions\":%" PRIu64 ",\"types\":{",
-                 phase, m->replicas, (m->replicas - 1) / 3, m->silent, executed(m) - m->executed_before,
-                 cluster_accepted(m->cluster) - m->accepted_before);
+                 ",\"batches\":%" PRIu64 ",\"transactions\":%" PRIu64 ",\"checkpoints\":%" PRIu64 ",\"views\":%" PRIu64
+                 ",\"proposed_again\":%" PRIu64 ",\"types\":{",
+                 phase, m->replicas, (m->replicas - 1) / 3, m->silent, s.executed - m->executed_before,
+                 cluster_accepted(m->cluster) - m->accepted_before,
+                 s.executed / CHECKPOINT_INTERVAL - m->executed_before / CHECKPOINT_INTERVAL, s.view - m->view_before,
+                 s.view == m->view_before ? 0 : m->proposed_again);
     for (uint32_t type = 1; type <= WIRE_TYPE_MAX; type++) {
         const struct cluster_traffic now = cluster_traffic(m->cluster, (enum wire_type)type);
         const struct cluster_traffic *was = &m->before[type];
