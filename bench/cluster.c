@@ -5,6 +5,7 @@
 #include "bench/bench.h"
 #include "bench/clients.h"
 #include "bench/program.h"
+#include "wire/constants.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -102,6 +103,7 @@ static const char *look(struct pbft_client *observer, struct pbft_replica_status
         if (!status[i].answered) return "one does not answer";
         if (status[i].view != view) return "they are in different views";
         if (status[i].lag > LAG_MAX) return "one lags";
+        if (status[i].condition != CONDITION_SYNCED) return "one is not ready to vote";
         if (status[i].peers_connected + 1 < count) return "one is not connected to all others";
     }
     *primary = (uint32_t)(view % count);

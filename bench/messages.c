@@ -129,16 +129,16 @@ uint64_t messages_formula(const struct messages_row *r, enum messages_kind kind)
 {
     const uint64_t others = r->replicas - 1;
     const uint64_t correct = r->replicas - r->silent;
+    const bool shared = r->processes && r->batches < r->transactions; /* a batch by several requests */
     if (r->view_change) return view_change_formula(r, kind);
     switch (kind) {
-    case MESSAGES_REQUEST: return r->transactions;
+    case MESSAGES_REQUEST: /* a client that has waited for a while for its batch to fill asks again */
+        return shared ? MESSAGES_NO_FORMULA : r->transactions;
     case MESSAGES_PRE_PREPARE: return r->batches * others;
     case MESSAGES_PREPARE: return r->batches * (correct - 1) * others;
     case MESSAGES_COMMIT: return r->batches * correct * others;
-    case MESSAGES_REPLY:
-        /* a process answers all requests of one client in a batch with one message */
-        if (r->processes && r->batches < r->transactions) return MESSAGES_NO_FORMULA;
-        return r->transactions * correct;
+    case MESSAGES_REPLY: /* a process answers all requests of one client in a batch with one message */
+        return shared ? MESSAGES_NO_FORMULA : r->transactions * correct;
     case MESSAGES_CHECKPOINT: return r->checkpoints * correct * others;
     case MESSAGES_VIEW_CHANGE:
     case MESSAGES_NEW_VIEW: return 0;

@@ -85,7 +85,7 @@ static struct err start(struct stage *s)
     char tuning[128];
     const struct bench_options *o = s->o;
     ERR_TRY(bench_cluster_start(o->dir, o->base_port, s->replicas, client_count(o), &s->cluster));
-    (void)snprintf(tuning, sizeof tuning, "batch_fill = %u\nbatch_delay_us = 1000000\ntimeout_ms = %u\n", o->batch,
+    (void)snprintf(tuning, sizeof tuning, "batch_fill = %u\nbatch_delay_us = 200000\ntimeout_ms = %u\n", o->batch,
                    TIMEOUT_MS);
     ERR_TRY(bench_cluster_tune(&s->cluster, s->replicas, tuning));
     ERR_TRY(bench_cluster_settle(&s->cluster, &s->primary));
