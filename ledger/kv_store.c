@@ -144,6 +144,11 @@ void kv_store_refresh(struct kv_store *s)
     s->methods->refresh(s);
 }
 
+struct err kv_store_size(struct kv_store *s, struct kv_store_size *out)
+{
+    return s->methods->size(s, out);
+}
+
 struct err kv_store_fault(const struct kv_store *s)
 {
     return s->fault;

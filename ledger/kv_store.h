@@ -51,6 +51,14 @@ MUST_USE enum kv_found kv_store_seek(struct kv_store *s, uint32_t table, struct 
 MUST_USE enum kv_found kv_store_last(struct kv_store *s, uint32_t table, struct bytes *key, struct bytes *value);
 /* Lets reads see what another process has committed (read-only mode). */
 void kv_store_refresh(struct kv_store *s);
+/* What a store takes on its disk; all zero for one in memory. */
+struct kv_store_size {
+    uint64_t file_bytes; /* of its data file: space is reserved before it is used */
+    uint64_t used_bytes; /* of those, up to the last page that was ever used; free pages are among them */
+    uint64_t table_bytes[KV_TABLES_MAX]; /* of the pages of each table */
+};
+/* Of what reads see. Errors as reads: kv_store_fault. */
+MUST_USE struct err kv_store_size(struct kv_store *s, struct kv_store_size *out);
 /* Why the last read gave KV_FAILED. */
 struct err kv_store_fault(const struct kv_store *s);
 

@@ -33,6 +33,7 @@
 #define MAP_STEP_BYTES (1ull << 20)         /* sizes of maps are multiples of it */
 #define MAP_GROWTH_BYTES_MAX (256ull << 20) /* a map doubles until it grows by this much at a time */
 #define MAP_BYTES_MAX (1ull << 44)
+#define STAT_BLOCK_BYTES 512u /* what st_blocks counts in */
 #define SLACK_PAGES 64u /* for the list of free pages and the roots */
 #define OPEN_PAGES_MAX 1024u /* that an open reads of each table: docs/architecture.md "Damaged pages" */
 #define SNAPSHOTS_MAX 100u   /* tried beside a running writer */
@@ -305,17 +306,43 @@ static struct err lmdb_enlarge(struct lmdb_store *l, uint64_t map_bytes, uint64_
     return lmdb_set_size(l, need);
 }
 
-/* Bytes of all pages that hold items now; `used_bytes`, which counts free pages too, when that cannot be read. */
-static uint64_t lmdb_live_bytes(struct lmdb_store *l, uint64_t page_bytes, uint64_t used_bytes)
+/* Bytes of the pages of one table. False, with the fault set, when that cannot be read. */
+static bool lmdb_table_bytes(struct lmdb_store *l, uint32_t table, uint64_t *out)
 {
-    uint64_t pages = 0;
-    if (!lmdb_reader_ready(l)) return used_bytes;
+    MDB_stat stat;
+    if (!lmdb_reader_ready(l) || lmdb_found(l, mdb_stat(l->reader, l->tables[table], &stat)) != KV_FOUND) return false;
+    *out = (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) * (uint64_t)stat.ms_psize;
+    return true;
+}
+
+/* Bytes of all pages that hold items now; `used_bytes`, which counts free pages too, when that cannot be read. */
+static uint64_t lmdb_live_bytes(struct lmdb_store *l, uint64_t used_bytes)
+{
+    uint64_t all = 0;
     for (uint32_t i = 0; i < l->base.table_count; i++) {
-        MDB_stat stat;
-        if (mdb_stat(l->reader, l->tables[i], &stat) != 0) return used_bytes;
-        pages += stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+        uint64_t one;
+        if (!lmdb_table_bytes(l, i, &one)) return used_bytes;
+        all += one;
     }
-    return pages * page_bytes;
+    return all;
+}
+
+static struct err lmdb_size(struct kv_store *s, struct kv_store_size *out)
+{
+    struct lmdb_store *l = lmdb_of(s);
+    struct kv_store_size size = {.file_bytes = 0};
+    MDB_stat stat;
+    MDB_envinfo info;
+    struct stat st;
+    int fd;
+    for (uint32_t i = 0; i < s->table_count; i++)
+        if (!lmdb_table_bytes(l, i, &size.table_bytes[i])) return s->fault;
+    CHECK(mdb_env_stat(l->env, &stat) == 0 && mdb_env_info(l->env, &info) == 0 && mdb_env_get_fd(l->env, &fd) == 0);
+    if (fstat(fd, &st) != 0) return err_system(errno, "store %s: cannot stat the data file", l->dir);
+    size.file_bytes = (uint64_t)st.st_blocks * STAT_BLOCK_BYTES;
+    size.used_bytes = ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
+    *out = size;
+    return err_none();
 }
 
 /* At least the bytes of new pages that a batch needs, in all cases but odd ones, which MDB_MAP_FULL then shows. */
@@ -393,7 +420,7 @@ static struct err lmdb_apply(struct kv_store *s, const struct kv_batch *b)
     if (l->holes) ERR_TRY(lmdb_fill_holes(l));
     CHECK(mdb_env_stat(l->env, &stat) == 0 && mdb_env_info(l->env, &info) == 0);
     const uint64_t used = ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
-    const uint64_t estimate = lmdb_estimate(b, stat.ms_psize, lmdb_live_bytes(l, stat.ms_psize, used));
+    const uint64_t estimate = lmdb_estimate(b, stat.ms_psize, lmdb_live_bytes(l, used));
     lmdb_reader_reset(l);
     if (used + estimate > info.me_mapsize) {
         const struct err e = lmdb_enlarge(l, info.me_mapsize, used + estimate);
@@ -562,6 +589,7 @@ struct err kv_store_open_lmdb(const char *dir, enum kv_open_mode mode, const cha
                                                     .seek = lmdb_seek,
                                                     .last = lmdb_last,
                                                     .refresh = lmdb_refresh,
+                                                    .size = lmdb_size,
                                                     .apply = lmdb_apply,
                                                     .close = lmdb_close};
     CHECK_OP(table_count, <=, KV_TABLES_MAX);

@@ -63,6 +63,13 @@ static struct err memory_apply(struct kv_store *s, const struct kv_batch *b)
     return err_none();
 }
 
+static struct err memory_size(struct kv_store *s, struct kv_store_size *out)
+{
+    (void)s;
+    *out = (struct kv_store_size){.file_bytes = 0};
+    return err_none();
+}
+
 static void memory_close(struct kv_store *s)
 {
     for (uint32_t i = 0; i < s->table_count; i++)
@@ -76,6 +83,7 @@ struct kv_store *kv_store_new_memory(uint32_t table_count)
                                                     .seek = memory_seek,
                                                     .last = memory_last,
                                                     .refresh = memory_refresh,
+                                                    .size = memory_size,
                                                     .apply = memory_apply,
                                                     .close = memory_close};
     CHECK_OP(table_count, <=, KV_TABLES_MAX);

@@ -24,6 +24,7 @@ struct kv_store_methods {
                           struct bytes *value);
     enum kv_found (*last)(struct kv_store *s, uint32_t table, struct bytes *key, struct bytes *value);
     void (*refresh)(struct kv_store *s);
+    struct err (*size)(struct kv_store *s, struct kv_store_size *out);
     struct err (*apply)(struct kv_store *s, const struct kv_batch *b);
     void (*close)(struct kv_store *s);
 };

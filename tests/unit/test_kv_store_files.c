@@ -211,6 +211,50 @@ static void test_kv_store_pages_freed_unwritten_do_not_look_cut(void **state)
     kv_place_remove(&p);
 }
 
+/* ---- sizes ---- */
+
+static struct kv_store_size sizes(struct kv_store *s)
+{
+    struct kv_store_size size;
+    assert_int_equal(kv_store_size(s, &size).code, ERR_NONE);
+    return size;
+}
+
+static void test_kv_store_size_counts_pages_of_tables_and_free_ones(void **state)
+{
+    (void)state;
+    enum { ITEMS = 100, LEN = 5000, PAGES_OF_ONE = 2 };
+    uint8_t value[LEN] = {0};
+    const struct kv_place p = kv_place_new();
+    struct kv_store *s = kv_place_opened(&p, KV_OPEN_CREATE);
+    struct kv_batch *b = kv_batch_new();
+    const struct kv_store_size empty = sizes(s);
+    assert_int_equal(empty.table_bytes[0] + empty.table_bytes[1], 0);
+    assert_true(empty.used_bytes > 0 && empty.used_bytes < empty.file_bytes && empty.file_bytes >= 1u << 20);
+    for (uint8_t i = 0; i < ITEMS; i++)
+        kv_batch_put(b, 1, bytes_of(&i, 1), bytes_of(value, LEN));
+    assert_int_equal(kv_store_apply(s, b).code, ERR_NONE);
+    const struct kv_store_size full = sizes(s);
+    assert_int_equal(full.table_bytes[0], 0);
+    /* each value has pages of its own, and the keys a few */
+    assert_true(full.table_bytes[1] >= ITEMS * PAGES_OF_ONE * 4096u);
+    assert_true(full.table_bytes[1] < (ITEMS + 8) * PAGES_OF_ONE * 4096u);
+    assert_true(full.used_bytes >= empty.used_bytes + full.table_bytes[1]);
+    kv_batch_clear(b);
+    for (uint8_t i = 0; i < ITEMS; i++)
+        kv_batch_delete(b, 1, bytes_of(&i, 1));
+    assert_int_equal(kv_store_apply(s, b).code, ERR_NONE);
+    const struct kv_store_size freed = sizes(s);
+    assert_int_equal(freed.table_bytes[1], 0);
+    assert_true(freed.used_bytes >= full.used_bytes);
+    kv_batch_free(b);
+    kv_store_close(s);
+    s = kv_store_new_memory(TABLES);
+    assert_int_equal(sizes(s).file_bytes + sizes(s).used_bytes, 0);
+    kv_store_close(s);
+    kv_place_remove(&p);
+}
+
 /* ---- growth and full disks ---- */
 
 static void test_kv_store_map_grows_from_one_mib_to_fifty(void **state)
@@ -560,6 +604,7 @@ int main(void)
         cmocka_unit_test(test_kv_store_garbage_file_is_corrupt),
         cmocka_unit_test(test_kv_store_damaged_meta_page_is_corrupt),
         cmocka_unit_test(test_kv_store_pages_freed_unwritten_do_not_look_cut),
+        cmocka_unit_test(test_kv_store_size_counts_pages_of_tables_and_free_ones),
         cmocka_unit_test(test_kv_store_map_grows_from_one_mib_to_fifty),
         cmocka_unit_test(test_kv_store_full_disk_is_no_space_and_applies_nothing),
         cmocka_unit_test(test_kv_store_full_disk_still_takes_what_fits),
