@@ -33,6 +33,7 @@ struct bench_options {
     const char *dir;       /* where such a group lives */
     uint32_t base_port;    /* of such a group; 0: any that are free */
     uint32_t client_count; /* of such a group */
+    uint32_t replica_count; /* of the group of growth */
     enum load_app app;
     bool reads;
     bool certified;
@@ -48,6 +49,11 @@ struct bench_options {
     const char *accepted; /* file for a line "INDEX BLOCK" of each accepted result, as it comes; or NULL */
     const char *history;  /* file of a history */
     uint32_t keys;        /* 1 to 64 */
+    uint32_t key_count;   /* that puts go round, all clients together; 0: each has a new one */
+    const char *entries;  /* rising numbers, separated by commas: marks of a growing ledger */
+    uint32_t fill_bytes;  /* of the value that each operation of a fill puts */
+    uint32_t readers;     /* clients that read beside the others in every second run */
+    double read_rate;     /* of them together, a second; 0: closed loop */
     uint32_t silent;      /* backups that say nothing */
     uint32_t batch;       /* requests in a batch, at most */
     uint32_t batches;
@@ -62,6 +68,8 @@ struct bench_options {
  */
 bool bench_interrupted(void);
 
+/* Of load, with readers: on the group that l names. */
+MUST_USE struct err mixed_measure(const struct bench_options *o, const struct load_options *l);
 MUST_USE struct err load_run(const struct bench_options *o);
 MUST_USE struct err latency_run(const struct bench_options *o);
 MUST_USE struct err curve_run(const struct bench_options *o);
@@ -70,6 +78,7 @@ MUST_USE struct err recover_run(const struct bench_options *o);
 MUST_USE struct err history_run(const struct bench_options *o);
 MUST_USE struct err messages_run(const struct bench_options *o);
 MUST_USE struct err attack_run(const struct bench_options *o);
+MUST_USE struct err growth_run(const struct bench_options *o);
 MUST_USE struct err micro_run(const struct bench_options *o);
 
 #endif

@@ -127,19 +127,6 @@ struct err bench_cluster_settle(const struct bench_cluster *c, uint32_t *primary
                                     SETTLE_US / 1000000u, fault);
 }
 
-pid_t bench_replica_pid(const char *home, uint32_t id)
-{
-    char path[PATH_MAX + 32];
-    char line[32];
-    pid_t pid = 0;
-    (void)snprintf(path, sizeof path, "%s/run/r%u.pid", home, id);
-    FILE *f = fopen(path, "re");
-    if (f == NULL) return 0;
-    if (fgets(line, sizeof line, f) != NULL) pid = (pid_t)strtol(line, NULL, 10);
-    (void)fclose(f);
-    return pid;
-}
-
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
 {
     (void)st;

@@ -7,7 +7,6 @@
 
 #include <limits.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 struct bench_cluster {
     char home[PATH_MAX];
@@ -30,8 +29,6 @@ MUST_USE struct err bench_cluster_devnet(const struct bench_cluster *c, const ch
 /* Waits until all replicas take part in one view, each connected to all others; *primary is who leads it. Errors:
  * ERR_TIMEOUT after a minute, ERR_NEGATIVE (bench_interrupted). */
 MUST_USE struct err bench_cluster_settle(const struct bench_cluster *c, uint32_t *primary);
-/* The process of a replica of the development group in home; 0: none is known. */
-pid_t bench_replica_pid(const char *home, uint32_t id);
 /* Stops it and removes the directory. */
 MUST_USE struct err bench_cluster_end(struct bench_cluster *c);
 

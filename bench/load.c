@@ -33,10 +33,13 @@ struct load {
     struct load_options o;
     uint8_t *value;
     uint64_t first_number; /* of keys: those of another run are left alone */
+    uint32_t key_count;    /* of each client, for its puts; 0: no bound */
     uint32_t half_count;
     _Atomic enum phase phase;
     _Atomic uint64_t from_us; /* since when it is MEASURING */
     _Atomic bool failed;      /* one has, and that ends the load */
+    _Atomic uint64_t sent;
+    _Atomic uint64_t answered; /* in whatever way */
 };
 
 /* A client with its thread. */
@@ -100,6 +103,7 @@ static void on_answer(void *context, const struct pbft_answer *answer)
     const uint64_t now = clock_monotonic_us();
     const uint64_t meant = shot->meant_us;
     free(shot);
+    atomic_fetch_add(&s->load->answered, 1);
     if (answer->status != PBFT_OK || answer->outcome >= PBFT_OUTCOME_EXPIRED) {
         note_failure(s, answer->status != PBFT_OK ? answer->text : pbft_outcome_name(answer->outcome));
         return;
@@ -123,8 +127,10 @@ static void make_operation(struct sender *s, uint32_t i)
             .app = APP_LOG, .verb = APP_LOG_APPEND, .arg_count = 1, .args = {{s->load->value, o->op_bytes}}};
         return;
     }
+    const uint64_t number = s->number++;
+    const uint32_t key_count = o->reads ? READ_KEYS : s->load->key_count;
     be64_put(key, o->reads ? 0 : s->id);
-    be64_put(key + 8, s->load->first_number + (o->reads ? s->number++ % READ_KEYS : s->number++));
+    be64_put(key + 8, s->load->first_number + (key_count > 0 ? number % key_count : number));
     if (o->reads)
         *op = (struct pbft_operation){.app = APP_KV, .verb = APP_KV_GET, .arg_count = 1, .args = {{key, KEY_BYTES}}};
     else
@@ -141,22 +147,27 @@ static void send_one(struct sender *s, uint64_t meant_us)
     *shot = (struct shot){.sender = s, .meant_us = meant_us};
     for (uint32_t i = 0; i < o->bundle; i++)
         make_operation(s, i);
+    atomic_fetch_add(&s->load->sent, 1);
     const struct pbft_error e = o->certified ? pbft_read_certified(s->client, &s->ops[0], 0, on_answer, shot)
                                 : o->reads   ? pbft_read(s->client, &s->ops[0], on_answer, shot)
                                              : pbft_submit(s->client, s->ops, o->bundle, on_answer, shot);
     if (e.status == PBFT_OK) return;
     free(shot);
+    atomic_fetch_add(&s->load->answered, 1);
     note_failure(s, e.text);
 }
 
 static bool has_room(const struct sender *s)
 {
     const struct load_options *o = &s->load->o;
+    if (o->transactions > 0 && atomic_load(&s->load->sent) >= o->transactions) return false;
     return pbft_in_flight(s->client) < o->in_flight && (o->reads || pbft_can_submit(s->client));
 }
 
 static bool goes_on(const struct load *l)
 {
+    if (l->o.transactions > 0 && atomic_load(&l->answered) >= l->o.transactions) return false;
+    if (l->o.until != NULL && atomic_load(l->o.until)) return false;
     return atomic_load(&l->phase) != ENDING && !atomic_load(&l->failed) && !bench_interrupted();
 }
 
@@ -235,17 +246,8 @@ static uint64_t replica_memory_kib(const struct load_result *r)
 {
     uint64_t most = 0;
     for (uint32_t id = 0; id < r->replicas; id++) {
-        char path[64];
-        char line[128];
-        (void)snprintf(path, sizeof path, "/proc/%ld/status", (long)bench_replica_pid(r->options.home, id));
-        FILE *f = fopen(path, "re");
-        if (f == NULL) continue;
-        while (fgets(line, sizeof line, f) != NULL) {
-            if (strncmp(line, "RssAnon:", 8) != 0) continue;
-            const uint64_t kib = strtoull(line + 8, NULL, 10);
-            if (kib > most) most = kib;
-        }
-        (void)fclose(f);
+        const uint64_t kib = memory_kib(r->options.home, id);
+        if (kib > most) most = kib;
     }
     return most;
 }
@@ -314,12 +316,14 @@ static struct err put_keys(struct measuring *m)
     return ready ? err_none() : err_make(ERR_TIMEOUT, "the load did not begin: no checkpoint has the keys to be read");
 }
 
-static void wait_for(const struct load *l, uint64_t from_us, double seconds)
+/* memory: sampled meanwhile; NULL: not. */
+static void wait_for(const struct load *l, uint64_t from_us, double seconds, struct memory_samples *memory)
 {
     const uint64_t until = from_us + (uint64_t)(seconds * 1e6);
     for (uint64_t now = clock_monotonic_us(); now < until && goes_on(l); now = clock_monotonic_us()) {
         const uint64_t left = until - now < LOOK_US ? until - now : LOOK_US;
         (void)nanosleep(&(struct timespec){.tv_nsec = (long)(left * 1000u)}, NULL);
+        if (memory != NULL) memory_tick(memory);
     }
 }
 
@@ -374,12 +378,13 @@ static struct err measure_running(struct measuring *m)
     struct snapshot from = {.status = mem_zero(m->r->replicas, sizeof *from.status)};
     struct snapshot to = {.status = mem_zero(m->r->replicas, sizeof *to.status)};
     const struct load_options *o = &m->load.o;
-    wait_for(&m->load, clock_monotonic_us(), o->warm_up);
+    wait_for(&m->load, clock_monotonic_us(), o->warm_up, NULL);
     atomic_store(&m->load.from_us, clock_monotonic_us());
     atomic_store(&m->load.phase, MEASURING);
     struct err e = take_snapshot(m, &from);
     if (!err_is(&e) && o->began != NULL) e = o->began(o->context);
-    if (!err_is(&e)) wait_for(&m->load, from.at_us, o->seconds);
+    m->r->memory = memory_begin(o->home, m->r->replicas, o->seconds);
+    if (!err_is(&e)) wait_for(&m->load, from.at_us, o->seconds, &m->r->memory);
     if (!err_is(&e) && o->ended != NULL) e = o->ended(o->context);
     if (!err_is(&e)) e = take_snapshot(m, &to);
     if (!err_is(&e)) compare(m->r, &from, &to);
@@ -399,6 +404,7 @@ static struct err measure(struct measuring *m)
     ERR_TRY(bench_clients_open(o->home, o->clients, 0, &m->clients));
     r->replicas = pbft_replica_count(m->observer);
     r->client_count = m->clients.count;
+    m->load.key_count = o->key_count / r->client_count + (o->key_count % r->client_count > 0 ? 1 : 0);
     m->senders = mem_zero(r->client_count, sizeof *m->senders);
     for (uint32_t i = 0; i < r->client_count; i++)
         m->senders[i] = (struct sender){.load = &m->load,
@@ -408,7 +414,7 @@ static struct err measure(struct measuring *m)
                                         .rate = o->rate / r->client_count,
                                         .ops = mem_zero(o->bundle, sizeof(struct pbft_operation)),
                                         .keys = mem_zero(o->bundle, KEY_BYTES),
-                                        .random = prng_of(m->load.first_number + i),
+                                        .random = prng_of(clock_wall_ms() + i),
                                         .latencies_us = mem_alloc(LATENCIES_MAX * sizeof(uint32_t)),
                                         .each_half = mem_zero(r->half_count + 1u, sizeof(uint32_t))};
     if (o->floor_seconds > 0) ERR_TRY(floor_measure(o->home, r->replicas, o->floor_seconds, &before));
@@ -427,7 +433,7 @@ static struct err measure(struct measuring *m)
 
 struct err load_measure(const struct load_options *o, struct load_result *out)
 {
-    struct measuring m = {.load = {.o = *o, .first_number = clock_wall_ms() << 20}, .r = out};
+    struct measuring m = {.load = {.o = *o, .first_number = o->key_count > 0 ? 0 : clock_wall_ms() << 20}, .r = out};
     *out = (struct load_result){.options = *o, .half_count = (uint32_t)(o->seconds * 2)};
     if (o->reads && o->bundle != 1) return err_make(ERR_USAGE, "a read is one operation; leave --bundle out");
     if (o->reads && o->app != LOAD_KV) return err_make(ERR_USAGE, "reads are gets of the kv application");
@@ -453,6 +459,7 @@ void load_result_free(struct load_result *r)
 {
     free(r->latencies_us);
     free(r->each_half);
+    memory_free(&r->memory);
     r->latencies_us = NULL;
     r->each_half = NULL;
     r->latency_count = 0;

@@ -4,8 +4,10 @@
 
 #include "bench/clients.h"
 #include "bench/floor.h"
+#include "bench/memory.h"
 #include "client/status_cost.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -18,15 +20,19 @@ struct load_options {
     uint32_t in_flight; /* transactions of each client at most, 1 to 64 */
     uint32_t bundle;    /* operations in each transaction */
     uint32_t op_bytes;  /* size of the value, or record, of each operation */
-    bool reads;         /* transactions are gets by quorum of keys that were put before; */
-    bool certified;     /* with reads: one replica proves each, as of a checkpoint that has those keys */
+    uint32_t
+        key_count;  /* puts go round so many keys, all clients together, the same in each load; 0: each has a new one */
+    bool reads;     /* transactions are gets by quorum of keys that were put before; */
+    bool certified; /* with reads: one replica proves each, as of a checkpoint that has those keys */
     double rate;    /* transactions a second that are meant to be sent, at random times; 0: a closed loop, the next when
                        one is done */
     double seconds; /* measured */
     double warm_up; /* before that, not counted */
-    bool carry_on;  /* a transaction that fails is counted, and does not end the load */
-    double floor_seconds; /* for the floor, before and after each; 0: it is not measured */
-    uint32_t counted;     /* only what the first so many clients do is counted; the others send beside them. 0: all */
+    uint64_t transactions;    /* it ends after so many, and up to one more of each client; 0: only by time */
+    const atomic_bool *until; /* it ends early once this is true; NULL: only by time */
+    bool carry_on;            /* a transaction that fails is counted, and does not end the load */
+    double floor_seconds;     /* for the floor, before and after each; 0: it is not measured */
+    uint32_t counted; /* only what the first so many clients do is counted; the others send beside them. 0: all */
     /* Called in the thread that measures when the measured time has begun, and when it ends; what they take is part of
      * it. NULL: nothing. */
     struct err (*began)(void *context);
@@ -41,10 +47,11 @@ struct load_result {
     double seconds;
     uint64_t transactions; /* accepted: f+1 replicas gave the same result */
     uint64_t failed;
-    uint64_t unsent; /* open loop: meant to be sent by the end, and not, since the clients' windows were full */
+    uint64_t unsent;         /* open loop: meant to be sent by the end, and not, since the clients' windows were full */
     struct status_cost cost; /* within the measured time */
     uint64_t own_cpu_us;
-    uint64_t memory_kib; /* anonymous resident memory of the largest replica at the end; 0: not known */
+    uint64_t memory_kib;          /* anonymous resident memory of the largest replica at the end; 0: not known */
+    struct memory_samples memory; /* through the measured time; load_result_free frees it */
     uint32_t
         *latencies_us; /* sorted; from when it was meant to be sent until it was accepted; load_result_free frees it */
     uint64_t latency_count; /* at most 1,000,000 of each client are kept */

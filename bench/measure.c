@@ -27,6 +27,7 @@ static struct load_options load_options_of(const struct bench_options *o)
                                  .in_flight = o->in_flight,
                                  .bundle = o->bundle,
                                  .op_bytes = o->op_bytes,
+                                 .key_count = o->key_count,
                                  .reads = o->reads || o->certified,
                                  .certified = o->certified,
                                  .rate = o->rate,
@@ -86,13 +87,17 @@ static struct err measure_and_show(const char *command, const struct bench_optio
 
 static struct err measure_load(void *options, const struct load_options *l)
 {
-    return measure_and_show("load", options, l);
+    const struct bench_options *o = options;
+    return o->readers > 0 ? mixed_measure(o, l) : measure_and_show("load", o, l);
 }
 
 struct err load_run(const struct bench_options *o)
 {
     struct bench_options own = *o;
-    return with_group(&own, o->client_count, measure_load);
+    if (o->readers == 0 && (o->read_rate > 0 || o->rounds > 0))
+        return err_make(ERR_USAGE, "--%s is for --readers", o->read_rate > 0 ? "read-rate" : "rounds");
+    if (o->readers > 0 && o->reads) return err_make(ERR_USAGE, "with --readers the others write; leave --reads out");
+    return with_group(&own, o->client_count + o->readers, measure_load);
 }
 
 static struct err measure_latency(void *options, const struct load_options *l)

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "bench/cluster.h"
+#include "bench/program.h"
 #include "client/status_cost.h"
 #include "ledger/app.h"
 

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum command_number { LOAD, LATENCY, CURVE, SCALE, RECOVER, HISTORY, MESSAGES, ATTACK, MICRO, COMMANDS };
+enum command_number { LOAD, LATENCY, CURVE, SCALE, RECOVER, HISTORY, MESSAGES, ATTACK, GROWTH, MICRO, COMMANDS };
 
 struct command {
     const char *name;
@@ -33,12 +33,13 @@ static const struct command commands[COMMANDS] = {
                   messages_run},
     [ATTACK] = {"attack", "what each misbehaviour leaves to correct clients, beside a run in which nobody misbehaves",
                 attack_run},
+    [GROWTH] = {"growth", "throughput, memory and disk as a ledger grows, beside one that stays small", growth_run},
     [MICRO] = {"micro", "what the parts cost on this machine", micro_run},
 };
 
 #define OF(command) (1u << (command))
 #define LOADS (OF(LOAD) | OF(LATENCY) | OF(CURVE) | OF(SCALE))
-#define OWN_GROUPS (LOADS | OF(ATTACK)) /* that live as long as the command */
+#define OWN_GROUPS (LOADS | OF(ATTACK) | OF(GROWTH)) /* that live as long as the command */
 #define ON_A_GROUP (LOADS | OF(RECOVER) | OF(HISTORY))
 #define ALL (OF(COMMANDS) - 1u)
 
@@ -74,6 +75,11 @@ static const struct setting settings[] = {
     {"replicas", "LIST", "sizes of groups, separated by commas (default 4,7,10,13)", OF(SCALE) | OF(MESSAGES), TEXT,
      AT(replicas)},
     {"replicas", "N", "of each group (default 4, at least)", OF(ATTACK), TEXT, AT(replicas)},
+    {"replicas", "N", "of each of its two groups (default 4)", OF(GROWTH), COUNT, AT(replica_count), 1, 64},
+    {"entries", "LIST",
+     "rising numbers of entries, separated by commas, at each of which it measures\n"
+     "                    (default 100000,1000000,10000000; 0: the empty ledger)",
+     OF(GROWTH), TEXT, AT(entries)},
     {"behaviours", "LIST",
      "names, separated by commas, or all: what pbft-evil --list and pbft-evil-client --list\n"
      "                    print (default: one or two of each kind)",
@@ -91,14 +97,35 @@ static const struct setting settings[] = {
     {"app", "kv|log", "puts of new keys, or appended records (default kv)", LOADS, WORD, AT(app), .words = app_words},
     {"reads", NULL, "gets by quorum instead", LOADS, FLAG, AT(reads)},
     {"certified", NULL, "gets that one replica proves instead", LOADS, FLAG, AT(certified)},
+    {"readers", "N",
+     "so many clients more read beside those that write, in every second run, turn about (by\n"
+     "                    quorum; with --certified what one replica proves); of --client the last ones",
+     OF(LOAD), COUNT, AT(readers), 1, BENCH_CLIENTS_MAX - 1},
+    {"read-rate", "R", "reads a second that they are meant to send together (default: as fast as it goes)", OF(LOAD),
+     REAL, AT(read_rate), 0.1, 1e6},
+    {"rounds", "N", "so many pairs of runs, with --readers (default 2, at most 9)", OF(LOAD), COUNT, AT(rounds), 1, 9},
     {"in-flight", "N", "transactions in flight for each client, 1 to 64 (default 64)",
-     OF(LOAD) | OF(CURVE) | OF(SCALE) | OF(RECOVER) | OF(HISTORY) | OF(ATTACK), COUNT, AT(in_flight), 1, 64},
+     OF(LOAD) | OF(CURVE) | OF(SCALE) | OF(RECOVER) | OF(HISTORY) | OF(ATTACK) | OF(GROWTH), COUNT, AT(in_flight), 1,
+     64},
     {"bundle", "N", "operations in each transaction, 1 to 1,000 (default 1)", LOADS, COUNT, AT(bundle), 1, OPS_MAX},
+    {"fill-bundle", "N", "operations in each transaction of the fill (default 1,000)", OF(GROWTH), COUNT, AT(bundle), 1,
+     OPS_MAX},
+    {"fill-bytes", "N", "bytes of each value of the fill (default 256)", OF(GROWTH), COUNT, AT(fill_bytes), 0, 900},
     {"op-bytes", "N", "bytes of each value (default 256)", OWN_GROUPS, COUNT, AT(op_bytes), 0, 1000000},
+    {"keys", "N",
+     "puts go round so many keys, all clients together: the state stays as it is (default\n"
+     "                    10,000); 0: each put has a new one, and the state grows",
+     OF(GROWTH), COUNT, AT(key_count), 0, 100000000},
+    {"keys", "N", "puts go round so many keys, all clients together (default: each put has a new one)", OF(LOAD), COUNT,
+     AT(key_count), 1, 100000000},
     {"rate", "R", "open loop: so many transactions a second are meant to be sent, at random times", OF(LOAD), REAL,
      AT(rate), 0.1, 1e6},
-    {"seconds", "S", "measured time (default 10)", ON_A_GROUP & ~OF(RECOVER), REAL, AT(seconds), 0.1, 86400},
+    {"seconds", "S", "measured time (default 10)", (ON_A_GROUP & ~OF(RECOVER)) | OF(GROWTH), REAL, AT(seconds), 0.1,
+     86400},
     {"warm-up", "S", "before it (default 2)", OWN_GROUPS, REAL, AT(warm_up), 0, 3600},
+    {"rounds", "N",
+     "loads at each mark on the ledger, with others on the small one before, between and after (default 2)", OF(GROWTH),
+     COUNT, AT(rounds), 1, 9},
     {"rounds", "N", "how often the primary goes (default 5)", OF(RECOVER), COUNT, AT(rounds), 1, 1000},
     {"how", "HOW",
      "kill, stop, pause: kill -9, TERM, or SIGSTOP for 10 s of the primary (default kill);\n"
@@ -276,6 +303,9 @@ int main(int argc, char **argv)
                               .clients = "default",
                               .dir = "/var/tmp",
                               .client_count = 4,
+                              .replica_count = 4,
+                              .entries = "100000,1000000,10000000",
+                              .fill_bytes = 256,
                               .in_flight = 64,
                               .bundle = 1,
                               .op_bytes = 256,
@@ -304,6 +334,12 @@ int main(int argc, char **argv)
         o.replicas = "4";
         o.seconds = 20;
         o.rounds = 1;
+    }
+    if (c == &commands[LOAD]) o.rounds = 0;
+    if (c == &commands[GROWTH]) {
+        o.bundle = OPS_MAX;
+        o.key_count = 10000;
+        o.rounds = 2;
     }
     if (!parse_options((unsigned)(c - commands), argc - 1, argv + 1, &o)) {
         (void)fprintf(stderr, "pbft-bench: see pbft-bench %s --help\n", c->name);

@@ -2,8 +2,10 @@
 #include "bench/program.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -75,4 +77,17 @@ struct err program_run(const char *const *argv, struct bytes input, struct buffe
     if (err_is(&e)) return e;
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return err_make(ERR_NEGATIVE, "%s failed", argv[0]);
     return err_none();
+}
+
+pid_t bench_replica_pid(const char *home, uint32_t id)
+{
+    char path[PATH_MAX + 32];
+    char line[32];
+    pid_t pid = 0;
+    (void)snprintf(path, sizeof path, "%s/run/r%u.pid", home, id);
+    FILE *f = fopen(path, "re");
+    if (f == NULL) return 0;
+    if (fgets(line, sizeof line, f) != NULL) pid = (pid_t)strtol(line, NULL, 10);
+    (void)fclose(f);
+    return pid;
 }

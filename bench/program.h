@@ -1,9 +1,12 @@
-/* program.h - other programs, run from this one. */
+/* program.h - other programs: those that are run from this one, and replicas. */
 #ifndef PBFT_BENCH_PROGRAM_H
 #define PBFT_BENCH_PROGRAM_H
 
 #include "base/bytes.h"
 #include "base/err.h"
+
+#include <stdint.h>
+#include <sys/types.h>
 
 /* The path of the project's program of that name: beside this one. */
 MUST_USE struct err program_path(const char *name, char *path, size_t path_bytes);
@@ -11,5 +14,8 @@ MUST_USE struct err program_path(const char *name, char *path, size_t path_bytes
  * argv[0] is a path, or a name that is looked for in PATH. ERR_CONFIG: it cannot be run; ERR_NEGATIVE: it did not end
  * with 0. */
 MUST_USE struct err program_run(const char *const *argv, struct bytes input, struct buffer *out);
+
+/* The process of a replica of the development group in home; 0: none is known. */
+pid_t bench_replica_pid(const char *home, uint32_t id);
 
 #endif

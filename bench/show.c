@@ -107,12 +107,42 @@ static double operations_a_second(const struct load_result *r)
     return load_rate(r) * r->options.bundle;
 }
 
+/* Of the replica whose memory has grown most from the first sample to the last; all zero: none was sampled. */
+static struct memory_course grown_most(const struct memory_samples *m)
+{
+    struct memory_course most = {.first_kib = 0};
+    for (uint32_t i = 0; i < m->replicas; i++) {
+        const struct memory_course c = memory_course(m, i);
+        const double growth = (double)c.last_kib - (double)c.first_kib;
+        if (most.most_kib == 0 || growth > (double)most.last_kib - (double)most.first_kib) most = c;
+    }
+    return most;
+}
+
+/* {"every_seconds", "replicas": for each {"first", "last", "most", "samples"}} */
+static json_t *memory_over_time(const struct memory_samples *m)
+{
+    json_t *replicas = json_array();
+    for (uint32_t i = 0; i < m->replicas; i++) {
+        const struct memory_course c = memory_course(m, i);
+        json_t *samples = json_array();
+        for (uint32_t n = 0; n < m->count; n++)
+            CHECK(json_array_append_new(samples, whole(m->kib[(size_t)n * m->replicas + i])) == 0);
+        json_t *one = json_pack("{s:o, s:o, s:o, s:o}", "first", whole(c.first_kib), "last", whole(c.last_kib), "most",
+                                whole(c.most_kib), "samples", samples);
+        CHECK(one != NULL && json_array_append_new(replicas, one) == 0);
+    }
+    json_t *out = json_pack("{s:o, s:o}", "every_seconds", real((double)m->every_us / 1e6), "replicas", replicas);
+    CHECK(out != NULL);
+    return out;
+}
+
 void show_load_into(json_t *object, const struct load_result *r)
 {
     const struct load_options *o = &r->options;
     const struct status_cost *c = &r->cost;
     json_t *seconds = json_array();
-    for (uint32_t i = 0; i < r->half_count / 2; i++)
+    for (uint32_t i = 0; i < r->half_count / 2 && i < r->seconds; i++)
         CHECK(json_array_append_new(seconds, json_integer(load_second(r, i))) == 0);
     json_t *parameters = json_pack("{s:i, s:i, s:s, s:b, s:b, s:i, s:i, s:i, s:o, s:o}", "replicas", (int)r->replicas,
                                    "clients", (int)r->client_count, "app", app_name(o), "reads", o->reads, "certified",
@@ -124,15 +154,16 @@ void show_load_into(json_t *object, const struct load_result *r)
     json_t *cpu = json_pack("{s:o, s:o, s:o}", "replicas", real(load_cpu_us(r)), "clients",
                             real(per((double)r->own_cpu_us, r->transactions)), "request_verification",
                             real(o->reads ? 0 : r->replicas * r->floor.verify_us));
-    json_t *results = json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "seconds", real(r->seconds),
-        "transactions", whole(r->transactions), "per_second", real(load_rate(r)), "operations_per_second",
-        real(operations_a_second(r)), "failed", whole(r->failed), "unsent", whole(r->unsent), "batches",
-        whole(c->batches), "batch_size", real(per((double)r->transactions, c->batches)), "latency_ms", latency,
-        "cpu_us_per_transaction", cpu, "messages_per_batch",
-        real(per((double)status_cost_phases(c, false), c->batches)), "resent", whole(status_cost_phases(c, true)),
-        "syncs_per_batch", real(per((double)c->syncs, c->batches)), "verifications_per_transaction",
-        real(per((double)c->verified, r->transactions)), "memory_kib", whole(r->memory_kib), "each_second", seconds);
+    json_t *results =
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "seconds",
+                  real(r->seconds), "transactions", whole(r->transactions), "per_second", real(load_rate(r)),
+                  "operations_per_second", real(operations_a_second(r)), "failed", whole(r->failed), "unsent",
+                  whole(r->unsent), "batches", whole(c->batches), "batch_size",
+                  real(per((double)r->transactions, c->batches)), "latency_ms", latency, "cpu_us_per_transaction", cpu,
+                  "messages_per_batch", real(per((double)status_cost_phases(c, false), c->batches)), "resent",
+                  whole(status_cost_phases(c, true)), "syncs_per_batch", real(per((double)c->syncs, c->batches)),
+                  "verifications_per_transaction", real(per((double)c->verified, r->transactions)), "memory_kib",
+                  whole(r->memory_kib), "memory_kib_over_time", memory_over_time(&r->memory), "each_second", seconds);
     CHECK(parameters != NULL && results != NULL);
     if (r->floor.cores > 0) {
         CHECK(json_object_set_new(results, "ceiling_ratio", real(load_ceiling_ratio(r))) == 0);
@@ -179,6 +210,11 @@ static void print_table(const struct load_result *r)
     if (r->memory_kib > 0)
         (void)printf("memory              %.1f MiB, beside mapped pages, of the largest replica\n",
                      (double)r->memory_kib / 1024);
+    const struct memory_course course = grown_most(&r->memory);
+    if (course.most_kib > 0)
+        (void)printf(
+            "  over the time     %.1f MiB at first, %.1f at last, %.1f at most, of the replica that grew most\n",
+            (double)course.first_kib / 1024, (double)course.last_kib / 1024, (double)course.most_kib / 1024);
     if (!o->reads)
         (void)printf("protocol            %.1f messages a batch (2N(N-1) = %" PRIu64 "), re-sent %" PRIu64
                      "; %.1f syncs a batch; %.2f verifications a transaction\n",

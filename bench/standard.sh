@@ -1,12 +1,13 @@
 #!/bin/bash
 # standard.sh - `make bench`: the standard set of measurements, one after the other, into bench/out/: JSON for each, pictures, and
 # summary.txt with the figures beside what is aimed at (docs/performance.md). Nothing else should run on the machine meanwhile.
-# BENCH_SECONDS: of each measurement (default 10; all take some five minutes then). BENCH_OUT: another directory. BENCH_PORT: where the
+# BENCH_SECONDS: of each measurement (default 10; all take some seven minutes then). BENCH_OUT: another directory. BENCH_PORT: where the
 # groups listen.
 set -u
 bin=${BIN:-bin}
 seconds=${BENCH_SECONDS:-10}
 warm_up=$(awk "BEGIN { print $seconds / 5 }")
+entries=$(awk "BEGIN { print int($seconds * 50000) }")
 out=${BENCH_OUT:-bench/out}
 failed=0
 port=${BENCH_PORT:+--base-port $BENCH_PORT}
@@ -22,6 +23,8 @@ measure() {
 of() { tr -d ' \n' <"$out/$1.json" | grep -o "\"$2\":{.*" | grep -o "\"$3\":[0-9.]*" | head -n 1 | cut -d : -f 2; }
 # line WHAT AIM VALUE
 line() { printf '%-58s %12s   aim %s\n' "$1" "$3" "$2"; }
+# last NAME FIELD: the last number of that name
+last() { tr -d ' \n' <"$out/$1.json" | grep -o "\"$2\":-\?[0-9.]*" | tail -n 1 | cut -d : -f 2; }
 calculate() { awk "BEGIN { printf \"%.3f\", $1 }"; }
 
 measure micro micro
@@ -32,6 +35,8 @@ measure certified load $port --replicas 4 --clients 4 --certified --seconds "$se
 measure reads load $port --replicas 4 --clients 4 --reads --seconds "$seconds" --warm-up "$warm_up"
 measure curve curve $port --replicas 4 --clients 16 --seconds "$seconds" --warm-up "$warm_up" --plot "$out/curve.svg"
 measure scale scale $port --clients 16 --seconds "$seconds" --warm-up "$warm_up" --plot "$out/scale.svg"
+measure readers load $port --replicas 4 --clients 8 --readers 4 --certified --read-rate 1000 --rounds 1 --seconds "$seconds" --warm-up "$warm_up"
+measure growth growth $port --entries "10000,$entries" --rounds 1 --seconds "$seconds" --warm-up "$warm_up" --plot "$out/growth.svg"
 measure messages messages --batches 8 --plot "$out/messages.svg"
 [ $failed -eq 0 ] || exit 1
 
@@ -50,6 +55,9 @@ aim_ms=$(calculate "1.5 * $(of latency floor sync_all_us) / 1000 + 1")
     line "load: anonymous memory of a replica, MiB" 128 "$(calculate "$(of load results memory_kib) / 1024")"
     line "certified reads a second" - "$(of certified results per_second)"
     line "reads a second" - "$(of reads results per_second)"
+    line "readers: writes beside 1,000 certified reads a second" - "$(of readers results ratio)"
+    line "growth: throughput at $entries entries over a small ledger" 0.9 "$(last growth ratio)"
+    line "growth: bytes on disk of a transaction over its request" 2 "$(last growth over_request)"
     line "scale: CPU of one replica, N = 13 over N = 4" 1.5 "$(tr -d ' \n' <"$out/scale.json" | grep -o '"cpu_us_per_transaction":{[^}]*' |
         grep -o '"replicas":[0-9.]*' | cut -d : -f 2 | awk 'NR == 1 { first = $1 / 4 } { last = $1 / 13 } END { printf "%.3f", last / first }')"
 } | tee "$out/summary.txt"

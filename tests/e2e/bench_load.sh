@@ -13,7 +13,7 @@ left_nothing() { [ -z "$(ls -A "$dir")" ]; }
 refused() { exits_with 2 bench "$@" >"$home/said" 2>&1; }
 says() { grep -q -- "$1" "$home/said" || { cat "$home/said"; return 1; }; }
 
-check "an option of another command is refused" refused load --rounds 3
+check "an option of another command is refused" refused load --silent 1
 check "a rate that is none too" eval 'refused load --rate fast && says "rate is \"fast\""'
 check "and an unknown form, with those there are" eval 'refused load -o xml && says "give table, json or csv"'
 check "a list where one number is wanted" eval 'refused load --replicas 4,7 && says "one number"'
@@ -21,7 +21,7 @@ check "a group of none" refused load --replicas 0
 check "reads in bundles" eval 'refused load --replicas 4 --dir "$dir" --reads --bundle 2 && says "a read is one operation"'
 check "nothing was left by that" left_nothing
 check "a command that there is not" eval 'refused dance && says "is no command"'
-check "each command has its help" eval 'for c in load latency curve scale recover history messages micro; do bench $c --help | grep -q "^usage: pbft-bench $c" || exit 1; done'
+check "each command has its help" eval 'for c in load latency curve scale recover history messages attack growth micro; do bench $c --help | grep -q "^usage: pbft-bench $c" || exit 1; done'
 check "a directory that is not there is named" eval 'exits_with 4 bench load --replicas 4 --dir "$home/none" 2>"$home/said" && says "$home/none"'
 
 short="--dir $dir --base-port $base --seconds 1 --warm-up 0.2"
@@ -34,6 +34,7 @@ check "and the ratios to it" eval 'above "$(of results ceiling_ratio)" 0 && abov
 check "a verification for each replica at least" above "$(of results verifications_per_transaction)" 3
 check "the messages of a batch are counted" above "$(of results messages_per_batch)" 15
 check "memory is known" above "$(of results memory_kib)" 1000
+check "and how it went over the time, of each of four" [ "$(tr -d " \n" <"$out" | grep -o "\"first\":[0-9]*,\"last\":[0-9]*,\"most\":[1-9][0-9]*,\"samples\":\[[1-9]" | wc -l)" -eq 4 ]
 check "what it was measured on is said" grep -q '"processor": "..*"' "$out"
 check "the picture is one" grep -q '<svg' "$home/latency.svg"
 check "the group is gone, and its directory" left_nothing
