@@ -391,6 +391,11 @@ void core_why(const struct core *c, struct core_why *out);
 uint64_t core_contradictions(const struct core *c, uint32_t member, enum evidence_kind kind);
 /* When the proposal at this sequence was accepted (or made), in the time of TICK; 0: none was, in this view. */
 uint64_t core_proposed_us(const struct core *c, uint64_t seq);
+/* What would become of a client's request, told from its sequence alone: OPEN says that the core has to be asked. */
+enum core_standing { CORE_STANDING_OPEN, CORE_STANDING_HELD, CORE_STANDING_ABOVE, CORE_STANDING_BELOW };
+enum core_standing core_request_standing(const struct core *c, uint32_t client, uint64_t seq, size_t bytes);
+/* Whether a request with this sequence is in custody that is another transaction than this one. */
+bool core_holds_another(const struct core *c, uint32_t client, uint64_t seq, const struct digest *transaction);
 /* Highest settled sequence of a client, as of the last executed block. */
 uint64_t core_client_highest(const struct core *c, uint32_t client);
 

@@ -154,6 +154,24 @@ static void time_from_now(const struct core *c, struct core_request *r)
     r->roomy_before = c->roomy_batches;
 }
 
+enum core_standing core_request_standing(const struct core *c, uint32_t client, uint64_t seq, size_t bytes)
+{
+    if (client >= c->config.client_count || c->walking || c->disk_full) return CORE_STANDING_OPEN;
+    const struct core_client *owner = &c->clients[client];
+    const struct core_request *r = &owner->requests[seq % CORE_CLIENT_REQUESTS];
+    if (r->state != CORE_REQUEST_EMPTY && r->seq == seq) return CORE_STANDING_HELD;
+    if (seq > owner->window.highest_settled + CLIENT_WINDOW)
+        return may_park(c, owner, seq, bytes) ? CORE_STANDING_OPEN : CORE_STANDING_ABOVE;
+    return seq + CLIENT_WINDOW <= owner->window.highest_settled ? CORE_STANDING_BELOW : CORE_STANDING_OPEN;
+}
+
+bool core_holds_another(const struct core *c, uint32_t client, uint64_t seq, const struct digest *transaction)
+{
+    if (client >= c->config.client_count) return false;
+    const struct core_request *r = &c->clients[client].requests[seq % CORE_CLIENT_REQUESTS];
+    return r->state != CORE_REQUEST_EMPTY && r->seq == seq && !digest_equal(&r->transaction, transaction);
+}
+
 const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t client, bool from_member)
 {
     const struct wire_request *q = &m->msg.request;

@@ -20,14 +20,30 @@
 
 void net_watch(struct net_connection *c, int events)
 {
+    if (c->paused) events &= ~EV_READ;
     if (c->io_events == events) return;
     if (c->io_events != 0) ev_io_stop(c->net->loop, &c->io);
     ev_io_set(&c->io, c->fd, events);
-    ev_io_start(c->net->loop, &c->io);
+    if (events != 0) ev_io_start(c->net->loop, &c->io);
     c->io_events = events;
     /* stopping the watcher forgot a turn that net_read had asked for */
-    if (c->state == NET_STATE_OPEN && gnutls_record_check_pending(c->session) > 0)
+    if (c->state == NET_STATE_OPEN && !c->paused && gnutls_record_check_pending(c->session) > 0)
         ev_feed_event(c->net->loop, &c->io, EV_READ);
+}
+
+void net_pause(struct net_connection *c)
+{
+    if (c->state != NET_STATE_OPEN || c->paused) return;
+    c->paused = true;
+    net_watch(c, c->io_events);
+}
+
+void net_resume(struct net_connection *c)
+{
+    if (!c->paused) return;
+    c->paused = false;
+    c->frame_since = ev_now(c->net->loop); /* that a frame was not read is not the peer's fault */
+    if (c->state == NET_STATE_OPEN) net_watch(c, c->io_events | EV_READ);
 }
 
 void net_mark_dirty(struct net_connection *c)
@@ -224,7 +240,7 @@ static const char *overdue(const struct net_connection *c, double now)
     if (c->state == NET_STATE_CONNECTING || c->state == NET_STATE_HANDSHAKE)
         return now - c->since > NET_HANDSHAKE_SECONDS ? "the handshake took too long" : NULL;
     if (!c->had_frame && now - c->since > NET_FIRST_FRAME_SECONDS) return "no frame came after the handshake";
-    if (frame_under_way(&c->assembler) &&
+    if (frame_under_way(&c->assembler) && !c->paused &&
         now - c->frame_since > NET_FRAME_SECONDS + (double)c->assembler.frame_len / NET_FRAME_RATE)
         return "a frame came too slowly";
     if (c->queue_bytes > 0 && now - c->progress > NET_STALL_SECONDS) return "the peer does not read";
@@ -378,6 +394,11 @@ bool net_is_open(const struct net_connection *c)
 bool net_is_outgoing(const struct net_connection *c)
 {
     return c->outgoing;
+}
+
+bool net_is_paused(const struct net_connection *c)
+{
+    return c->paused;
 }
 
 size_t net_queued_bytes(const struct net_connection *c)

@@ -69,10 +69,17 @@ void net_close(struct net_connection *c, const char *reason);
 /* Closes once the queue is sent. */
 void net_close_flushed(struct net_connection *c, const char *reason);
 
+/* Reads nothing more of an open connection until net_resume: the peer finds its socket full, and its frame may take as
+ * much longer. What is left of one TLS record (16 KiB) still comes as frames. That the peer has ended the connection is
+ * seen when something is sent, or after net_resume. */
+void net_pause(struct net_connection *c);
+void net_resume(struct net_connection *c);
+
 void net_set_user(struct net_connection *c, void *user);
 void *net_user(const struct net_connection *c);
 bool net_is_open(const struct net_connection *c);
 bool net_is_outgoing(const struct net_connection *c);
+bool net_is_paused(const struct net_connection *c);
 size_t net_queued_bytes(const struct net_connection *c);
 const struct public_key *net_peer_key(const struct net_connection *c); /* valid from `admit` on */
 const char *net_peer_address(const struct net_connection *c);

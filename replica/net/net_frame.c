@@ -47,7 +47,7 @@ void net_read(struct net_connection *c)
 {
     uint8_t space[NET_STAGE_BYTES];
     size_t total = 0;
-    while (c->state == NET_STATE_OPEN && total < READ_TURN_BYTES) {
+    while (c->state == NET_STATE_OPEN && !c->paused && total < READ_TURN_BYTES) {
         const ssize_t got = gnutls_record_recv(c->session, space, sizeof space);
         if (got > 0) {
             total += (size_t)got;
@@ -60,7 +60,7 @@ void net_read(struct net_connection *c)
         return;
     }
     /* bytes that GnuTLS has read already will not make the socket readable again */
-    if (c->state == NET_STATE_OPEN && gnutls_record_check_pending(c->session) > 0)
+    if (c->state == NET_STATE_OPEN && !c->paused && gnutls_record_check_pending(c->session) > 0)
         ev_feed_event(c->net->loop, &c->io, EV_READ);
 }
 

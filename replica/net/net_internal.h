@@ -27,6 +27,7 @@ struct net_connection {
     bool admitted;
     bool opened; /* the handshake was done */
     bool close_flushed;
+    bool paused; /* nothing is read */
     enum net_state state;
     const char *close_reason;
     int fd;

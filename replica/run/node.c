@@ -19,7 +19,7 @@
 #define DRAIN_MOST_SECONDS 3.0
 #define FILES_BESIDE_CONNECTIONS 64u
 
-void node_step(struct node *n, const struct core_event *event)
+const char *node_step(struct node *n, const struct core_event *event)
 {
     recorder_event(n->recorder, n->core, event);
     const char *ignored = core_step(n->core, event, n->effects);
@@ -31,6 +31,7 @@ void node_step(struct node *n, const struct core_event *event)
     }
     node_note_fetches(n, n->effects);
     node_perform(n, n->effects);
+    return ignored;
 }
 
 /* Gives the core the time, when it may matter. Its clock all but stands still while the process does (SIGSTOP, a suspended
@@ -92,6 +93,7 @@ static void on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
     node_tick(n);
     look_at_disk(n);
     node_run_queries(n);
+    node_resume_clients(n);
     const struct core_summary s = core_summary(n->core);
     w->repeat = s.under_way > 0 || s.custody > 0 ? TICK_BUSY_SECONDS : TICK_IDLE_SECONDS;
     ev_timer_again(loop, w);
@@ -118,6 +120,7 @@ static void on_wake(struct ev_loop *loop, struct ev_async *w, int events)
     node_take_execution(n);
     node_take_verified(n);
     node_run_queries(n);
+    node_resume_clients(n);
 }
 
 static void on_dial(struct ev_loop *loop, struct ev_timer *w, int events)

@@ -250,6 +250,7 @@ void node_release_waiting(struct node *n)
 static void answer_read(struct node *n, const struct storage_job *j)
 {
     n->clients[j->to].reads--;
+    if (j->asked) node_charge(n, &n->clients[j->to], NODE_VAIN_REPEATED, j->out_count > 0 ? j->out[0]->len : 0);
     if (j->out_count > 0) node_send_client(n, j->to, j->out[0]);
     if (!j->missing) return;
     /* the client asks again; by then it may be here */
@@ -292,6 +293,7 @@ static void batch_done(struct node *n, struct execution_job *j)
     n->entries = b->header.first_index + b->header.count;
     n->header_hash = b->header_hash;
     note_latency(n, j->seq);
+    node_charge_others(n, b);
     const struct core_executed executed = {.seq = j->seq,
                                            .time_ms = b->header.time_ms,
                                            .header_hash = b->header_hash,
@@ -331,14 +333,18 @@ static void send_conflict(struct node *n, const struct execution_job *j, enum bu
 }
 
 /* Ends what begin_answer began, here or when the storage thread has read the answer. */
-static void find_done(struct node *n, const struct execution_job *j)
+static void find_done(struct node *n, const struct execution_job *j, bool asked)
 {
-    if (j->verdict != WINDOW_SAME) n->clients[j->client].reads--;
+    if (j->verdict != WINDOW_SAME) {
+        n->clients[j->client].reads--;
+        if (asked) node_charge(n, &n->clients[j->client], NODE_VAIN_IGNORED, 0);
+    }
     switch (j->verdict) {
     case WINDOW_SAME: {
         struct storage_job *s = mem_zero(1, sizeof *s);
         s->kind = STORAGE_READ_ANSWER;
         s->to = j->client;
+        s->asked = asked;
         s->seq = j->slot.block;
         s->view = core_view(n->core);
         s->first_index = j->slot.first_index;
@@ -364,7 +370,7 @@ static void answer_repeated(struct node *n, const struct execution_job *j)
         if (!begin_answer(n, r->client)) continue;
         const struct execution_job found = {
             .client = r->client, .seq = r->seq, .transaction = r->transaction, .verdict = r->verdict, .slot = r->earlier};
-        find_done(n, &found);
+        find_done(n, &found, false); /* its client has not asked for that: the primary has */
     }
 }
 
@@ -409,7 +415,7 @@ void node_take_execution(struct node *n)
             break;
         case EXECUTION_FOLD: break;
         case EXECUTION_QUERY: node_query_done(n, j); break;
-        case EXECUTION_FIND: find_done(n, j); break;
+        case EXECUTION_FIND: find_done(n, j, true); break;
         case EXECUTION_SERVE_STATE: state_served(n, j); break;
         case EXECUTION_WALK_BEGIN:
         case EXECUTION_WALK_PIECE: walk_done(n, j); break;

@@ -167,7 +167,7 @@ static void send_busy(struct session *s, uint64_t seq, const struct digest *tran
 }
 
 /* An invalid message costs its sender; enough of them and the connection ends. */
-static void count_bad(struct session *s, const char *fault)
+static void count_bad(struct session *s, const char *fault, size_t bytes)
 {
     s->bad++;
     s->node->invalid_count++;
@@ -177,9 +177,10 @@ static void count_bad(struct session *s, const char *fault)
     else
         LOG_LIMITED(LOG_LEVEL_WARN, "client.invalid", node_cause(fault, s->client), LOG_U("client", s->client),
                     LOG_S("fault", fault));
+    if (s->kind == SESSION_CLIENT) node_charge(s->node, s->account, NODE_VAIN_INVALID, bytes);
     if (s->bad < NODE_BAD_MAX || s->connection == NULL) return;
-    s->node->closed_count++;
-    if (s->kind == SESSION_REPLICA) node_keep_out(s->node, s->member);
+    if (s->bad == NODE_BAD_MAX) s->node->closed_count++;               /* others that were under way come after it */
+    if (s->kind == SESSION_REPLICA) node_keep_out(s->node, s->member); /* for longer, with each of these */
     net_close(s->connection, "too many invalid messages");
 }
 
@@ -203,11 +204,13 @@ static void answer_local(struct session *s, const struct wire_query *q)
 {
     struct node *n = s->node;
     struct blob *value = NULL;
+    const bool window = q->operation.app == APP_SYSTEM && q->operation.verb == SYSTEM_VERB_CLIENT;
+    node_charge(n, s->account, window ? NODE_VAIN_QUESTION : NODE_VAIN_REPORT, 0);
     if (q->operation.app == APP_SYSTEM && q->operation.verb == SYSTEM_VERB_STATUS) {
         value = node_status(n);
     } else if (q->operation.app == APP_SYSTEM && q->operation.verb == SYSTEM_VERB_WHY) {
         value = node_why(n);
-    } else if (q->operation.app == APP_SYSTEM && q->operation.verb == SYSTEM_VERB_CLIENT && !core_summary(n->core).walking) {
+    } else if (window && !core_summary(n->core).walking) {
         const struct wire_client_status c = {.registered = 1,
                                              .highest_settled = core_client_highest(n->core, s->client)};
         value = wire_encode_blob(&wire_record_client_status, &c);
@@ -223,7 +226,7 @@ static void take_query(struct session *s, struct blob *frame, const struct wire_
     struct node *n = s->node;
     if (q->epoch != n->wire.epoch) {
         send_busy(s, 0, NULL, BUSY_INVALID);
-        count_bad(s, "a query of another epoch");
+        count_bad(s, "a query of another epoch", frame->len);
         return;
     }
     if (q->mode == QUERY_MODE_LOCAL) {
@@ -285,6 +288,21 @@ void node_query_done(struct node *n, struct execution_job *j)
 
 /* ---- frames ---- */
 
+/* Refuses or drops a request that the core has no use for, by its sequence alone: the connection's key is its client's,
+ * so whoever hears of it may. */
+static bool refuse_early(struct session *s, const struct wire_request *m, size_t bytes)
+{
+    switch (core_request_standing(s->node->core, s->client, m->seq, bytes)) {
+    case CORE_STANDING_OPEN: return false;
+    case CORE_STANDING_HELD: break; /* its answer will come */
+    case CORE_STANDING_ABOVE: send_busy(s, m->seq, NULL, BUSY_TOO_FAR); break;
+    case CORE_STANDING_BELOW: send_busy(s, m->seq, NULL, BUSY_TOO_OLD); break;
+    }
+    s->node->ignored_count++;
+    node_charge(s->node, s->account, NODE_VAIN_DROPPED, bytes);
+    return true;
+}
+
 static void inbound_client(struct session *s, struct blob *frame)
 {
     struct wire_message m;
@@ -298,6 +316,10 @@ static void inbound_client(struct session *s, struct blob *frame)
     if (fault == NULL && m.type != WIRE_TYPE_request) fault = "a client sent something that is no request or query";
     if (fault == NULL && !public_key_equal(&m.request.client, net_peer_key(s->connection)))
         fault = "a client sent a request of another client";
+    if (fault == NULL && refuse_early(s, &m.request, frame->len)) {
+        blob_release(frame);
+        return;
+    }
     if (fault == NULL) {
         const size_t bytes = frame->len;
         if (has_room(s, bytes) && submit(s, frame)) {
@@ -305,12 +327,13 @@ static void inbound_client(struct session *s, struct blob *frame)
             return;
         }
         send_busy(s, m.request.seq, NULL, BUSY_OVERLOAD);
+        node_charge(s->node, s->account, NODE_VAIN_DROPPED, bytes);
         blob_release(frame);
         return;
     }
     send_busy(s, 0, NULL, BUSY_INVALID);
+    count_bad(s, fault, frame->len);
     blob_release(frame);
-    count_bad(s, fault);
 }
 
 void node_inbound(struct session *s, struct blob *frame)
@@ -357,18 +380,19 @@ static void deliver(struct node *n, struct inbound *i)
             const uint64_t seq = m->msg.raw.len > 0 ? m->msg.request.seq : 0;
             send_busy(s, seq, NULL, BUSY_INVALID);
         }
-        count_bad(s, i->fault);
+        count_bad(s, i->fault, i->bytes);
         return;
     }
     if (s->kind == SESSION_REPLICA) node_count(n, s->member, TRAFFIC_RECEIVED, m->msg.type, i->bytes);
     /* rule 4: the others in it are judged by themselves; but who signed this one broke the rules */
     if (s->kind == SESSION_REPLICA && has_void_certificate(m) && m->msg.view_change.sender == s->member)
-        count_bad(s, "a certificate inside a VIEW-CHANGE does not check");
+        count_bad(s, "a certificate inside a VIEW-CHANGE does not check", i->bytes);
     struct core_event event = {.type = CORE_EVENT_MESSAGE};
     event.message.verified = m;
     event.message.from = s->kind == SESSION_REPLICA ? s->member : UINT32_MAX;
     event.message.client = i->client;
-    node_step(n, &event);
+    const char *ignored = node_step(n, &event);
+    if (ignored != NULL && s->kind == SESSION_CLIENT) node_charge(n, s->account, NODE_VAIN_IGNORED, i->bytes);
 }
 
 void node_drop_inbound(struct verify_job *job)

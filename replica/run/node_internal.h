@@ -21,13 +21,18 @@
 #define NODE_CLIENT_INSIDE_MAX 160u /* messages of one client being worked on */
 #define NODE_CLIENT_INSIDE_BYTES_MAX (8u * 1024u * 1024u)
 #define NODE_CLIENT_CONNECTIONS_MAX 16u /* of one client */
+/* Past any of these a client is not read until it is below again (node_allowance.c). */
+#define NODE_ALLOWANCE_US_PER_SECOND 10000u    /* processor time for one client in vain: a hundredth of a core ... */
+#define NODE_ALLOWANCE_US_MAX 100000u          /* ... and so much at once, for one that has asked for nothing lately */
+#define NODE_CLIENT_UNREAD_MAX (1024u * 1024u) /* bytes that it was sent and has not read */
+#define NODE_CLIENT_INSIDE_ENOUGH (3u * CLIENT_WINDOW / 2u) /* messages being worked on */
 /* of all clients; there is always room for members */
 #define NODE_CLIENTS_CONNECTED_MAX (CONNECTIONS_MAX - 2u * REPLICAS_MAX)
 #define NODE_PEER_INSIDE_MAX 2048u
 #define NODE_PEER_INSIDE_BYTES_MAX (32u * 1024u * 1024u)
 #define NODE_PEER_CONNECTIONS_MAX 4u
-/* A member whose connection was closed for invalid messages may come again so much later; twice as long each time, and from the
- * start again when it has kept the rules for a while. A restart costs nothing. */
+/* A member whose connection was closed for invalid messages may come again so much later; twice as long each time, and
+ * from the start again when it has kept the rules for a while. A restart costs nothing. */
 #define NODE_PENALTY_FIRST_SECONDS 0.1
 #define NODE_PENALTY_MOST_SECONDS 5.0
 #define NODE_PENALTY_FORGOTTEN_SECONDS 60.0
@@ -41,6 +46,9 @@ _Static_assert(NODE_CLIENT_INSIDE_BYTES_MAX > CLIENT_FRAME_BYTES_MAX, "one frame
 _Static_assert(NODE_PEER_INSIDE_BYTES_MAX > FRAME_BYTES_MAX, "one frame of a member can be worked on");
 _Static_assert(NODE_DATA_OWED_MAX >= 2u * CORE_FETCH_BLOCKS_MAX + REPLICAS_MAX,
                "two answers of blocks and one of each member's VIEW-CHANGE can be on their way");
+
+_Static_assert(NODE_CLIENT_INSIDE_ENOUGH >= CLIENT_WINDOW, "a client that fills its window is read");
+_Static_assert(NODE_CLIENT_INSIDE_ENOUGH < NODE_CLIENT_INSIDE_MAX, "and not read before it has to be refused");
 
 struct node;
 
@@ -64,7 +72,24 @@ struct account {
     uint32_t dear;  /* inside, of a member: VIEW-CHANGE and NEW-VIEW */
     double kept_out_until; /* a member closed for invalid messages: no connection before that ... */
     double penalty;        /* ... which is so many seconds after; 0: none yet */
+    double vain_us;        /* a client: processor time in vain, less what its allowance has made up for until ... */
+    double vain_at;        /* ... then */
 };
+
+/* What a client makes a replica do in vain. */
+enum node_vain {
+    NODE_VAIN_DROPPED,  /* a request that is refused or dropped before its signature is checked */
+    NODE_VAIN_IGNORED,  /* one of no use, found so after that */
+    NODE_VAIN_INVALID,  /* a message that breaks a rule, or is badly signed */
+    NODE_VAIN_REPEATED, /* the answer to a transaction that it has been given before */
+    NODE_VAIN_OTHER,    /* a transaction in custody whose sequence was settled by another one */
+    NODE_VAIN_QUESTION, /* about where it stands */
+    NODE_VAIN_REPORT,   /* about the replica */
+    NODE_VAIN_COUNT,
+};
+
+/* Why a client is not read. */
+enum node_pause { NODE_PAUSE_NONE, NODE_PAUSE_ALLOWANCE, NODE_PAUSE_UNREAD, NODE_PAUSE_INSIDE, NODE_PAUSE_COUNT };
 
 /* One connection. Lives until it is closed and nothing of it is being worked on. */
 struct session {
@@ -160,6 +185,10 @@ struct node {
     uint64_t ignored_count; /* messages that the core had no use for */
     uint64_t invalid_count; /* messages that broke a rule, of members and clients */
     uint64_t closed_count;  /* connections ended because of too many of these */
+    uint64_t vain[NODE_VAIN_COUNT]; /* what clients made this replica do in vain ... */
+    uint64_t vain_us;               /* ... and the processor time that it took, by the prices of node_allowance.c */
+    uint32_t paused;                /* connections of clients that are not read now */
+    uint64_t pauses[NODE_PAUSE_COUNT];
     struct http *http; /* NULL: not configured */
     uint64_t last_tick_us;
     uint64_t core_us; /* the core's clock */
@@ -180,7 +209,8 @@ struct node {
 };
 
 /* node.c */
-void node_step(struct node *n, const struct core_event *event);
+/* Why the core had no use for a message; NULL: it had, or the event was none. */
+const char *node_step(struct node *n, const struct core_event *event);
 void node_tick(struct node *n);
 void node_wake(void *context);
 /* A clean stop, after which the process begins anew. */
@@ -223,6 +253,20 @@ void node_note_fetches(struct node *n, const struct core_effects *effects);
 const char *node_ignores(struct node *n, uint32_t member, struct bytes frame);
 void node_run_queries(struct node *n);
 void node_query_done(struct node *n, struct execution_job *j);
+/* node_allowance.c: what a client may cost for nothing */
+/* bytes: of what it sent, or is sent, for it. */
+void node_charge(struct node *n, struct account *client, enum node_vain what, size_t bytes);
+/* A block is about to be executed in the core: charges each client that has another transaction in custody here for a
+ * sequence that the block settles. */
+void node_charge_others(struct node *n, const struct executed_block *b);
+const char *node_vain_name(enum node_vain what);
+const char *node_pause_name(enum node_pause why);
+/* Whether this client is to be read; a paused one has to be well below the limit that it passed. */
+enum node_pause node_pause_reason(const struct node *n, const struct session *s, size_t unread_bytes, bool paused);
+/* After a frame of a client: reads on, or not. */
+void node_pause_client(struct session *s);
+/* Reads those again that may be. */
+void node_resume_clients(struct node *n);
 /* node_status.c */
 struct blob *node_status(struct node *n);
 struct blob *node_why(const struct node *n);

@@ -147,6 +147,26 @@ static void evidence(const struct node *n, struct buffer *out)
     }
 }
 
+/* Of all clients together: which it is stands in the log. */
+static void patience(const struct node *n, struct buffer *out)
+{
+    char labels[32];
+    metrics_head(out, "pbft_client_vain_total", METRICS_COUNTER, "What clients made this replica do in vain, by kind.");
+    for (uint32_t k = 0; k < NODE_VAIN_COUNT; k++) {
+        (void)snprintf(labels, sizeof labels, "kind=\"%s\"", node_vain_name(k));
+        metrics_value(out, "pbft_client_vain_total", labels, n->vain[k]);
+    }
+    metrics_head(out, "pbft_client_vain_seconds_total", METRICS_COUNTER, "Processor time that this took, about.");
+    metrics_seconds(out, "pbft_client_vain_seconds_total", NULL, n->vain_us);
+    metrics_head(out, "pbft_client_pauses_total", METRICS_COUNTER,
+                 "How often a client's connection was not read on for a while, by reason.");
+    for (uint32_t k = NODE_PAUSE_NONE + 1; k < NODE_PAUSE_COUNT; k++) {
+        (void)snprintf(labels, sizeof labels, "reason=\"%s\"", node_pause_name(k));
+        metrics_value(out, "pbft_client_pauses_total", labels, n->pauses[k]);
+    }
+    metrics_one(out, "pbft_clients_paused", METRICS_GAUGE, "Connections of clients that are not read now.", n->paused);
+}
+
 static void work(struct node *n, const struct wire_replica_status *m, struct buffer *out)
 {
     const struct verify_counts counts = verify_cache_counts(n->cache);
@@ -186,6 +206,7 @@ uint32_t node_render_metrics(void *context, struct buffer *body)
     peers(n, &m, body);
     evidence(n, body);
     work(n, &m, body);
+    patience(n, body);
     traffic(n, body);
     free(judged);
     return 200;

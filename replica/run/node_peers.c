@@ -239,6 +239,7 @@ static void on_frame(void *context, struct net_connection *c, struct blob *frame
         return;
     }
     node_inbound(s, frame);
+    if (s->kind == SESSION_CLIENT) node_pause_client(s);
 }
 
 static void on_closed(void *context, struct net_connection *c, const char *reason)
@@ -267,6 +268,7 @@ static void on_closed(void *context, struct net_connection *c, const char *reaso
         LOG_LIMITED(level, "client.closed", node_cause(reason, s->client), LOG_U("client", s->client),
                     LOG_S("reason", reason));
         n->clients_connected--;
+        if (net_is_paused(c)) n->paused--;
     }
     s->account->connections--;
     s->connection = NULL;

@@ -42,6 +42,7 @@ struct storage_job {
     bool past;
     uint32_t to;    /* member or client; the loop's business */
     uint32_t count;
+    bool asked;           /* ANSWER: by its client, not by a primary that put it into a batch again */
     uint64_t first_index; /* ANSWER: of the ledger; range.first is worked out from it */
     struct reply_range range;
     bool missing; /* ANSWER: the block is one of the gap, and is not here */

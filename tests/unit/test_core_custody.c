@@ -253,6 +253,70 @@ static void test_parked_waits_from_when_its_window_has_reached_it(void **state)
     solo_close(&s);
 }
 
+/* ---- what is told from a sequence alone ---- */
+
+static void test_standing_is_told_from_the_sequence_as_the_core_would(void **state)
+{
+    struct solo s;
+    const struct core_settled settled = {.client = 0, .seq = 1};
+    (void)state;
+    solo_ready(&s, 1, 0);
+    assert_int_equal(core_request_standing(s.core, 0, 1, 100), CORE_STANDING_OPEN);
+    assert_null(solo_request(&s, 0, 1));
+    assert_int_equal(core_request_standing(s.core, 0, 1, 100), CORE_STANDING_HELD);
+    assert_int_equal(core_request_standing(s.core, 1, 1, 100), CORE_STANDING_OPEN); /* another client's */
+    assert_int_equal(core_request_standing(s.core, 0, 1 + 2 * CLIENT_WINDOW, 100), CORE_STANDING_ABOVE); /* its place */
+    assert_int_equal(core_request_standing(s.core, 0, CLIENT_WINDOW, 100), CORE_STANDING_OPEN);
+    assert_int_equal(core_request_standing(s.core, 0, ABOVE, PARKED_SHARE),
+                     CORE_STANDING_OPEN); /* it would be parked */
+    assert_int_equal(core_request_standing(s.core, 0, ABOVE, PARKED_SHARE + 1), CORE_STANDING_ABOVE);
+    assert_int_equal(core_request_standing(s.core, 0, SEQ_MAX, 100), CORE_STANDING_ABOVE);
+    (void)solo_all_persisted(&s);
+    assert_null(solo_executed(&s, 1, s.wall_ms, &settled, 1));
+    assert_int_equal(core_request_standing(s.core, 0, 1, 100),
+                     CORE_STANDING_OPEN); /* its client gets the answer again */
+    assert_int_equal(core_request_standing(s.core, SOLO_CLIENTS, 1, 100), CORE_STANDING_OPEN); /* none of that number */
+    solo_close(&s);
+}
+
+static void test_standing_below_the_window_and_on_a_full_disk(void **state)
+{
+    struct core_client_window windows[SOLO_CLIENTS] = {{.highest_settled = ABOVE}};
+    const struct core_recovered there = {.clean = true, .windows = windows};
+    const struct core_event full = {.type = CORE_EVENT_DISK, .disk_full = true};
+    struct solo s;
+    (void)state;
+    solo_open(&s, 4, 1);
+    solo_start(&s, &there);
+    assert_int_equal(core_request_standing(s.core, 0, 1, 100), CORE_STANDING_BELOW);
+    assert_int_equal(core_request_standing(s.core, 0, 2, 100), CORE_STANDING_OPEN);
+    assert_int_equal(core_request_standing(s.core, 0, ABOVE + ABOVE, 100), CORE_STANDING_ABOVE); /* it is no primary */
+    (void)solo_step(&s, &full);
+    assert_int_equal(core_request_standing(s.core, 0, 1, 100),
+                     CORE_STANDING_OPEN); /* who asks shall hear of the disk */
+    solo_close(&s);
+}
+
+static void test_another_transaction_in_custody_is_told(void **state)
+{
+    struct solo s;
+    struct wire_message m;
+    (void)state;
+    solo_ready(&s, 4, 1);
+    struct blob *held = fixture_request(s.group, 0, 1, s.wall_ms + 60000, "key", "value");
+    assert_null(wire_decode(blob_bytes(held), &m));
+    const struct digest transaction = wire_signing_digest(&s.wire.id, m.signed_part);
+    const struct digest other = {.bytes = {1}};
+    assert_false(core_holds_another(s.core, 0, 1, &other));
+    assert_null(solo_receive_bytes(&s, UINT32_MAX, held));
+    assert_true(core_holds_another(s.core, 0, 1, &other));
+    assert_false(core_holds_another(s.core, 0, 1, &transaction));
+    assert_false(core_holds_another(s.core, 0, 1 + 2 * CLIENT_WINDOW, &other)); /* the same place */
+    assert_false(core_holds_another(s.core, 1, 1, &other));
+    assert_false(core_holds_another(s.core, SOLO_CLIENTS, 1, &other));
+    solo_close(&s);
+}
+
 /* ---- forwarding again ---- */
 
 /* A backup that holds so many requests of 512 KiB of each of so many clients; all have different sequences. */
@@ -313,6 +377,9 @@ int main(void)
         cmocka_unit_test(test_parked_is_let_go_after_a_while),
         cmocka_unit_test(test_parked_that_its_window_has_reached_is_kept),
         cmocka_unit_test(test_parked_waits_from_when_its_window_has_reached_it),
+        cmocka_unit_test(test_standing_is_told_from_the_sequence_as_the_core_would),
+        cmocka_unit_test(test_standing_below_the_window_and_on_a_full_disk),
+        cmocka_unit_test(test_another_transaction_in_custody_is_told),
         cmocka_unit_test(test_forwarded_again_so_many_bytes_at_once),
         cmocka_unit_test(test_forwarded_again_each_in_its_turn),
     };

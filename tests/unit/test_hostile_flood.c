@@ -75,7 +75,8 @@ static struct blob *make_put(uint32_t client, uint64_t seq, const char *key, con
 
 /* ---- floods ---- */
 
-static void test_requests_10000_at_once_answered_and_bounded(void **state)
+/* Far more than its window takes: it is told so of each, slowly. */
+static void test_requests_3000_at_once_answered_slowly_others_served(void **state)
 {
     struct buffer all = {0};
     struct wire_message m;
@@ -83,7 +84,7 @@ static void test_requests_10000_at_once_answered_and_bounded(void **state)
     uint32_t busy = 0;
     uint32_t replies = 0;
     (void)state;
-    for (uint64_t seq = 1; seq <= 10000; seq++) {
+    for (uint64_t seq = 1; seq <= 3000; seq++) {
         struct blob *request = make_put(CLIENT_FLOOD, seq, "flood", "x");
         be32_put(head, (uint32_t)request->len);
         buffer_append(&all, head, sizeof head);
@@ -94,7 +95,7 @@ static void test_requests_10000_at_once_answered_and_bounded(void **state)
     assert_true(raw_peer_send_bytes(p, bytes_of(all.data, all.len), LIVE_PEER_MS));
     live_commit(&live); /* at the same time */
     buffer_free(&all);
-    while (busy < 5000 || replies == 0) { /* the rest is in custody, or a repetition of what is */
+    while (busy < 1500 || replies == 0) { /* the rest is in custody, or a repetition of what is */
         struct blob *frame = raw_peer_receive(p, LIVE_PEER_MS);
         assert_non_null(frame);
         assert_null(wire_decode(blob_bytes(frame), &m));
@@ -135,16 +136,6 @@ static void test_requests_of_a_mebibyte_flood_bounded(void **state)
         raw_peer_free(peers[k]);
 }
 
-/* Asks and never reads, until the replica ends it. */
-static void ask_until_closed(struct raw_peer *p, struct blob *query)
-{
-    const uint64_t until = live_deadline_us(60000u * LIVE_STRETCH);
-    while (raw_peer_send(p, blob_bytes(query)))
-        if (clock_monotonic_us() > until) fail_msg("it is never disconnected");
-    blob_release(query);
-    raw_peer_free(p);
-}
-
 static struct raw_peer *deaf_client(uint32_t replica, uint32_t client)
 {
     const struct wire_hello hello = live_peer_hello(&live, HELLO_ROLE_CLIENT, 0);
@@ -153,22 +144,42 @@ static struct raw_peer *deaf_client(uint32_t replica, uint32_t client)
     return p;
 }
 
-static void flood_status(void)
+/* Asks and never reads, until nothing more is taken, for the replica does not read it either, or has ended it. */
+static void ask_until_not_read(struct raw_peer *p, struct blob *query)
 {
-    ask_until_closed(deaf_client(0, CLIENT_DEAF),
-                     live_query_make(0, 5, QUERY_MODE_LOCAL, APP_SYSTEM, SYSTEM_VERB_STATUS, bytes_of(NULL, 0)));
+    const uint64_t until = live_deadline_us(60000u * LIVE_STRETCH);
+    struct buffer many = {0};
+    uint8_t head[4];
+    be32_put(head, (uint32_t)query->len);
+    for (uint32_t i = 0; i < 200; i++) {
+        buffer_append(&many, head, sizeof head);
+        buffer_append(&many, query->data, query->len);
+    }
+    while (raw_peer_send_bytes(p, bytes_of(many.data, many.len), 500))
+        if (clock_monotonic_us() > until) fail_msg("all that it asks is read");
+    buffer_free(&many);
+    blob_release(query);
 }
 
-static void test_queries_never_read_disconnected_and_bounded(void **state)
+static void flood_status(void)
+{
+    struct raw_peer *p = deaf_client(0, CLIENT_DEAF);
+    ask_until_not_read(p, live_query_make(0, 5, QUERY_MODE_LOCAL, APP_SYSTEM, SYSTEM_VERB_STATUS, bytes_of(NULL, 0)));
+    raw_peer_free(p);
+}
+
+static void test_questions_without_end_not_read_for_a_while(void **state)
 {
     (void)state;
     flood_status();
-    LIVE_UNTIL_LOGGED(&live, 0, "does not read", flood_status()); /* its queue is full, or nothing moves for too long */
+    LIVE_UNTIL_LOGGED(&live, 0, "it asks for too much in vain", flood_status());
 }
 
-static void test_queries_for_large_values_never_read_bounded(void **state)
+static void test_queries_for_large_values_never_read_disconnected_and_bounded(void **state)
 {
+    enum { DEAF = 4 };
     static char large[LARGE_BYTES];
+    struct raw_peer *deaf[DEAF];
     struct pbft_answer *answer;
     (void)state;
     memset(large, 'x', sizeof large);
@@ -180,9 +191,15 @@ static void test_queries_for_large_values_never_read_bounded(void **state)
     assert_int_equal(answer->outcome, PBFT_OUTCOME_OK);
     pbft_answer_free(answer);
     pbft_close(c);
-    for (uint32_t i = 0; i < 4; i++)
-        ask_until_closed(deaf_client(1, CLIENT_READS),
-                         live_query_make(0, 5, QUERY_MODE_QUORUM, APP_KV, APP_KV_GET, bytes_of_text("large")));
+    for (uint32_t i = 0; i < DEAF; i++) {
+        deaf[i] = deaf_client(3, CLIENT_READS);
+        ask_until_not_read(deaf[i],
+                           live_query_make(0, 5, QUERY_MODE_QUORUM, APP_KV, APP_KV_GET, bytes_of_text("large")));
+    }
+    LIVE_UNTIL_LOGGED(&live, 3, "event=client.closed",
+                      live_pause()); /* its queue is full, or nothing moves for too long */
+    for (uint32_t i = 0; i < DEAF; i++)
+        raw_peer_free(deaf[i]);
 }
 
 static void one_too_many(void)
@@ -358,10 +375,10 @@ static void test_killed_backup_starts_and_abstains(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HOSTILE_TEST(test_requests_10000_at_once_answered_and_bounded),
+        HOSTILE_TEST(test_requests_3000_at_once_answered_slowly_others_served),
         HOSTILE_TEST(test_requests_of_a_mebibyte_flood_bounded),
-        HOSTILE_TEST(test_queries_never_read_disconnected_and_bounded),
-        HOSTILE_TEST(test_queries_for_large_values_never_read_bounded),
+        HOSTILE_TEST(test_questions_without_end_not_read_for_a_while),
+        HOSTILE_TEST(test_queries_for_large_values_never_read_disconnected_and_bounded),
         HOSTILE_TEST(test_connections_up_to_the_limit_others_still_served),
         HOSTILE_TEST(test_slow_peers_disconnected_by_deadlines_others_served),
         HOSTILE_TEST(test_no_tls_at_all_closed_at_once),

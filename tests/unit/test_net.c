@@ -43,6 +43,7 @@ struct side {
     uint64_t next_number; /* frames begin with rising numbers */
     bool disordered;
     uint32_t close_at; /* closes inside the callback of this frame; 0: never */
+    uint32_t pause_at; /* pauses inside it */
     bool close_when_opened;
     bool cut_when_opened; /* says something on a connection that has just gone */
 };
@@ -104,6 +105,7 @@ static void on_frame(void *context, struct net_connection *c, struct blob *frame
             break;
         }
     if (s->frames == s->close_at) net_close(c, "as the test wants");
+    if (s->frames == s->pause_at) net_pause(c);
     blob_release(frame);
 }
 
@@ -465,6 +467,28 @@ static void test_several_connections_do_not_mix(void **state)
 
 /* ---- ending ---- */
 
+static void test_paused_nothing_more_is_read_until_resumed(void **state)
+{
+    (void)state;
+    server.pause_at = 1;
+    struct net_connection *c = open_pair();
+    assert_true(send_numbered(c, 0, 100));
+    TURN_UNTIL(server.frames == 1);
+    assert_true(net_is_paused(server.connection));
+    for (uint64_t i = 1; i <= 40; i++)
+        assert_true(send_numbered(c, i, 1000));
+    TURN_UNTIL(net_queued_bytes(c) == 0); /* its socket has them */
+    assert_true(send_numbered(server.connection, 0, 100));
+    TURN_UNTIL(client.frames == 1); /* the other way is open, and writing does not begin to read */
+    for (uint32_t i = 0; i < 5; i++)
+        turn();
+    assert_int_equal(server.frames, 1);
+    net_resume(server.connection);
+    assert_false(net_is_paused(server.connection));
+    TURN_UNTIL(server.frames == 41);
+    assert_false(server.disordered);
+}
+
 static void test_close_while_sending_ends_both_without_whole_frame(void **state)
 {
     (void)state;
@@ -563,6 +587,27 @@ static void test_silent_peers_closed_at_the_deadline_others_not(void **state)
     (void)close(garbage);
 }
 
+/* The rest of its frame has come, and is not read for longer than a frame may take. */
+static void test_paused_inside_a_frame_not_closed_for_it(void **state)
+{
+    const size_t len = 40000; /* more than one TLS record */
+    (void)state;
+    server.pause_at = 1;
+    struct net_connection *c = open_pair();
+    assert_true(send_numbered(c, 0, 100));
+    assert_true(send_numbered(c, 1, len));
+    TURN_UNTIL(server.frames == 1);
+    const uint64_t until =
+        clock_monotonic_us() + (uint64_t)((NET_FRAME_SECONDS + (double)len / NET_FRAME_RATE + 1) * 1e6);
+    while (clock_monotonic_us() < until)
+        turn();
+    assert_int_equal(server.closed, 0);
+    assert_int_equal(server.frames, 1);
+    net_resume(server.connection);
+    TURN_UNTIL(server.frames == 2);
+    assert_false(server.disordered);
+}
+
 #define NET_TEST(test) cmocka_unit_test_setup_teardown(test, test_setup, test_teardown)
 #define NET_TEST_OF_8(test) cmocka_unit_test_setup_teardown(test, setup_of_8, test_teardown)
 
@@ -585,6 +630,7 @@ int main(void)
         NET_TEST(test_large_frames_both_ways_at_once_arrive_whole),
         NET_TEST(test_many_small_frames_both_ways_arrive_in_order),
         NET_TEST(test_several_connections_do_not_mix),
+        NET_TEST(test_paused_nothing_more_is_read_until_resumed),
         NET_TEST(test_close_while_sending_ends_both_without_whole_frame),
         NET_TEST(test_close_flushed_everything_arrives_first),
         NET_TEST(test_peer_closes_reason_is_the_ordinary_one),
@@ -592,6 +638,7 @@ int main(void)
         NET_TEST(test_close_inside_opened_closed_once),
         NET_TEST(test_free_with_queued_frames_no_callback),
         NET_TEST(test_silent_peers_closed_at_the_deadline_others_not),
+        NET_TEST(test_paused_inside_a_frame_not_closed_for_it),
     };
     return cmocka_run_group_tests_name("net", tests, suite_setup, NULL);
 }
