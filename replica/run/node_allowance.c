@@ -1,11 +1,14 @@
-/* node_allowance.c - what one client may cost this replica for nothing.
+/* node_allowance.c - what one client may cost this replica for nothing, and in bytes beside others.
  *
  * Transactions that are executed, each once, and reads are what replicas are for: what they cost is shared in turns
- * (the verification pool's lanes, the core's ring, the queries that run) and not counted here. Whatever else a client
- * makes a replica do has a price, about the processor time that it takes. A client has an allowance of such time, which
+ * (the verification pool's lanes, the core's ring, the queries that run) and has no price here. Whatever else a client
+ * makes a replica do has one, about the processor time that it takes. A client has an allowance of such time, which
  * fills up again at a steady rate. One that has used it up is refused nothing: none of its connections is read until
  * there is some again, and what it sends waits where it sends it. The same holds for one that leaves unread what it was
  * sent, or has so much under way that more could only be refused.
+ *
+ * A turn is one request, whatever its size. So a client whose requests have many bytes is read at a steady pace while
+ * others are served too. What is not read is in nobody's custody, and no timer runs for it (rule 25).
  *
  * To close the connection would cost more: who is closed comes back, and a handshake takes a millisecond. A correct
  * client that is not read for a moment loses that moment. */
@@ -32,6 +35,7 @@ static const struct {
 } pauses[NODE_PAUSE_COUNT] = {
     [NODE_PAUSE_NONE] = {"none", "none"},
     [NODE_PAUSE_ALLOWANCE] = {"allowance", "it asks for too much in vain"},
+    [NODE_PAUSE_SHARE] = {"share", "it sends more bytes than its share beside others"},
     [NODE_PAUSE_UNREAD] = {"unread", "it does not read what it was sent"},
     [NODE_PAUSE_INSIDE] = {"inside", "it has enough under way"},
 };
@@ -47,10 +51,40 @@ const char *node_pause_name(enum node_pause why)
 }
 
 /* What has not been made up for until now. */
+static double owed(const struct node *n, double count, double at, double per_second)
+{
+    const double left = count - (ev_now(n->loop) - at) * per_second;
+    return left > 0 ? left : 0;
+}
+
 static double owed_us(const struct node *n, const struct account *a)
 {
-    const double left = a->vain_us - (ev_now(n->loop) - a->vain_at) * NODE_ALLOWANCE_US_PER_SECOND;
-    return left > 0 ? left : 0;
+    return owed(n, a->vain_us, a->vain_at, NODE_ALLOWANCE_US_PER_SECOND);
+}
+
+static double owed_bytes(const struct node *n, const struct account *a)
+{
+    return owed(n, a->share_bytes, a->share_at, NODE_SHARE_BYTES_PER_SECOND);
+}
+
+void node_count_share(struct node *n, struct account *client, size_t bytes)
+{
+    client->share_bytes = owed_bytes(n, client) + (double)bytes;
+    client->share_at = ev_now(n->loop);
+}
+
+static void note_served(struct node *n, uint32_t client)
+{
+    if (n->served[0].client != client) n->served[1] = n->served[0];
+    n->served[0].client = client;
+    n->served[0].at = ev_now(n->loop);
+}
+
+/* Whether another client was served a moment ago. */
+static bool serves_others(const struct node *n, uint32_t client)
+{
+    const uint32_t k = n->served[0].client == client ? 1 : 0;
+    return ev_now(n->loop) - n->served[k].at < NODE_SERVED_SECONDS; /* `at` is 0 where nobody was */
 }
 
 void node_charge(struct node *n, struct account *client, enum node_vain what, size_t bytes)
@@ -62,11 +96,13 @@ void node_charge(struct node *n, struct account *client, enum node_vain what, si
     n->vain_us += price_us;
 }
 
-void node_charge_others(struct node *n, const struct executed_block *b)
+void node_look_at_block(struct node *n, const struct executed_block *b)
 {
     for (uint32_t i = 0; i < b->request_count; i++) {
         const struct executed_request *r = &b->requests[i];
-        if (r->client != UINT32_MAX && core_holds_another(n->core, r->client, r->seq, &r->transaction))
+        if (r->client == UINT32_MAX) continue;
+        if (r->verdict == WINDOW_NEW) note_served(n, r->client);
+        if (core_holds_another(n->core, r->client, r->seq, &r->transaction))
             node_charge(n, &n->clients[r->client], NODE_VAIN_OTHER, 0);
     }
 }
@@ -77,6 +113,7 @@ enum node_pause node_pause_reason(const struct node *n, const struct session *s,
     const uint32_t inside_max = paused ? NODE_CLIENT_INSIDE_ENOUGH / 2 : NODE_CLIENT_INSIDE_ENOUGH;
     if (unread_bytes > unread_max) return NODE_PAUSE_UNREAD;
     if (owed_us(n, s->account) > NODE_ALLOWANCE_US_MAX) return NODE_PAUSE_ALLOWANCE;
+    if (owed_bytes(n, s->account) > NODE_SHARE_BYTES_MAX && serves_others(n, s->client)) return NODE_PAUSE_SHARE;
     return s->account->inside > inside_max ? NODE_PAUSE_INSIDE : NODE_PAUSE_NONE;
 }
 
@@ -89,7 +126,7 @@ void node_pause_client(struct session *s)
     net_pause(s->connection);
     n->paused++;
     n->pauses[why]++;
-    LOG_LIMITED(why == NODE_PAUSE_INSIDE ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "client.paused",
+    LOG_LIMITED(why == NODE_PAUSE_INSIDE || why == NODE_PAUSE_SHARE ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "client.paused",
                 node_cause(pauses[why].text, s->client), LOG_U("client", s->client), LOG_S("reason", pauses[why].text),
                 LOG_S("action", "none: it is read again by itself; if this goes on, tell its operator"));
 }

@@ -293,7 +293,7 @@ static void batch_done(struct node *n, struct execution_job *j)
     n->entries = b->header.first_index + b->header.count;
     n->header_hash = b->header_hash;
     note_latency(n, j->seq);
-    node_charge_others(n, b);
+    node_look_at_block(n, b);
     const struct core_executed executed = {.seq = j->seq,
                                            .time_ms = b->header.time_ms,
                                            .header_hash = b->header_hash,

@@ -324,6 +324,7 @@ static void inbound_client(struct session *s, struct blob *frame)
         const size_t bytes = frame->len;
         if (has_room(s, bytes) && submit(s, frame)) {
             node_count(s->node, NODE_TRAFFIC_CLIENTS, TRAFFIC_RECEIVED, WIRE_TYPE_request, bytes);
+            node_count_share(s->node, s->account, bytes);
             return;
         }
         send_busy(s, m.request.seq, NULL, BUSY_OVERLOAD);

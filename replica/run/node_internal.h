@@ -24,8 +24,11 @@
 /* Past any of these a client is not read until it is below again (node_allowance.c). */
 #define NODE_ALLOWANCE_US_PER_SECOND 10000u    /* processor time for one client in vain: a hundredth of a core ... */
 #define NODE_ALLOWANCE_US_MAX 100000u          /* ... and so much at once, for one that has asked for nothing lately */
+#define NODE_SHARE_BYTES_PER_SECOND (2u * 1024u * 1024u) /* of one client, while others are served too ... */
+#define NODE_SHARE_BYTES_MAX (2u * 1024u * 1024u)        /* ... and so many at once */
+#define NODE_SERVED_SECONDS 0.5                          /* who had a transaction executed since then is served */
 #define NODE_CLIENT_UNREAD_MAX (1024u * 1024u) /* bytes that it was sent and has not read */
-#define NODE_CLIENT_INSIDE_ENOUGH (3u * CLIENT_WINDOW / 2u) /* messages being worked on */
+#define NODE_CLIENT_INSIDE_ENOUGH (2u * CLIENT_WINDOW) /* messages being worked on: a window, and as many reads */
 /* of all clients; there is always room for members */
 #define NODE_CLIENTS_CONNECTED_MAX (CONNECTIONS_MAX - 2u * REPLICAS_MAX)
 #define NODE_PEER_INSIDE_MAX 2048u
@@ -47,8 +50,7 @@ _Static_assert(NODE_PEER_INSIDE_BYTES_MAX > FRAME_BYTES_MAX, "one frame of a mem
 _Static_assert(NODE_DATA_OWED_MAX >= 2u * CORE_FETCH_BLOCKS_MAX + REPLICAS_MAX,
                "two answers of blocks and one of each member's VIEW-CHANGE can be on their way");
 
-_Static_assert(NODE_CLIENT_INSIDE_ENOUGH >= CLIENT_WINDOW, "a client that fills its window is read");
-_Static_assert(NODE_CLIENT_INSIDE_ENOUGH < NODE_CLIENT_INSIDE_MAX, "and not read before it has to be refused");
+_Static_assert(NODE_CLIENT_INSIDE_ENOUGH < NODE_CLIENT_INSIDE_MAX, "a client is not read before it has to be refused");
 
 struct node;
 
@@ -74,6 +76,8 @@ struct account {
     double penalty;        /* ... which is so many seconds after; 0: none yet */
     double vain_us;        /* a client: processor time in vain, less what its allowance has made up for until ... */
     double vain_at;        /* ... then */
+    double share_bytes;    /* the same for the bytes of its requests */
+    double share_at;
 };
 
 /* What a client makes a replica do in vain. */
@@ -89,7 +93,14 @@ enum node_vain {
 };
 
 /* Why a client is not read. */
-enum node_pause { NODE_PAUSE_NONE, NODE_PAUSE_ALLOWANCE, NODE_PAUSE_UNREAD, NODE_PAUSE_INSIDE, NODE_PAUSE_COUNT };
+enum node_pause {
+    NODE_PAUSE_NONE,
+    NODE_PAUSE_ALLOWANCE,
+    NODE_PAUSE_SHARE,
+    NODE_PAUSE_UNREAD,
+    NODE_PAUSE_INSIDE,
+    NODE_PAUSE_COUNT
+};
 
 /* One connection. Lives until it is closed and nothing of it is being worked on. */
 struct session {
@@ -189,6 +200,10 @@ struct node {
     uint64_t vain_us;               /* ... and the processor time that it took, by the prices of node_allowance.c */
     uint32_t paused;                /* connections of clients that are not read now */
     uint64_t pauses[NODE_PAUSE_COUNT];
+    struct {
+        uint32_t client;
+        double at;
+    } served[2];       /* the last two clients that had a transaction executed, the newest first, and when */
     struct http *http; /* NULL: not configured */
     uint64_t last_tick_us;
     uint64_t core_us; /* the core's clock */
@@ -256,9 +271,11 @@ void node_query_done(struct node *n, struct execution_job *j);
 /* node_allowance.c: what a client may cost for nothing */
 /* bytes: of what it sent, or is sent, for it. */
 void node_charge(struct node *n, struct account *client, enum node_vain what, size_t bytes);
-/* A block is about to be executed in the core: charges each client that has another transaction in custody here for a
- * sequence that the block settles. */
-void node_charge_others(struct node *n, const struct executed_block *b);
+/* A request of a client is to be worked on: its bytes count. */
+void node_count_share(struct node *n, struct account *client, size_t bytes);
+/* A block was executed and the core has not heard of it: notes who is served, and charges each client that has another
+ * transaction in custody here for a sequence that the block settles. */
+void node_look_at_block(struct node *n, const struct executed_block *b);
 const char *node_vain_name(enum node_vain what);
 const char *node_pause_name(enum node_pause why);
 /* Whether this client is to be read; a paused one has to be well below the limit that it passed. */

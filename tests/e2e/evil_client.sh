@@ -33,6 +33,11 @@ shows client-two-operations $(((view_before + 1) % 4)) 'other|ignored' allowance
 shows client-bad-signatures 2 invalid allowance
 shows client-far-ahead 3 dropped allowance
 shows client-never-reads 0 report allowance
+misbehaves client-huge
+# while others are served it is read at its share
+slowed() { pbft put beside huge && grown 0 paused 0 share; }
+check "client-huge: it is not read for a while beside others" eventually 60 slowed
+end_hostile
 check "what it took is said in seconds" awk -v s="$(metric 0 pbft_client_vain_seconds_total)" 'BEGIN { exit !(s > 0.05) }'
 check "the log says whom it did not read" grep -q 'event=client.paused.*it asks for too much in vain' "$PBFT_HOME/run/r0.log"
 check "a client that has misbehaved is served when it keeps the rules" pbft --client client2 --timeout 60000 put again served

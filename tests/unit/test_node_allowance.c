@@ -208,14 +208,14 @@ static void test_another_transaction_than_the_executed_one_counted(void **state)
     struct wire_message m;
     (void)state;
     assert_null(solo_request(&solo, 0, 1));
-    node_charge_others(node, &block);
+    node_look_at_block(node, &block);
     assert_int_equal(node->vain[NODE_VAIN_OTHER], 1);
     assert_true(node->clients[0].vain_us > 0);
     assert_true(node->clients[1].vain_us <= 0);
     struct blob *held = fixture_request(solo.group, 0, 1, solo.wall_ms + 60000, "key", "value");
     assert_null(wire_decode(blob_bytes(held), &m));
     requests[0].transaction = wire_signing_digest(&solo.wire.id, m.signed_part);
-    node_charge_others(node, &block); /* the very one: as it should be */
+    node_look_at_block(node, &block); /* the very one: as it should be */
     assert_int_equal(node->vain[NODE_VAIN_OTHER], 1);
     blob_release(held);
 }
@@ -246,6 +246,7 @@ static void test_allowance_used_up_not_read_until_it_has_filled_again(void **sta
     node_resume_clients(node);
     assert_false(net_is_paused(&connections[0]));
     assert_int_equal(node->paused, 0);
+    assert_true(connections[0].frame_since == ev_now(node->loop)); /* a frame that had begun has all its time again */
 }
 
 static void test_allowance_is_each_client_s_own(void **state)
@@ -270,6 +271,73 @@ static void test_allowance_fills_at_its_rate_up_to_its_maximum(void **state)
     later(0, 3600.0);
     node_charge(node, &node->clients[0], NODE_VAIN_REPORT, 0);
     assert_in_range(node->clients[0].vain_us, 1, 100); /* nothing is saved up beyond the maximum */
+}
+
+/* A block with one transaction of each of these. */
+static void executes_of(const uint32_t *clients, uint32_t count)
+{
+    struct executed_request requests[4] = {{0}};
+    const struct executed_block block = {.request_count = count, .requests = requests};
+    for (uint32_t i = 0; i < count; i++)
+        requests[i] = (struct executed_request){.client = clients[i], .seq = 1, .verdict = WINDOW_NEW};
+    node_look_at_block(node, &block);
+}
+
+static void test_share_of_bytes_used_up_not_read_while_another_is_served(void **state)
+{
+    static const uint32_t other_first[] = {1, 0, 0};
+    (void)state;
+    node_count_share(node, &node->clients[0], NODE_SHARE_BYTES_MAX + 1);
+    request_arrives(0, ABOVE);
+    assert_false(net_is_paused(&connections[0])); /* nobody is served */
+    executes_of((const uint32_t[]){0, 0}, 2);
+    request_arrives(0, ABOVE);
+    assert_false(net_is_paused(&connections[0])); /* nor is any other */
+    executes_of(other_first, 3);
+    request_arrives(0, ABOVE);
+    assert_true(net_is_paused(&connections[0]));
+    assert_int_equal(node->pauses[NODE_PAUSE_SHARE], 1);
+    request_arrives(1, ABOVE);
+    assert_false(net_is_paused(&connections[1])); /* it has its own share */
+    node_resume_clients(node);
+    assert_true(net_is_paused(&connections[0]));
+    node->clients[0].share_at -= 0.1; /* as if that had passed */
+    node_resume_clients(node);
+    assert_false(net_is_paused(&connections[0]));
+}
+
+static void test_share_of_bytes_matters_no_more_when_others_are_served_no_more(void **state)
+{
+    (void)state;
+    node_count_share(node, &node->clients[0], 100 * NODE_SHARE_BYTES_MAX);
+    executes_of((const uint32_t[]){1, 0}, 2);
+    request_arrives(0, ABOVE);
+    assert_true(net_is_paused(&connections[0]));
+    for (uint32_t k = 0; k < 2; k++)
+        node->served[k].at -= NODE_SERVED_SECONDS;
+    node_resume_clients(node);
+    assert_false(net_is_paused(&connections[0]));
+}
+
+static void no_notify(void *context)
+{
+    (void)context;
+}
+
+static void test_bytes_of_a_request_that_is_worked_on_count_as_its_share(void **state)
+{
+    const struct verify_pool_config config = {
+        .threads = 1, .classes = {{.lanes = 1, .jobs_max = 1}, {.lanes = CLIENTS, .jobs_max = 4}}, .notify = no_notify};
+    (void)state;
+    node->cache = verify_cache_new(8);
+    const struct err e = verify_pool_start(&config, &node->pool);
+    assert_int_equal(e.code, ERR_NONE);
+    request_arrives(0, ABOVE); /* refused by its sequence */
+    assert_true(node->clients[0].share_bytes <= 0);
+    request_arrives(0, 1);
+    assert_true(node->clients[0].share_bytes > 100);
+    verify_pool_stop(node->pool, node_drop_inbound);
+    verify_cache_free(node->cache);
 }
 
 static void test_unread_answers_not_read_until_half_of_them_are_gone(void **state)
@@ -302,10 +370,10 @@ static void test_enough_under_way_not_read_until_half_of_it_is_done(void **state
     assert_false(net_is_paused(&connections[0]));
 }
 
-static void test_whole_window_under_way_is_read(void **state)
+static void test_whole_window_and_reads_under_way_are_read(void **state)
 {
     (void)state;
-    node->clients[0].inside = CLIENT_WINDOW;
+    node->clients[0].inside = 2 * CLIENT_WINDOW; /* and as many reads */
     request_arrives(0, ABOVE);
     assert_false(net_is_paused(&connections[0]));
 }
@@ -350,9 +418,12 @@ int main(void)
         ALLOWANCE_TEST(test_allowance_used_up_not_read_until_it_has_filled_again),
         ALLOWANCE_TEST(test_allowance_is_each_client_s_own),
         ALLOWANCE_TEST(test_allowance_fills_at_its_rate_up_to_its_maximum),
+        ALLOWANCE_TEST(test_share_of_bytes_used_up_not_read_while_another_is_served),
+        ALLOWANCE_TEST(test_share_of_bytes_matters_no_more_when_others_are_served_no_more),
+        ALLOWANCE_TEST(test_bytes_of_a_request_that_is_worked_on_count_as_its_share),
         ALLOWANCE_TEST(test_unread_answers_not_read_until_half_of_them_are_gone),
         ALLOWANCE_TEST(test_enough_under_way_not_read_until_half_of_it_is_done),
-        ALLOWANCE_TEST(test_whole_window_under_way_is_read),
+        ALLOWANCE_TEST(test_whole_window_and_reads_under_way_are_read),
         ALLOWANCE_TEST(test_paused_connection_that_ends_is_paused_no_more),
     };
     return cmocka_run_group_tests_name("node allowance", tests, suite_setup, NULL);
