@@ -210,7 +210,7 @@ static struct err measure_mark(struct growing *g, struct growth_row *row)
     }
     ERR_TRY(disk_read_blocks(home, 0, first->at.block, first->after.block, &row->blocks));
     ERR_TRY(disk_read_blocks(home, 0, first->at.state_block, first->after.state_block, &folded));
-    row->state_transactions = folded.transactions;
+    row->state_entries = folded.entries;
     return err_none();
 }
 
@@ -235,15 +235,15 @@ struct growth_transaction growth_transaction(const struct growth_row *r)
     const double logged = of_one(after[DISK_BATCHES] + after[DISK_BLOCKS], at[DISK_BATCHES] + at[DISK_BLOCKS], n);
     t.pages = logged - t.request - t.batch - t.header - t.certificate - t.entry;
     t.state = of_one(after[DISK_STATE_DATA] + after[DISK_STATE_TREE] + after[DISK_STATE_REST],
-                     at[DISK_STATE_DATA] + at[DISK_STATE_TREE] + at[DISK_STATE_REST], r->state_transactions);
-    t.rest = of_one(after[DISK_CERTIFICATES] + after[DISK_LOG_REST] + after[DISK_FREE],
-                    at[DISK_CERTIFICATES] + at[DISK_LOG_REST] + at[DISK_FREE], n);
+                     at[DISK_STATE_DATA] + at[DISK_STATE_TREE] + at[DISK_STATE_REST], r->state_entries);
+    t.free = of_one(after[DISK_FREE], at[DISK_FREE], r->state_entries);
+    t.rest = of_one(after[DISK_CERTIFICATES] + after[DISK_LOG_REST], at[DISK_CERTIFICATES] + at[DISK_LOG_REST], n);
     return t;
 }
 
 double growth_transaction_bytes(const struct growth_transaction *t)
 {
-    return t->request + t->batch + t->header + t->certificate + t->entry + t->pages + t->state + t->rest;
+    return t->request + t->batch + t->header + t->certificate + t->entry + t->pages + t->state + t->free + t->rest;
 }
 
 static double over(double value, double base)

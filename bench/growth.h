@@ -32,7 +32,7 @@ struct growth_row {
     uint64_t small_entries;          /* of the ledger that stays small, before its first load here */
     struct growth_replica *replicas; /* one for each, owned */
     struct disk_blocks blocks;       /* what replica 0 has logged of the load */
-    uint64_t state_transactions;     /* those of it that went into replica 0's state at a checkpoint meanwhile */
+    uint64_t state_entries;          /* those that went into replica 0's state at its checkpoints meanwhile */
 };
 
 /* Bytes that one transaction of the load has left on replica 0's disk. */
@@ -43,8 +43,9 @@ struct growth_transaction {
     double certificate; /* its share of the commit certificate */
     double entry;
     double pages; /* what pages of batches and blocks have beside that: LMDB's own, and room left in them */
-    double state; /* data and tree, with their pages */
-    double rest;  /* certificates above the low watermark, of checkpoints, and pages that are free at this time */
+    double state; /* data and tree, with their pages: of each operation that a checkpoint has folded in */
+    double free;  /* free pages, mostly copies that a fold has left behind: likewise */
+    double rest;  /* prepared certificates above the low watermark, certificates of checkpoints */
 };
 struct growth_transaction growth_transaction(const struct growth_row *r);
 /* All of it, the request too. */

@@ -122,7 +122,8 @@ static void show_transaction(const struct growth_row *r)
     show_line("entry", t.entry, t.request);
     show_line("pages: LMDB's own and room left in them", t.pages, t.request);
     show_line("state: data and tree", t.state, t.request);
-    show_line("other certificates, pages free at that time", t.rest, t.request);
+    show_line("free pages", t.free, t.request);
+    show_line("other certificates", t.rest, t.request);
     show_line("all", all, t.request);
     (void)printf("all over the request %.2f, the aim is %.1f; without the request itself %.2f\n", over(all, t.request),
                  BYTES_AIM, over(all - t.request, t.request));
@@ -144,10 +145,11 @@ static json_t *transaction_of(const struct growth_row *r)
 {
     const struct growth_transaction t = growth_transaction(r);
     const double all = growth_transaction_bytes(&t);
-    json_t *out = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "request", real(t.request), "batch",
-                            real(t.batch), "header", real(t.header), "certificate", real(t.certificate), "entry",
-                            real(t.entry), "pages", real(t.pages), "state", real(t.state), "rest", real(t.rest), "all",
-                            real(all), "over_request", real(over(all, t.request)));
+    json_t *out =
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "request", real(t.request), "batch",
+                  real(t.batch), "header", real(t.header), "certificate", real(t.certificate), "entry", real(t.entry),
+                  "pages", real(t.pages), "state", real(t.state), "free", real(t.free), "rest", real(t.rest), "all",
+                  real(all), "over_request", real(over(all, t.request)));
     CHECK(out != NULL);
     return out;
 }
