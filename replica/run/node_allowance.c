@@ -10,8 +10,8 @@
  * A turn is one request, whatever its size. So a client whose requests have many bytes is read at a steady pace while
  * others are served too. What is not read is in nobody's custody, and no timer runs for it (rule 25).
  *
- * To close the connection would cost more: who is closed comes back, and a handshake takes a millisecond. A correct
- * client that is not read for a moment loses that moment. */
+ * To close the connection would cost more: who is closed comes back, and a handshake takes half a millisecond, one that
+ * is refused too. A correct client that is not read for a moment loses that moment. */
 #include "replica/run/node_internal.h"
 
 #include "base/check.h"
