@@ -441,6 +441,14 @@ static void evaluate(struct core *c)
     if (c->changing && core_is_primary(c) && may_leave) try_build(c);
 }
 
+/* The primary of this view has asked for the next one: a time-out of its view for whoever holds its word (rule 16), also
+ * when that came before this replica had entered the view. */
+static bool primary_resigned(const struct core *c)
+{
+    const struct viewchange_message *v = viewchange_latest(c->collected, core_primary(c));
+    return c->active && v->blob != NULL && v->view == c->view + 1;
+}
+
 void core_leave_view(struct core *c, uint64_t to)
 {
     leave(c, to);
@@ -461,8 +469,7 @@ const char *core_on_view_change(struct core *c, const struct msg_verified *m)
     const char *ignored =
         viewchange_add(c->collected, m->blob, &m->id, v, m->certificates_good);
     if (ignored != NULL) return ignored;
-    if (!c->changing && c->active && !c->disk_full && v->view == c->view + 1 && v->sender == core_primary(c))
-        leave(c, c->view + 1); /* the primary itself resigns: a time-out of its view for whoever hears it (rule 16) */
+    if (primary_resigned(c) && !c->disk_full) leave(c, c->view + 1);
     evaluate(c);
     return NULL;
 }
@@ -543,6 +550,8 @@ void core_view_tick(struct core *c)
     } else if (c->active && timed_out(c)) {
         /* OSDI'99 section 4.4: a view in which nothing executes is as one that never began: the next gets 2T */
         if (c->unproven) viewchange_backoff_failed(&c->backoff);
+        leave(c, c->view + 1);
+    } else if (primary_resigned(c)) {
         leave(c, c->view + 1);
     }
     evaluate(c);

@@ -523,6 +523,22 @@ static void test_resigning_primary_before_the_start_is_durable_moves_nobody(void
     solo_start(&s, NULL);
     assert_null(solo_view_change(&s, 0, 1));
     assert_int_equal(core_summary(s.core).view, 0);
+    (void)solo_tick(&s, 1000);
+    assert_int_equal(core_summary(s.core).view, 0);
+    solo_close(&s);
+}
+
+/* As after a stop of all, where the primary had resigned before and is the first to be back. */
+static void test_primary_that_resigned_before_the_view_was_entered_is_left_then(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_open(&s, 4, 2);
+    solo_start(&s, NULL);
+    assert_null(solo_view_change(&s, 0, 1));
+    (void)solo_all_persisted(&s);
+    (void)solo_tick(&s, 1000);
+    assert_int_equal(core_summary(s.core).view, 1);
     solo_close(&s);
 }
 
@@ -650,6 +666,7 @@ int main(void)
         cmocka_unit_test(test_join_while_changing_goes_on),
         cmocka_unit_test(test_new_view_timer_counts_who_has_gone_further),
         cmocka_unit_test(test_resigning_primary_moves_at_once),
+        cmocka_unit_test(test_primary_that_resigned_before_the_view_was_entered_is_left_then),
         cmocka_unit_test(test_resigning_primary_before_the_start_is_durable_moves_nobody),
         cmocka_unit_test(test_primary_that_asks_for_a_later_view_moves_nobody),
         cmocka_unit_test(test_backup_that_asks_for_the_next_view_moves_nobody),
