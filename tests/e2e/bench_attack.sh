@@ -1,17 +1,7 @@
 #!/bin/bash
 # bench_attack.sh - pbft-bench attack: words that are wrong, a replica as primary, one as backup and a client that misbehave, each beside a
 # run in which nobody does, in every form; and that nothing is left behind, also by one that is interrupted.
-. tests/e2e/kit.bash
-bench() { "$bin/pbft-bench" "$@"; }
-out=$home/out
-dir=$home/groups
-mkdir "$dir"
-above() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a > b) }'; }
-# still_run: the processes of these groups and of this script's measurements; their words name the directory
-still_run() { grep -lsF "$dir" /proc/[0-9]*/cmdline | while read -r p; do tr '\0' ' ' <"$p" && echo; done 2>/dev/null | grep -E 'pbftd|pbft-evil|pbft-bench'; }
-left_nothing() { [ -z "$(ls -A "$dir")" ] && ! still_run; }
-refused() { exits_with 2 bench attack "$@" >"$home/said" 2>&1; }
-says() { grep -q -- "$1" "$home/said" || { cat "$home/said"; return 1; }; }
+. tests/e2e/bench.bash
 # of NAME OBJECT FIELD: a number of the behaviour NAME in the JSON, by its name within an object; without OBJECT of the behaviour itself
 of() { tr -d ' \n' <"$out" | grep -o "\"behaviour\":\"$1\".*" | if [ $# -eq 3 ]; then grep -o "\"$2\":{.*"; else cat; fi | grep -o "\"${*: -1}\":[0-9.a-z]*" | head -n 1 | cut -d : -f 2; }
 # burnt USED HONEST DUMMY SHORT: the dummy used what the attacker used beyond a correct one, or it is said that others had the cores
@@ -19,12 +9,12 @@ burnt() { awk -v u="$1" -v h="$2" -v d="$3" -v short="$4" 'BEGIN { x = u > h ? u
 # column NAME N: of its line of the CSV
 column() { awk -F, -v name="$1" -v n="$2" '$1 == name { print $n }' "$out"; }
 
-check "a behaviour that there is not is named" eval 'refused --behaviours silent,dance --dir "$dir" && says "\"dance\" is no behaviour"'
-check "so is one that only begins as one does" eval 'refused --behaviours silently && says "\"silently\" is no behaviour"'
-check "an empty list is none" eval 'refused --behaviours "" && says "\"\" is no behaviour"'
-check "a group that bears none who misbehaves" eval 'refused --replicas 3 && says "give a number from 4"'
-check "an option of another command" refused --seconds 3
-check "no time at all" eval 'refused --duration 0 && says "duration"'
+check "a behaviour that there is not is named" eval 'refused attack --behaviours silent,dance --dir "$dir" && says "\"dance\" is no behaviour"'
+check "so is one that only begins as one does" eval 'refused attack --behaviours silently && says "\"silently\" is no behaviour"'
+check "an empty list is none" eval 'refused attack --behaviours "" && says "\"\" is no behaviour"'
+check "a group that bears none who misbehaves" eval 'refused attack --replicas 3 && says "give a number from 4"'
+check "an option of another command" refused attack --seconds 3
+check "no time at all" eval 'refused attack --duration 0 && says "duration"'
 check "nothing was started by that" left_nothing
 check "it has its help" eval 'bench attack --help | grep -q "^usage: pbft-bench attack"'
 check "without pbft-evil it says what is missing" eval 'exits_with 4 env PBFT_EVIL="$home/none" "$bin/pbft-bench" attack --dir "$dir" 2>"$home/said" && says "$home/none cannot be run"'

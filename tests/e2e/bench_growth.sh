@@ -1,25 +1,17 @@
 #!/bin/bash
 # bench_growth.sh - pbft-bench growth: marks, what a replica has on its disk, keys that stay the same, every form, and that nothing is left
 # behind, also by one that is interrupted.
-. tests/e2e/kit.bash
-bench() { "$bin/pbft-bench" "$@"; }
-out=$home/out
-dir=$home/groups
-mkdir "$dir"
-above() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a > b) }'; }
-left_nothing() { [ -z "$(ls -A "$dir")" ]; }
-refused() { exits_with 2 bench growth --dir "$dir" --base-port "$base" "$@" >"$home/said" 2>&1; }
-says() { grep -q -- "$1" "$home/said" || { cat "$home/said"; return 1; }; }
+. tests/e2e/bench.bash
 # of MARK FIELD: the first number of that name of the MARK-th mark, from 1 on, of the JSON in $out
 of() { tr -d ' \n' <"$out" | sed 's/{"mark":/\n&/g' | sed -n "$(($1 + 1))p" | grep -o "\"$2\":-\?[0-9.]*" | head -n 1 | cut -d : -f 2; }
 
-check "marks that fall are refused" eval 'refused --entries 20,10 && says "entries is \"20,10\""'
-check "the same one twice" refused --entries 20,20
-check "none" refused --entries ""
-check "one that is no number" refused --entries 10,many
-check "a negative one" refused --entries -5
-check "more than there can be" refused --entries 2000000000
-check "a number before which nothing stands" refused --entries ,5
+check "marks that fall are refused" eval 'refused growth --entries 20,10 && says "entries is \"20,10\""'
+check "the same one twice" refused growth --entries 20,20
+check "none" refused growth --entries ""
+check "one that is no number" refused growth --entries 10,many
+check "a negative one" refused growth --entries -5
+check "more than there can be" refused growth --entries 2000000000
+check "a number before which nothing stands" refused growth --entries ,5
 check "nothing was left by that" left_nothing
 check "help" eval 'bench growth --help | grep -q "^usage: pbft-bench growth"'
 

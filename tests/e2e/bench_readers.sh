@@ -1,22 +1,14 @@
 #!/bin/bash
 # bench_readers.sh - pbft-bench load --readers: writers alone and beside readers, turn about, every form, on a group of its own and on a
 # running one, and that nothing is left behind, also by one that is interrupted.
-. tests/e2e/kit.bash
-bench() { "$bin/pbft-bench" "$@"; }
-out=$home/out
-dir=$home/groups
-mkdir "$dir"
-above() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a > b) }'; }
-left_nothing() { [ -z "$(ls -A "$dir")" ]; }
-refused() { exits_with 2 bench load --dir "$dir" "$@" >"$home/said" 2>&1; }
-says() { grep -q -- "$1" "$home/said" || { cat "$home/said"; return 1; }; }
+. tests/e2e/bench.bash
 # of FIELD [N]: the N-th number (from 1 on) of that name of the JSON in $out
 of() { tr -d ' \n' <"$out" | grep -o "\"$1\":[0-9.]*" | sed -n "${2:-1}p" | cut -d : -f 2; }
 
-check "a rate of reads without readers is refused" eval 'refused --replicas 4 --read-rate 5 && says "--read-rate is for --readers"'
-check "rounds too" eval 'refused --replicas 4 --rounds 2 && says "--rounds is for --readers"'
-check "readers beside readers" eval 'refused --replicas 4 --reads --readers 1 && says "leave --reads out"'
-check "more rounds than there are" refused --readers 1 --rounds 10
+check "a rate of reads without readers is refused" eval 'refused load --replicas 4 --read-rate 5 && says "--read-rate is for --readers"'
+check "rounds too" eval 'refused load --replicas 4 --rounds 2 && says "--rounds is for --readers"'
+check "readers beside readers" eval 'refused load --replicas 4 --reads --readers 1 && says "leave --reads out"'
+check "more rounds than there are" refused load --readers 1 --rounds 10
 check "nothing was left by that" left_nothing
 
 short="--dir $dir --base-port $base --seconds 1 --warm-up 0.2"
@@ -36,7 +28,7 @@ check "nothing is left" left_nothing
 
 check "a group that runs" pbft devnet up --replicas 1 --clients 3
 check "its last client reads" eval 'bench load --client default,client2,client3 --readers 1 --rounds 1 --seconds 1 --warm-up 0 -o json >"$out" && [ "$(of clients)" = 2 ]'
-check "all of them is one too many" eval 'refused --client default,client2 --readers 2 && says "name those that write"'
+check "all of them is one too many" eval 'refused load --client default,client2 --readers 2 && says "name those that write"'
 check "it is stopped" pbft devnet down
 
 "$bin/pbft-bench" load --replicas 4 --clients 2 --readers 2 --dir "$dir" --base-port "$base" --seconds 600 >"$out" 2>&1 &
