@@ -42,7 +42,7 @@ void core_demotion_proposed(struct core *c)
 void core_demotion_look(struct core *c)
 {
     if (c->under_way > 0 || c->handed > c->executed)
-        c->idle_us = 0;
+        c->idle_us = c->handed_us = 0;
     else if (c->idle_us == 0)
         c->idle_us = c->now_us;
 }
@@ -79,6 +79,19 @@ static uint64_t idle_bound(const struct core *c)
     return bound_us << c->lenience;
 }
 
+/* A request has been handed on. What the primary was given while it had work it may have refused, its custody being
+ * full; an idle one has room. */
+void core_demotion_handed(struct core *c)
+{
+    if (c->handed_us == 0) c->handed_us = c->now_us;
+}
+
+/* Half of the bound is over, and nothing has been handed on since the primary is idle. */
+bool core_demotion_hands_again(const struct core *c)
+{
+    return c->idle_us != 0 && c->handed_us == 0 && c->now_us - core_timer_start(c, c->idle_us) >= idle_bound(c) / 2;
+}
+
 /* ---- suspicions ---- */
 
 static bool is_idle(const struct core *c)
@@ -87,6 +100,7 @@ static bool is_idle(const struct core *c)
     const uint64_t idle_us = core_timer_start(c, c->idle_us);
     const uint64_t bound_us = idle_bound(c);
     if (c->now_us - idle_us < bound_us) return false;
+    if (c->handed_us == 0 || c->now_us - c->handed_us < bound_us / 2) return false;
     const uint64_t oldest_us = core_custody_oldest(c);
     return oldest_us <= c->now_us && c->now_us - oldest_us >= bound_us;
 }

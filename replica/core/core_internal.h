@@ -218,6 +218,7 @@ struct core {
     uint64_t view_changes;
     enum core_suspicion suspicion; /* of the primary, as of the last tick */
     uint64_t idle_us;              /* nothing proposed is unfinished here since then; 0: something is */
+    uint64_t handed_us;            /* ... and since then it has been given a request meanwhile; 0: none */
     uint64_t roomy_batches;        /* executed since the start */
     uint64_t fairness_us;          /* last look over custody for requests that are passed over */
     uint64_t demotions;            /* views left because f+1 suspected the primary */
@@ -409,6 +410,8 @@ void core_view_restore_carried(struct core *c);
 void core_demotion_proposed(struct core *c);
 void core_demotion_executed(struct core *c, const struct core_batch *batch);
 void core_demotion_look(struct core *c);
+void core_demotion_handed(struct core *c);
+bool core_demotion_hands_again(const struct core *c);
 void core_demotion_tick(struct core *c);
 const char *core_suspicion_text(enum core_suspicion suspicion); /* NULL: of NONE */
 

@@ -131,6 +131,7 @@ static void forward(struct core *c, struct core_request *r)
 {
     core_send_blob(c, core_primary(c), WIRE_TYPE_request, blob_retain(r->bytes), 0, r->forwarded_us != 0);
     r->forwarded_us = c->now_us;
+    core_demotion_handed(c);
 }
 
 /* May a request above its client's window be held until the window has moved? Only the primary can use it, and it takes
@@ -285,6 +286,7 @@ static void sweep_client(struct core *c, uint32_t client)
 static void forward_again(struct core *c)
 {
     const uint64_t places = (uint64_t)c->config.client_count * CORE_CLIENT_REQUESTS;
+    const bool all = core_demotion_hands_again(c);
     size_t bytes = 0;
     uint32_t count = 0;
     uint64_t i = 0;
@@ -298,7 +300,7 @@ static void forward_again(struct core *c)
         }
         i++;
         const bool recent = r->forwarded_us != 0 && c->now_us - r->forwarded_us < c->config.resend_us * 4;
-        if (r->state == CORE_REQUEST_EMPTY || recent) continue;
+        if (r->state == CORE_REQUEST_EMPTY || (recent && !all)) continue;
         if (bytes >= FORWARD_BYTES_MAX || count >= FORWARD_COUNT_MAX || c->effects->count >= CORE_EFFECTS_ENOUGH) {
             c->forward_next = place;
             return;

@@ -163,6 +163,48 @@ static void test_primary_with_a_proposal_under_way_is_not_idle(void **state)
     solo_close(&s);
 }
 
+/* A batch without this request: the primary may have refused it, its custody being full. An idle one has room. */
+static void be_left_out(struct solo *s, uint64_t view)
+{
+    assert_null(solo_request(s, 1, 1));
+    run_batch(s, view, summary(s).executed + 1, NULL);
+}
+
+static void test_request_given_to_a_busy_primary_is_given_again_before_it_is_suspected(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 3);
+    learn(&s, LEARNS, ALMOST_US); /* T/8 is the bound */
+    be_left_out(&s, 2);
+    (void)solo_tick(&s, EIGHTH_US / 2 - ALMOST_US);
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_request), 0);
+    (void)solo_tick(&s, EIGHTH_US / 2 + ALMOST_US);
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_request), 1);
+    assert_false(suspects(&s));
+    (void)solo_tick(&s, EIGHTH_US / 2 - ALMOST_US);
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_request), 0); /* once */
+    assert_false(suspects(&s));
+    (void)solo_tick(&s, ALMOST_US);
+    assert_true(suspects(&s));
+    solo_close(&s);
+}
+
+static void test_short_t_gives_no_suspicion_before_it_is_given_again(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_open(&s, 4, 3);
+    s.config.timeout_us = 300000;
+    solo_start(&s, NULL);
+    (void)solo_all_persisted(&s);
+    be_left_out(&s, 0);
+    (void)solo_tick(&s, 74000); /* a look over custody */
+    (void)solo_tick(&s, 76000); /* and none: 0.1 s lie between two */
+    assert_false(suspects(&s));
+    solo_close(&s);
+}
+
 static void test_suspicion_ends_with_a_proposal(void **state)
 {
     struct solo s;
@@ -574,6 +616,8 @@ int main(void)
         cmocka_unit_test(test_primary_is_waited_for_from_the_request_on),
         cmocka_unit_test(test_primary_is_waited_for_from_the_view_on),
         cmocka_unit_test(test_primary_with_a_proposal_under_way_is_not_idle),
+        cmocka_unit_test(test_request_given_to_a_busy_primary_is_given_again_before_it_is_suspected),
+        cmocka_unit_test(test_short_t_gives_no_suspicion_before_it_is_given_again),
         cmocka_unit_test(test_suspicion_ends_with_a_proposal),
         cmocka_unit_test(test_replica_that_is_behind_suspects_nobody),
         cmocka_unit_test(test_full_window_is_not_the_primarys_fault),
