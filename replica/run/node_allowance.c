@@ -16,6 +16,8 @@
 
 #include "base/check.h"
 
+#include <math.h>
+
 #define PRICE_NS_PER_BYTE 4u /* TLS, copies, hashes */
 
 /* Prices with what the network and the wake-ups of threads take. */
@@ -90,7 +92,7 @@ static bool serves_others(const struct node *n, uint32_t client)
 void node_charge(struct node *n, struct account *client, enum node_vain what, size_t bytes)
 {
     const uint64_t price_us = kinds[what].price_us + bytes * PRICE_NS_PER_BYTE / 1000u;
-    client->vain_us = owed_us(n, client) + (double)price_us;
+    client->vain_us = fmin(owed_us(n, client) + (double)price_us, NODE_ALLOWANCE_US_MAX + NODE_ALLOWANCE_DEBT_US);
     client->vain_at = ev_now(n->loop);
     n->vain[what]++;
     n->vain_us += price_us;

@@ -23,7 +23,10 @@
 #define NODE_CLIENT_CONNECTIONS_MAX 16u /* of one client */
 /* Past any of these a client is not read until it is below again (node_allowance.c). */
 #define NODE_ALLOWANCE_US_PER_SECOND 10000u    /* processor time for one client in vain: a hundredth of a core ... */
-#define NODE_ALLOWANCE_US_MAX 100000u          /* ... and so much at once, for one that has asked for nothing lately */
+/* ... and so much at once: a correct client with a window of the largest bundles sends each again four times, and asks
+ * each result again, while the group is slow */
+#define NODE_ALLOWANCE_US_MAX 500000u
+#define NODE_ALLOWANCE_DEBT_US 50000u /* more is not held against it: what was under way when its reading stopped */
 #define NODE_SHARE_BYTES_PER_SECOND (2u * 1024u * 1024u) /* of one client, while others are served too ... */
 #define NODE_SHARE_BYTES_MAX (2u * 1024u * 1024u)        /* ... and so many at once */
 #define NODE_SERVED_SECONDS 0.5                          /* who had a transaction executed since then is served */

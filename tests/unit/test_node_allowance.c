@@ -283,6 +283,22 @@ static void executes_of(const uint32_t *clients, uint32_t count)
     node_look_at_block(node, &block);
 }
 
+/* Whatever was under way when its reading stopped. */
+static void test_debt_is_soon_made_up_for(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 10; i++)
+        use_up(0);
+    request_arrives(0, ABOVE);
+    assert_true(net_is_paused(&connections[0]));
+    later(0, (double)NODE_ALLOWANCE_DEBT_US / NODE_ALLOWANCE_US_PER_SECOND - 0.1);
+    node_resume_clients(node);
+    assert_true(net_is_paused(&connections[0]));
+    later(0, 0.2);
+    node_resume_clients(node);
+    assert_false(net_is_paused(&connections[0]));
+}
+
 static void test_share_of_bytes_used_up_not_read_while_another_is_served(void **state)
 {
     static const uint32_t other_first[] = {1, 0, 0};
@@ -418,6 +434,7 @@ int main(void)
         ALLOWANCE_TEST(test_allowance_used_up_not_read_until_it_has_filled_again),
         ALLOWANCE_TEST(test_allowance_is_each_client_s_own),
         ALLOWANCE_TEST(test_allowance_fills_at_its_rate_up_to_its_maximum),
+        ALLOWANCE_TEST(test_debt_is_soon_made_up_for),
         ALLOWANCE_TEST(test_share_of_bytes_used_up_not_read_while_another_is_served),
         ALLOWANCE_TEST(test_share_of_bytes_matters_no_more_when_others_are_served_no_more),
         ALLOWANCE_TEST(test_bytes_of_a_request_that_is_worked_on_count_as_its_share),
