@@ -120,7 +120,7 @@ static bool passes_over(const struct core *c, const struct core_client *owner)
     for (uint32_t k = 0; k < CORE_CLIENT_REQUESTS; k++) {
         const struct core_request *r = &owner->requests[k];
         uint64_t turns = 0;
-        if (r->state == CORE_REQUEST_EMPTY || r->seq > owner->window.highest_settled + CLIENT_WINDOW) continue;
+        if (!r->given_again || r->seq > owner->window.highest_settled + CLIENT_WINDOW) continue;
         if (c->now_us - core_timer_start(c, r->since_us) < c->backoff.now_us / 2) continue;
         for (uint32_t before = 0; before < CORE_CLIENT_REQUESTS; before++)
             if (owner->requests[before].state != CORE_REQUEST_EMPTY && owner->requests[before].seq <= r->seq) turns++;

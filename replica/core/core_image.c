@@ -163,6 +163,7 @@ static void request_image(struct core_request *r, uint32_t place, struct image *
     image_u64(i, &r->since_us);
     image_u64(i, &r->forwarded_us);
     image_u64(i, &r->roomy_before);
+    image_bool(i, &r->given_again);
     if (i->reading && (r->state == CORE_REQUEST_EMPTY || r->bytes == NULL || r->seq % CORE_CLIENT_REQUESTS != place))
         image_fail(i, "a request in custody is none, or stands in the place of another");
     if (i->fault == NULL) return;

@@ -99,10 +99,11 @@ struct core_request {
     struct blob *bytes;
     uint32_t ops;
     bool parked; /* came above its client's window */
+    bool given_again; /* to the primary of this view, which may have refused it at first */
     uint64_t expiry_ms;
     uint64_t since_us;     /* in custody since; one that was parked: its window has reached it since */
     uint64_t forwarded_us; /* last sent to the primary */
-    uint64_t roomy_before; /* batches with room executed before it was held in this view */
+    uint64_t roomy_before; /* batches with room executed before it was held in this view, or given again */
 };
 
 struct core_client {

@@ -130,6 +130,10 @@ static void send_busy(struct core *c, uint32_t client, uint64_t seq, const struc
 static void forward(struct core *c, struct core_request *r)
 {
     core_send_blob(c, core_primary(c), WIRE_TYPE_request, blob_retain(r->bytes), 0, r->forwarded_us != 0);
+    if (r->forwarded_us != 0 && !r->given_again) {
+        r->given_again = true;
+        r->roomy_before = c->roomy_batches;
+    }
     r->forwarded_us = c->now_us;
     core_demotion_handed(c);
 }
@@ -346,6 +350,7 @@ void core_custody_new_view(struct core *c)
         for (uint32_t k = 0; k < CORE_CLIENT_REQUESTS; k++) {
             struct core_request *r = &owner->requests[k];
             r->forwarded_us = 0;
+            r->given_again = false;
             r->roomy_before = c->roomy_batches;
             if (r->state != CORE_REQUEST_PROPOSED) continue;
             r->state = CORE_REQUEST_HELD;
