@@ -16,7 +16,8 @@
 
 #define CLIENT_READS_MAX 64u
 #define CLIENT_TIMEOUT_MS_DEFAULT 10000u
-#define CLIENT_RESEND_FIRST_US 400000u
+#define CLIENT_RESEND_FIRST_US 400000u /* or twice what transactions take of late, up to ... */
+#define CLIENT_RESEND_SLOW_US 2000000u /* ... this */
 #define CLIENT_RESEND_MOST_US 4000000u
 #define CLIENT_READ_ROUNDS 3u
 #define CLIENT_READ_ROUND_US 400000u
@@ -96,6 +97,7 @@ struct pbft_client {
     uint32_t certified_asked;        /* the replica that was asked last */
     struct digest certificate_known; /* of a checkpoint, whose signatures were good; zero: none */
     uint32_t in_flight;
+    uint64_t usual_us;     /* what a transaction has taken of late, about; 0: none has been accepted */
     uint64_t view;         /* where the primary is believed to be */
     bool view_known;       /* f+1 replicas have named it, or one above: it is no guess */
     bool called_back;      /* a callback ran in this poll */
@@ -132,6 +134,8 @@ void client_settled(struct pbft_client *c, uint64_t seq);
 void client_learn_sequence(struct pbft_client *c);
 /* Asks all where it stands now; next_seq is 0 until Q have said. */
 void client_forget_sequence(struct pbft_client *c);
+/* How long a transaction is waited for before it is sent again, to all: a slow group or a long way is no reason. */
+uint64_t client_first_resend_us(const struct pbft_client *c);
 /* Asks them again from time to time. */
 void client_ask_lagging(struct pbft_client *c);
 /* True when seq may be in flight beside what is: highest sent minus lowest unanswered stays below the window. */

@@ -121,6 +121,7 @@ static void accept_reply(struct pbft_client *c, struct pending *p, const struct 
     struct pbft_answer *a = mem_zero(1, sizeof *a);
     fill_matched(c, p, what, a);
     client_settled(c, p->seq);
+    c->usual_us = c->usual_us == 0 ? a->elapsed_us : (7 * c->usual_us + a->elapsed_us) / 8;
     a->status = PBFT_OK;
     a->client_seq = p->seq;
     a->block = m->header.seq;
@@ -186,6 +187,12 @@ static void send_to_others(struct pbft_client *c, struct pending *p, uint32_t bu
 void client_send_to_all(struct pbft_client *c, struct pending *p)
 {
     send_to_others(c, p, UINT32_MAX);
+}
+
+uint64_t client_first_resend_us(const struct pbft_client *c)
+{
+    const uint64_t slow_us = 2 * c->usual_us < CLIENT_RESEND_SLOW_US ? 2 * c->usual_us : CLIENT_RESEND_SLOW_US;
+    return slow_us > CLIENT_RESEND_FIRST_US ? slow_us : CLIENT_RESEND_FIRST_US;
 }
 
 static void resend_submit(struct pbft_client *c, struct pending *p, uint64_t now)

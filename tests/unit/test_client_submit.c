@@ -1,5 +1,6 @@
 /* test_client_submit.c - libpbft: to whom a transaction goes and when again, the window, limits, callbacks, the end.
  */
+#include "client/client_internal.h"
 #include "tests/fixture/client_kit.h"
 
 #include <setjmp.h>
@@ -36,6 +37,30 @@ static void test_client_primary_answers_nobody_else_asked(void **state)
     assert_int_equal(requests_at(0), 1);
     for (uint32_t id = 1; id < 4; id++)
         assert_int_equal(requests_at(id), 0);
+    pbft_close(c);
+}
+
+/* A transaction is sent again after twice what they take of late, but in 400 ms to 2 s. */
+static void test_client_slow_group_sent_again_later(void **state)
+{
+    static const uint64_t usual_us[][2] = {{0, 400000}, {5000, 400000}, {600000, 1200000}, {5000000, 2000000}};
+    (void)state;
+    struct pbft_client *c = client_open_to_all();
+    client_put(c, "key", "value", &kept);
+    client_resend_never(c);
+    CLIENT_UNTIL(c, kept.calls > 0);
+    assert_int_equal(c->usual_us, kept.answer.elapsed_us); /* learned */
+    for (uint32_t i = 0; i < 4; i++) {
+        c->usual_us = usual_us[i][0];
+        assert_int_equal(client_first_resend_us(c), usual_us[i][1]);
+    }
+    c->usual_us = 600000;
+    kept = (struct kept){.calls = 0};
+    client_put(c, "key", "value", &kept);
+    assert_int_equal(c->submits[(c->next_seq - 1) % PBFT_WINDOW].backoff_us, 1200000);
+    client_resend_never(c);
+    CLIENT_UNTIL(c, kept.calls > 0);
+    assert_int_equal(c->usual_us, (7 * 600000 + kept.answer.elapsed_us) / 8);
     pbft_close(c);
 }
 
@@ -533,6 +558,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_OF(4, test_client_primary_answers_nobody_else_asked),
+        TEST_OF(4, test_client_slow_group_sent_again_later),
         TEST_OF(4, test_client_f_silent_accepted_from_others),
         TEST_OF(7, test_client_f_silent_accepted_from_others),
         TEST_OF(4, test_client_f_stopped_accepted_from_others),
