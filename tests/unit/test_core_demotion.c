@@ -612,6 +612,29 @@ static void test_batches_count_from_the_view_on(void **state)
     solo_close(&s);
 }
 
+/* The primary of another view was not given it twice. */
+static void test_giving_again_counts_in_its_view(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_open(&s, 4, 3);
+    s.config.resend_us = 3 * SOLO_RESEND_US; /* four times that is more than half of T */
+    solo_start(&s, NULL);
+    (void)solo_all_persisted(&s);
+    assert_null(solo_request(&s, 1, 1));
+    (void)solo_tick(&s, 3 * AGAIN_US);
+    assert_int_equal(solo_sent(&s, WIRE_TYPE_request), 1);
+    solo_enter(&s, 1, NULL, 0);
+    (void)solo_all_persisted(&s);
+    for (uint64_t seq = 1; seq <= BATCHES_MOST + 2; seq++) {
+        if (seq == BATCHES_MOST) (void)solo_tick(&s, HALF_US / 2);
+        run_batch(&s, 1, seq, NULL);
+    }
+    (void)solo_tick(&s, HALF_US / 2);
+    assert_false(suspects(&s));
+    solo_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -645,6 +668,7 @@ int main(void)
         cmocka_unit_test(test_each_request_has_its_own_time),
         cmocka_unit_test(test_batches_without_room_pass_nobody_over),
         cmocka_unit_test(test_batches_count_from_the_view_on),
+        cmocka_unit_test(test_giving_again_counts_in_its_view),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
