@@ -6,12 +6,12 @@ log=$PBFT_HOME/run/r3.log
 condition() { pbft -o json status | tr -d ' ",' | awk -F: -v id="$1" '$1 == "id" { on = $2 == id } on && $1 == "condition" { print $2 }'; }
 is() { [ "$(condition "$1")" = "$2" ]; }
 logged() { [ "$(count_lines "event=$1" "$log")" -ge "$2" ]; }
-load() { "$bin/pbft-bench" load --home "$PBFT_HOME" --warm-up 0 --in-flight 4 --seconds "$1" >"$home/load.log" 2>&1; }
+load() { "$bin/pbft-bench" load --home "$PBFT_HOME" --warm-up 0 --in-flight 4 --seconds "$@" >"$home/load.log" 2>&1; }
 check "a group of four comes up" pbft devnet up
 check "replica 3 takes the state when it is 256 batches behind, slowly" eval 'printf "[tuning]\ntransfer_after = 256\ntransfer_load = 2\n" >>"$PBFT_HOME/conf/r3.conf"'
 check "it commits" pbft put before loss
 check "replica 3 is killed, and its disk is lost" eval 'pbft devnet kill 3 && rm -rf "$PBFT_HOME/r3" && "$bin/pbftd" --config "$PBFT_HOME/conf/r3.conf" --init'
-check "the group goes on, beyond what is near" eval 'for k in 1 2 3 4 5 6 7 8 9 10; do load 3; past 0 500 && break; done; past 0 500'
+check "the group goes on, beyond what is near" eval 'for k in 1 2 3 4 5 6 7 8 9 10; do load 3 --bundle 20; past 0 500 && break; done; past 0 500'
 "$bin/pbft-bench" load --home "$PBFT_HOME" --warm-up 0 --in-flight 4 --seconds 300 >"$home/load.log" 2>&1 &
 loading=$!
 check "replica 3 starts on its new directory, beside load" "$bin/pbft" devnet start 3
