@@ -186,6 +186,5 @@ void core_demotion_tick(struct core *c)
     c->lenience_us = c->now_us;
     c->demotions++;
     c->suspicion = CORE_SUSPICION_NONE;
-    if (c->unproven) viewchange_backoff_failed(&c->backoff); /* as with a time-out */
-    core_leave_view(c, c->view + 1);
+    core_give_up_view(c);
 }

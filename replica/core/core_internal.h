@@ -103,7 +103,7 @@ struct core_request {
     uint64_t expiry_ms;
     uint64_t since_us;     /* in custody since; one that was parked: its window has reached it since */
     uint64_t forwarded_us; /* last sent to the primary */
-    uint64_t roomy_before; /* batches with room executed before it was held in this view, or given again */
+    uint64_t roomy_before; /* batches with room executed before it was given again, or its window reached it */
 };
 
 struct core_client {
@@ -399,6 +399,8 @@ const char *core_on_new_view(struct core *c, const struct msg_verified *m);
 const char *core_on_fetch_view_change(struct core *c, const struct wire_fetch *m, uint32_t from);
 bool core_take_missing(struct core *c, const struct msg_verified *m);
 void core_leave_view(struct core *c, uint64_t to);
+/* For the next view, as after a time-out. */
+void core_give_up_view(struct core *c);
 void core_view_retake(struct core *c, struct blob *own, uint64_t view);
 void core_view_tick(struct core *c);
 /* When the time of a request or slot that is here since oldest_us began to count. */

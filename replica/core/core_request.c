@@ -351,7 +351,6 @@ void core_custody_new_view(struct core *c)
             struct core_request *r = &owner->requests[k];
             r->forwarded_us = 0;
             r->given_again = false;
-            r->roomy_before = c->roomy_batches;
             if (r->state != CORE_REQUEST_PROPOSED) continue;
             r->state = CORE_REQUEST_HELD;
             owner->held++;

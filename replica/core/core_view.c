@@ -449,6 +449,19 @@ static bool primary_resigned(const struct core *c)
     return c->active && v->blob != NULL && v->view == c->view + 1;
 }
 
+/* OSDI'99 section 4.4: a view in which nothing executes is as one that never began: the next gets 2T */
+static void give_up(struct core *c)
+{
+    if (c->unproven) viewchange_backoff_failed(&c->backoff);
+    leave(c, c->view + 1);
+}
+
+void core_give_up_view(struct core *c)
+{
+    give_up(c);
+    evaluate(c);
+}
+
 void core_leave_view(struct core *c, uint64_t to)
 {
     leave(c, to);
@@ -548,9 +561,7 @@ void core_view_tick(struct core *c)
         viewchange_backoff_failed(&c->backoff); /* rule 17 */
         leave(c, c->view + 1);
     } else if (c->active && timed_out(c)) {
-        /* OSDI'99 section 4.4: a view in which nothing executes is as one that never began: the next gets 2T */
-        if (c->unproven) viewchange_backoff_failed(&c->backoff);
-        leave(c, c->view + 1);
+        give_up(c);
     } else if (primary_resigned(c)) {
         leave(c, c->view + 1);
     }

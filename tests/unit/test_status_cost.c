@@ -45,14 +45,20 @@ static void make(struct pbft_replica_status before[REPLICAS], struct pbft_replic
         .answered = true, .cpu_us = 6, .message_count = 1, .messages = {{.type = WIRE_TYPE_pre_prepare, .sent = 2}}};
 }
 
-static void test_cost_is_what_all_replicas_counted_between(void **state)
+static struct status_cost made_cost(void)
 {
     struct pbft_replica_status before[REPLICAS];
     struct pbft_replica_status after[REPLICAS];
     struct status_cost k;
-    (void)state;
     make(before, after);
     status_cost(before, after, REPLICAS, &k);
+    return k;
+}
+
+static void test_cost_is_what_all_replicas_counted_between(void **state)
+{
+    (void)state;
+    const struct status_cost k = made_cost();
     assert_int_equal(replica_set_count(&k.uncounted), 0);
     assert_int_equal(k.batches, 2);
     assert_int_equal(k.entries, 7);
@@ -67,12 +73,8 @@ static void test_cost_is_what_all_replicas_counted_between(void **state)
 
 static void test_cost_of_requests_is_clients_and_replicas_own(void **state)
 {
-    struct pbft_replica_status before[REPLICAS];
-    struct pbft_replica_status after[REPLICAS];
-    struct status_cost k;
     (void)state;
-    make(before, after);
-    status_cost(before, after, REPLICAS, &k);
+    const struct status_cost k = made_cost();
     assert_int_equal(status_cost_messages(&k, WIRE_TYPE_request), 7);
     assert_int_equal(status_cost_bytes(&k, WIRE_TYPE_request), 70);
 }
