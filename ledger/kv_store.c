@@ -1,7 +1,7 @@
 /* kv_store.c - the store interface: checks of arguments, dispatch to an implementation, and the batch.
  *
  * A batch is a list of operations in the order in which they were given; an implementation applies them in that order,
- * which is what makes later ones win. Keys and values stand one after the other in one buffer.
+ * which is what makes later ones win. Keys and values that are copied stand one after the other in one buffer.
  */
 #include "ledger/kv_store.h"
 
@@ -11,21 +11,27 @@
 #include <stdlib.h>
 
 struct kv_batch_record {
-    size_t key_at; /* into the buffer; the value follows the key */
-    size_t value_len;
+    union {
+        const uint8_t *key; /* lent */
+        size_t key_at;      /* copied: into the buffer; the value follows the key */
+    };
+    const uint8_t *value; /* lent */
+    uint32_t value_len;
     uint16_t key_len;
-    uint8_t table;
-    bool remove;
+    uint8_t table : 6;
+    bool remove : 1;
+    bool lent : 1;
 };
 
 struct kv_batch {
     struct kv_batch_record *records;
     size_t count;
     size_t cap;
+    uint64_t bytes; /* of all keys and values */
     struct buffer content;
 };
 
-_Static_assert(KV_KEY_BYTES_MAX <= UINT16_MAX && KV_TABLES_MAX <= UINT8_MAX, "a record holds them");
+_Static_assert(KV_KEY_BYTES_MAX <= UINT16_MAX && KV_TABLES_MAX <= 1u << 6, "a record holds them");
 
 struct kv_batch *kv_batch_new(void)
 {
@@ -43,10 +49,12 @@ void kv_batch_free(struct kv_batch *b)
 void kv_batch_clear(struct kv_batch *b)
 {
     b->count = 0;
+    b->bytes = 0;
     b->content.len = 0;
 }
 
-static void kv_batch_add(struct kv_batch *b, uint32_t table, struct bytes key, struct bytes value, bool remove)
+static struct kv_batch_record *kv_batch_add(struct kv_batch *b, uint32_t table, struct bytes key, struct bytes value,
+                                            bool remove)
 {
     CHECK_OP(table, <, KV_TABLES_MAX);
     CHECK_OP(key.len, >=, 1);
@@ -58,23 +66,47 @@ static void kv_batch_add(struct kv_batch *b, uint32_t table, struct bytes key, s
         b->records = mem_resize(b->records, cap * sizeof *b->records);
         b->cap = cap;
     }
-    b->records[b->count++] = (struct kv_batch_record){.key_at = b->content.len,
-                                                      .value_len = value.len,
-                                                      .key_len = (uint16_t)key.len,
-                                                      .table = (uint8_t)table,
-                                                      .remove = remove};
+    b->bytes += key.len + value.len;
+    struct kv_batch_record *r = &b->records[b->count++];
+    *r = (struct kv_batch_record){
+        .value_len = (uint32_t)value.len, .key_len = (uint16_t)key.len, .table = table & 0x3fu, .remove = remove};
+    return r;
+}
+
+static void kv_batch_copy(struct kv_batch *b, struct kv_batch_record *r, struct bytes key, struct bytes value)
+{
+    r->key_at = b->content.len;
     buffer_append(&b->content, key.data, key.len);
     if (value.len > 0) buffer_append(&b->content, value.data, value.len);
 }
 
+static void kv_batch_lend(struct kv_batch_record *r, struct bytes key, struct bytes value)
+{
+    r->lent = true;
+    r->key = key.data;
+    r->value = value.data;
+}
+
 void kv_batch_put(struct kv_batch *b, uint32_t table, struct bytes key, struct bytes value)
 {
-    kv_batch_add(b, table, key, value, false);
+    kv_batch_copy(b, kv_batch_add(b, table, key, value, false), key, value);
+}
+
+void kv_batch_put_lent(struct kv_batch *b, uint32_t table, struct bytes key, struct bytes value)
+{
+    kv_batch_lend(kv_batch_add(b, table, key, value, false), key, value);
 }
 
 void kv_batch_delete(struct kv_batch *b, uint32_t table, struct bytes key)
 {
-    kv_batch_add(b, table, key, bytes_of(NULL, 0), true);
+    const struct bytes none = bytes_of(NULL, 0);
+    kv_batch_copy(b, kv_batch_add(b, table, key, none, true), key, none);
+}
+
+void kv_batch_delete_lent(struct kv_batch *b, uint32_t table, struct bytes key)
+{
+    const struct bytes none = bytes_of(NULL, 0);
+    kv_batch_lend(kv_batch_add(b, table, key, none, true), key, none);
 }
 
 bool kv_batch_empty(const struct kv_batch *b)
@@ -84,7 +116,7 @@ bool kv_batch_empty(const struct kv_batch *b)
 
 uint64_t kv_batch_bytes(const struct kv_batch *b)
 {
-    return b->content.len;
+    return b->bytes;
 }
 
 size_t kv_batch_count(const struct kv_batch *b)
@@ -96,11 +128,12 @@ struct kv_batch_op kv_batch_at(const struct kv_batch *b, size_t index)
 {
     CHECK_OP(index, <, b->count);
     const struct kv_batch_record *r = &b->records[index];
-    const uint8_t *key = b->content.data + r->key_at;
+    const uint8_t *key = r->lent ? r->key : b->content.data + r->key_at;
+    const uint8_t *value = r->lent ? r->value : key + r->key_len;
     return (struct kv_batch_op){.table = r->table,
                                 .remove = r->remove,
                                 .key = bytes_of(key, r->key_len),
-                                .value = bytes_of(key + r->key_len, r->value_len)};
+                                .value = bytes_of(value, r->value_len)};
 }
 
 void kv_store_close(struct kv_store *s)

@@ -70,6 +70,9 @@ void kv_batch_clear(struct kv_batch *b);
 /* Later operations on one key win over earlier ones. Keys and values are copied. key.len from 1 to 511. */
 void kv_batch_put(struct kv_batch *b, uint32_t table, struct bytes key, struct bytes value);
 void kv_batch_delete(struct kv_batch *b, uint32_t table, struct bytes key);
+/* The same without a copy: key and value stay where they are until the batch has been applied for the last time. */
+void kv_batch_put_lent(struct kv_batch *b, uint32_t table, struct bytes key, struct bytes value);
+void kv_batch_delete_lent(struct kv_batch *b, uint32_t table, struct bytes key);
 bool kv_batch_empty(const struct kv_batch *b);
 uint64_t kv_batch_bytes(const struct kv_batch *b);
 

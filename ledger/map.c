@@ -1,8 +1,9 @@
 /* map.c - an ordered map from byte strings to byte strings: a red-black tree of libbsd's <bsd/sys/tree.h>.
  *
- * One allocation holds an item: the links, then the key, then room for the value it was born with. A value that fits
- * that room without wasting much of it is replaced in place; otherwise the item is made anew. Invariant: map->bytes is
- * the sum over the items of MAP_ITEM_OVERHEAD, key and value bytes, and the memory in use is a small multiple of it.
+ * One piece of an arena holds an item: the links, then the key, then room for the value it was born with. A value that
+ * fits that room without wasting much of it is replaced in place; otherwise the item is made anew. Invariant:
+ * map->bytes is the sum over the items of MAP_ITEM_OVERHEAD, key and value bytes, and the memory in use is a small
+ * multiple of it.
  */
 #include "ledger/map.h"
 
@@ -13,14 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What an item costs besides its bytes: links, lengths and the allocator's header. */
-#define MAP_ITEM_OVERHEAD 96u
+/* What an item costs besides its bytes: links and lengths, and what the arena rounds up. */
+#define MAP_ITEM_OVERHEAD 64u
 
 struct map_node {
     RB_ENTRY(map_node) link;
-    struct bytes key; /* into room, for all nodes but the one of a lookup */
-    size_t value_len;
-    size_t value_cap; /* the value stands in room after the key */
+    const uint8_t *key; /* into room, for all nodes but the one of a lookup */
+    uint32_t key_len;
+    uint32_t value_len;
+    uint32_t value_cap; /* the value stands in room after the key */
     bool tombstone;
     uint8_t room[]; /* key, then the first value */
 };
@@ -31,11 +33,18 @@ struct map {
     struct map_tree tree;
     uint64_t count;
     uint64_t bytes;
+    struct arena *arena;
+    bool owns_arena;
 };
+
+static struct bytes map_key(const struct map_node *n)
+{
+    return bytes_of(n->key, n->key_len);
+}
 
 static int map_node_compare(const struct map_node *a, const struct map_node *b)
 {
-    return bytes_compare(a->key, b->key);
+    return bytes_compare(map_key(a), map_key(b));
 }
 
 /* <bsd/sys/tree.h> marks its functions with a macro that glibc systems lack. */
@@ -48,9 +57,22 @@ _Static_assert(sizeof(struct map_node) <= MAP_ITEM_OVERHEAD, "the overhead cover
 
 struct map *map_new(void)
 {
+    struct map *m = map_new_in(arena_new());
+    m->owns_arena = true;
+    return m;
+}
+
+struct map *map_new_in(struct arena *arena)
+{
     struct map *m = mem_zero(1, sizeof *m);
     RB_INIT(&m->tree);
+    m->arena = arena;
     return m;
+}
+
+static void map_node_free(struct map *m, struct map_node *n)
+{
+    arena_give_back(m->arena, n, sizeof *n + n->key_len + n->value_cap);
 }
 
 void map_clear(struct map *m)
@@ -68,7 +90,7 @@ void map_clear(struct map *m)
                 RB_LEFT(parent, link) = NULL;
             else if (parent != NULL)
                 RB_RIGHT(parent, link) = NULL;
-            free(n);
+            map_node_free(m, n);
             n = parent;
         }
     }
@@ -80,31 +102,39 @@ void map_clear(struct map *m)
 void map_free(struct map *m)
 {
     if (m == NULL) return;
-    map_clear(m);
+    if (m->owns_arena) arena_free(m->arena);
     free(m);
+}
+
+static struct map_node map_sought(struct bytes key)
+{
+    CHECK_OP(key.len, <=, UINT32_MAX);
+    return (struct map_node){.key = key.data, .key_len = (uint32_t)key.len};
 }
 
 static struct map_node *map_find(const struct map *m, struct bytes key)
 {
-    struct map_node sought = {.key = key};
+    struct map_node sought = map_sought(key);
     return RB_FIND(map_tree, (struct map_tree *)&m->tree, &sought);
 }
 
 /* The first node with key >= from. */
 static struct map_node *map_find_from(const struct map *m, struct bytes from)
 {
-    struct map_node sought = {.key = from};
+    struct map_node sought = map_sought(from);
     return RB_NFIND(map_tree, (struct map_tree *)&m->tree, &sought);
 }
 
-static struct map_node *map_node_new(struct bytes key, struct bytes value)
+static struct map_node *map_node_new(struct map *m, struct bytes key, struct bytes value)
 {
-    CHECK(key.len <= SIZE_MAX - sizeof(struct map_node) && value.len <= SIZE_MAX - sizeof(struct map_node) - key.len);
-    struct map_node *n = mem_alloc(sizeof *n + key.len + value.len);
-    *n = (struct map_node){.value_len = value.len, .value_cap = value.len};
+    CHECK(key.len <= UINT32_MAX && value.len <= UINT32_MAX);
+    struct map_node *n = arena_take(m->arena, sizeof *n + key.len + value.len);
+    *n = (struct map_node){.key = n->room,
+                           .key_len = (uint32_t)key.len,
+                           .value_len = (uint32_t)value.len,
+                           .value_cap = (uint32_t)value.len};
     if (key.len > 0) memcpy(n->room, key.data, key.len);
     if (value.len > 0) memcpy(n->room + key.len, value.data, value.len);
-    n->key = bytes_of(n->room, key.len);
     return n;
 }
 
@@ -113,37 +143,37 @@ static void map_take(struct map *m, struct map_node *n)
 {
     (void)RB_REMOVE(map_tree, &m->tree, n);
     m->count--;
-    m->bytes -= MAP_ITEM_OVERHEAD + n->key.len + n->value_len;
+    m->bytes -= MAP_ITEM_OVERHEAD + n->key_len + n->value_len;
 }
 
 /* Puts a node in, or its value in the place of that of the one with its key. A new key, which most are, costs one
  * search. */
 static void map_add(struct map *m, struct map_node *n)
 {
-    const struct bytes value = bytes_of(n->room + n->key.len, n->value_len);
+    const struct bytes value = bytes_of(n->room + n->key_len, n->value_len);
     struct map_node *old = RB_INSERT(map_tree, &m->tree, n);
     if (old != NULL && value.len <= old->value_cap && old->value_cap - value.len <= value.len + MAP_ITEM_OVERHEAD) {
-        if (value.len > 0) memcpy(old->room + old->key.len, value.data, value.len);
+        if (value.len > 0) memcpy(old->room + old->key_len, value.data, value.len);
         m->bytes += value.len;
         m->bytes -= old->value_len;
-        old->value_len = value.len;
+        old->value_len = n->value_len;
         old->tombstone = n->tombstone;
-        free(n);
+        map_node_free(m, n);
         return;
     }
     if (old != NULL) {
         map_take(m, old);
         CHECK(RB_INSERT(map_tree, &m->tree, n) == NULL);
-        free(old);
+        map_node_free(m, old);
     }
     m->count++;
-    m->bytes += MAP_ITEM_OVERHEAD + n->key.len + n->value_len;
+    m->bytes += MAP_ITEM_OVERHEAD + n->key_len + n->value_len;
 }
 
 static void map_set(struct map *m, struct bytes key, struct bytes value, bool tombstone)
 {
     /* Key and value may be borrowed from the old item: copied before that is changed. */
-    struct map_node *n = map_node_new(key, value);
+    struct map_node *n = map_node_new(m, key, value);
     n->tombstone = tombstone;
     map_add(m, n);
 }
@@ -163,14 +193,16 @@ void map_remove(struct map *m, struct bytes key)
     struct map_node *n = map_find(m, key);
     if (n == NULL) return;
     map_take(m, n);
-    free(n);
+    map_node_free(m, n);
 }
 
 static bool map_show(const struct map_node *n, struct map_item *out)
 {
     if (n == NULL) return false;
-    *out = (struct map_item){
-        .key = n->key, .value = bytes_of(n->room + n->key.len, n->value_len), .tombstone = n->tombstone, .place = n};
+    *out = (struct map_item){.key = map_key(n),
+                             .value = bytes_of(n->room + n->key_len, n->value_len),
+                             .tombstone = n->tombstone,
+                             .place = n};
     return true;
 }
 
@@ -192,6 +224,7 @@ bool map_next(struct map_item *item)
 bool map_move_one(struct map *from, struct map *to)
 {
     struct map_node *n = RB_ROOT(&from->tree);
+    CHECK(from->arena == to->arena);
     if (n == NULL) return false;
     map_take(from, n);
     map_add(to, n);

@@ -24,8 +24,9 @@ const char *const state_table_names[STATE_TABLE_COUNT] = {"data", "tree", "meta"
 _Static_assert(STATE_KEY_BYTES_MAX + 1 <= 511, "a key and one more byte can be sought in the store");
 
 struct layer {
+    struct arena *arena; /* of data, and of what is pending above it */
     struct map *data;
-    struct map *tree;
+    struct tree_nodes *tree;
     uint64_t seq;       /* of a closed layer */
     struct digest root; /* of a closed layer */
 };
@@ -41,14 +42,22 @@ struct state {
 
 static struct layer layer_new(void)
 {
-    return (struct layer){.data = map_new(), .tree = map_new()};
+    struct arena *arena = arena_new();
+    return (struct layer){.arena = arena, .data = map_new_in(arena), .tree = tree_nodes_new()};
 }
 
 static void layer_free(struct layer *l)
 {
     map_free(l->data);
-    map_free(l->tree);
+    tree_nodes_free(l->tree);
+    arena_free(l->arena);
     *l = (struct layer){0};
+}
+
+static void begin_layer(struct state *s, uint32_t index)
+{
+    s->layers[index] = layer_new();
+    s->pending = map_new_in(s->layers[index].arena);
 }
 
 struct err state_open(struct kv_store *store, struct state **out)
@@ -59,8 +68,7 @@ struct err state_open(struct kv_store *store, struct state **out)
     ERR_TRY(state_tree_read(&base, 0, &top, NULL, &node));
     struct state *s = mem_zero(1, sizeof *s);
     s->store = store;
-    s->pending = map_new();
-    s->layers[0] = layer_new();
+    begin_layer(s, 0);
     s->base_root = state_node_hash(&node);
     *out = s;
     return err_none();
@@ -226,9 +234,20 @@ struct digest state_close_layer(struct state *s, uint64_t seq)
     else
         current->root = root;
     free(changes);
-    s->closed++;
-    s->layers[s->closed] = layer_new();
+    map_free(s->pending);
+    begin_layer(s, ++s->closed);
     return s->layers[s->closed - 1].root;
+}
+
+static void fold_data(const struct map *m, struct kv_batch *b)
+{
+    struct map_item item;
+    for (bool more = map_seek(m, bytes_of(NULL, 0), &item); more; more = map_next(&item)) {
+        if (item.tombstone)
+            kv_batch_delete_lent(b, STATE_TABLE_DATA, item.key);
+        else
+            kv_batch_put_lent(b, STATE_TABLE_DATA, item.key, item.value);
+    }
 }
 
 struct err state_fold(struct state *s, uint64_t seq, struct bytes meta_value)
@@ -237,8 +256,8 @@ struct err state_fold(struct state *s, uint64_t seq, struct bytes meta_value)
     CHECK_OP(s->layers[0].seq, ==, seq);
     if (err_is(&s->fault)) return s->fault;
     struct kv_batch *b = kv_batch_new();
-    state_tree_fold(b, STATE_TABLE_DATA, s->layers[0].data);
-    state_tree_fold(b, STATE_TABLE_TREE, s->layers[0].tree);
+    fold_data(s->layers[0].data, b);
+    tree_nodes_fold(s->layers[0].tree, b, STATE_TABLE_TREE);
     kv_batch_put(b, STATE_TABLE_META, bytes_of_text(META_KEY), meta_value);
     const struct err e = kv_store_apply(s->store, b);
     kv_batch_free(b);
@@ -276,7 +295,7 @@ uint64_t state_overlay_bytes(const struct state *s)
 {
     uint64_t total = map_bytes(s->pending);
     for (uint32_t i = 0; i <= s->closed; i++)
-        total += map_bytes(s->layers[i].data) + map_bytes(s->layers[i].tree);
+        total += map_bytes(s->layers[i].data) + tree_nodes_bytes(s->layers[i].tree);
     return total;
 }
 

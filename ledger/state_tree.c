@@ -96,15 +96,13 @@ struct err state_tree_read(const struct state_tree_source *source, uint32_t dept
 {
     uint8_t raw[STATE_POSITION_BYTES_MAX];
     const struct bytes key = position_key(depth, path, raw);
-    struct map_item item = {.tombstone = true};
     struct bytes stored = bytes_of(NULL, 0);
     bool found = false;
     uint32_t i = 0;
-    while (i < source->overlay_count && !map_get(source->overlays[i], key, &item))
+    while (i < source->overlay_count && !tree_nodes_get(source->overlays[i], key, &stored))
         i++;
     if (i < source->overlay_count) {
-        found = !item.tombstone;
-        stored = item.value;
+        found = stored.len > 0;
     } else {
         const enum kv_found in_store = kv_store_get(source->store, STATE_TABLE_TREE, key, &stored);
         if (in_store == KV_FAILED) return kv_store_fault(source->store);
@@ -119,19 +117,6 @@ struct err state_tree_read(const struct state_tree_source *source, uint32_t dept
     }
     *out = n;
     return err_none();
-}
-
-void state_tree_fold(struct kv_batch *b, uint32_t table, const struct map *m)
-{
-    struct map_item item;
-    bool more = map_seek(m, bytes_of(NULL, 0), &item);
-    while (more) {
-        if (item.tombstone)
-            kv_batch_delete(b, table, item.key);
-        else
-            kv_batch_put(b, table, item.key, item.value);
-        more = map_next(&item);
-    }
 }
 
 /* ---- the update ---- */
@@ -159,7 +144,7 @@ struct update {
     const struct state_tree_source *source;
     const struct state_tree_change *changes;
     size_t *puts_before; /* puts_before[i]: how many of changes[0, i) are puts; count + 1 entries */
-    struct map *nodes;
+    struct tree_nodes *nodes;
     struct frame *frames;
     uint32_t frame_count;
 };
@@ -261,15 +246,13 @@ static struct err child_read(const struct update *u, struct frame *f, uint32_t s
 }
 
 /* Records what stands at a position: a node, or nothing. */
-static void position_write(struct map *nodes, uint32_t depth, const struct digest *path, const struct state_node *n)
+static void position_write(struct tree_nodes *nodes, uint32_t depth, const struct digest *path,
+                           const struct state_node *n)
 {
     uint8_t raw_key[STATE_POSITION_BYTES_MAX];
     uint8_t raw_node[STATE_NODE_BYTES + STATE_KEY_BYTES_MAX];
     const struct bytes key = position_key(depth, path, raw_key);
-    if (n->kind == STATE_NODE_EMPTY)
-        map_put_tombstone(nodes, key);
-    else
-        map_put(nodes, key, node_encode(n, raw_node));
+    tree_nodes_add(nodes, key, n->kind == STATE_NODE_EMPTY ? bytes_of(NULL, 0) : node_encode(n, raw_node));
 }
 
 /* What stands at a frame's position now that both children are done; writes the children's positions. */
@@ -343,7 +326,7 @@ static struct err update_walk(struct update *u, size_t count, const struct state
 }
 
 struct err state_tree_update(const struct state_tree_source *source, struct state_tree_change *changes, size_t count,
-                             struct map *nodes, struct digest *root)
+                             struct tree_nodes *nodes, struct digest *root)
 {
     static const struct digest top; /* any path will do at depth 0 */
     struct state_node old;

@@ -16,8 +16,8 @@
 #ifndef PBFT_LEDGER_STATE_TREE_H
 #define PBFT_LEDGER_STATE_TREE_H
 
-#include "ledger/map.h"
 #include "ledger/state.h"
+#include "ledger/tree_nodes.h"
 
 #define STATE_TREE_DEPTH_MAX 256u
 #define STATE_POSITION_BYTES_MAX (2u + DIGEST_BYTES)
@@ -35,7 +35,7 @@ struct state_node {
 /* Where nodes are read: overlays, newest first, then the table STATE_TABLE_TREE of the store. */
 struct state_tree_source {
     struct kv_store *store;
-    const struct map *overlays[STATE_LAYERS_MAX];
+    const struct tree_nodes *overlays[STATE_LAYERS_MAX];
     uint32_t overlay_count;
 };
 
@@ -63,13 +63,10 @@ struct digest state_node_hash(const struct state_node *n);
 MUST_USE struct err state_tree_read(const struct state_tree_source *source, uint32_t depth, const struct digest *path,
                                     const struct digest *expected, struct state_node *out);
 
-/* Puts what an overlay holds into a batch for that table of the store. */
-void state_tree_fold(struct kv_batch *b, uint32_t table, const struct map *m);
-
 /* Applies the changes (sorted here, by path; no path twice) to the tree of `source`: puts the nodes that differ into
- * `nodes` (tombstones where a node has gone), which must not be part of the source, and the new root into *root.
- * On failure `nodes` may have been changed. Errors as state_tree_read. */
+ * `nodes`, which is empty before and no part of the source, and the new root into *root. On failure `nodes` may hold
+ * some. Errors as state_tree_read. */
 MUST_USE struct err state_tree_update(const struct state_tree_source *source, struct state_tree_change *changes,
-                                      size_t count, struct map *nodes, struct digest *root);
+                                      size_t count, struct tree_nodes *nodes, struct digest *root);
 
 #endif

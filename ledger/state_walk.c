@@ -140,11 +140,11 @@ static struct err apply(struct kv_store *store, struct state_tree_change *change
                         struct digest *root)
 {
     const struct state_tree_source source = {.store = store};
-    struct map *nodes = map_new();
+    struct tree_nodes *nodes = tree_nodes_new();
     struct err e = state_tree_update(&source, changes, count, nodes, root);
-    if (!err_is(&e)) state_tree_fold(b, STATE_TABLE_TREE, nodes);
-    map_free(nodes);
+    if (!err_is(&e)) tree_nodes_fold(nodes, b, STATE_TABLE_TREE);
     if (!err_is(&e) && !kv_batch_empty(b)) e = kv_store_apply(store, b);
+    tree_nodes_free(nodes);
     return e;
 }
 

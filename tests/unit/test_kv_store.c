@@ -87,6 +87,32 @@ static void check_empty_tables(struct kv_store *s)
     kv_batch_free(b);
 }
 
+/* Between two copied operations; the copies' buffer moves as it grows. */
+static void check_lent_operations(struct kv_store *s)
+{
+    char key[] = "lent";
+    char value[1000];
+    struct bytes got;
+    struct kv_batch *b = kv_batch_new();
+    memset(value, 'x', sizeof value);
+    kv_batch_put(b, 0, text("lent and gone"), text("1"));
+    kv_batch_put_lent(b, 0, text(key), bytes_of(value, sizeof value));
+    kv_batch_delete_lent(b, 0, text("lent and gone"));
+    for (uint32_t i = 0; i < 300; i++)
+        kv_batch_put(b, 0, bytes_of(&i, sizeof i), bytes_of(value, i));
+    value[0] = 'y'; /* not copied */
+    assert_true(kv_batch_bytes(b) > sizeof value);
+    assert_int_equal(kv_store_apply(s, b).code, ERR_NONE);
+    kv_batch_free(b);
+    assert_int_equal(kv_store_get(s, 0, text("lent"), &got), KV_FOUND);
+    assert_true(bytes_equal(got, bytes_of(value, sizeof value)));
+    assert_int_equal(kv_store_get(s, 0, text("lent and gone"), &got), KV_ABSENT);
+    for (uint32_t i = 0; i < 300; i++) {
+        assert_int_equal(kv_store_get(s, 0, bytes_of(&i, sizeof i), &got), KV_FOUND);
+        assert_int_equal(got.len, i);
+    }
+}
+
 static void check_order_of_operations(struct kv_store *s)
 {
     struct bytes key;
@@ -153,6 +179,12 @@ static void test_kv_store_later_operations_of_a_batch_win(void **state)
 {
     (void)state;
     on_both(check_order_of_operations);
+}
+
+static void test_kv_store_applies_what_was_lent(void **state)
+{
+    (void)state;
+    on_both(check_lent_operations);
 }
 
 static void put_no_key(void *context)
@@ -435,6 +467,7 @@ int main(void)
         cmocka_unit_test(test_kv_store_impossible_keys_are_absent),
         cmocka_unit_test(test_kv_store_empty_tables_have_nothing),
         cmocka_unit_test(test_kv_store_later_operations_of_a_batch_win),
+        cmocka_unit_test(test_kv_store_applies_what_was_lent),
         cmocka_unit_test(test_kv_store_wrong_arguments_abort),
         cmocka_unit_test(test_kv_store_random_batches_make_both_the_same),
         cmocka_unit_test(test_kv_store_open_without_a_store_is_not_found),

@@ -2,6 +2,7 @@
 #include "base/prng.h"
 #include "ledger/map.h"
 #include "ledger/map_private.h"
+#include "tests/fixture/aborts.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -103,11 +104,19 @@ static void test_map_tombstone_is_present_and_empty(void **state)
     map_free(m);
 }
 
+static void move_between_arenas(void *context)
+{
+    struct map *to = map_new();
+    if (map_move_one(context, to)) map_clear(to);
+    map_free(to);
+}
+
 static void test_map_move_replaces_and_leaves_nothing(void **state)
 {
     (void)state;
-    struct map *from = map_new();
-    struct map *to = map_new();
+    struct arena *arena = arena_new();
+    struct map *from = map_new_in(arena);
+    struct map *to = map_new_in(arena);
     struct map *same = map_new();
     struct map_item item;
     map_put(to, text("a"), text("old"));
@@ -145,8 +154,11 @@ static void test_map_move_replaces_and_leaves_nothing(void **state)
             map_put(same, item.key, item.value);
     }
     assert_int_equal(map_bytes(same), map_bytes(to));
+    map_put(from, text("f"), text("x"));
+    assert_true(aborts(move_between_arenas, from));
     map_free(from);
     map_free(to);
+    arena_free(arena);
     map_free(same);
 }
 

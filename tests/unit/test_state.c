@@ -330,14 +330,14 @@ static void test_state_tree_of_near_paths_equals_the_model(void **state)
                 if (there[i]) now[count++] = all[i];
             }
             const struct state_tree_source source = {.store = store};
-            struct map *nodes = map_new();
+            struct tree_nodes *nodes = tree_nodes_new();
             struct digest root;
             uint64_t node_count;
             assert_int_equal(state_tree_update(&source, changes, change_count, nodes, &root).code, ERR_NONE);
             check_digest(root, model_root(now, count, &node_count));
-            model_apply(store, STATE_TABLE_TREE, nodes);
+            model_apply(store, nodes);
             assert_int_equal(table_count(store, STATE_TABLE_TREE), node_count);
-            map_free(nodes);
+            tree_nodes_free(nodes);
         }
         kv_store_close(store);
     }

@@ -242,12 +242,12 @@ static void test_state_proof_of_the_deepest_leaf_holds(void **state)
     const struct bytes key = text("deep");
     const struct bytes value = text("value");
     struct state_tree_change changes[2] = {{.key = key, .path = state_path_of(key), .value = state_value_digest(value)}};
-    struct map *nodes = map_new();
+    struct tree_nodes *nodes = tree_nodes_new();
     struct digest root;
     changes[1] = changes[0];
     changes[1].path.bytes[31] ^= 1;
     assert_int_equal(state_tree_update(&source, changes, 2, nodes, &root).code, ERR_NONE);
-    model_apply(store, STATE_TABLE_TREE, nodes);
+    model_apply(store, nodes);
     struct state *s = NULL;
     struct state_proof proof;
     assert_int_equal(state_open(store, &s).code, ERR_NONE);
@@ -255,7 +255,7 @@ static void test_state_proof_of_the_deepest_leaf_holds(void **state)
     assert_int_equal(proof.sibling_count, STATE_PROOF_SIBLINGS_MAX);
     assert_true(state_proof_shows_value(&proof, &root, key, value));
     assert_false(state_proof_shows_absence(&proof, &root, key));
-    map_free(nodes);
+    tree_nodes_free(nodes);
     state_close(s);
     kv_store_close(store);
 }
