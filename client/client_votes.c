@@ -4,6 +4,16 @@
 #include "crypto/merkle.h"
 #include "wire/certificate.h"
 
+/* The entry as it was hashed; into b, in the place of what was there. */
+static struct bytes encoded(struct buffer *b, const struct wire_entry *e)
+{
+    const size_t size = wire_record_size(&wire_record_entry, e);
+    b->len = 0;
+    struct writer w = writer_of(buffer_reserve(b, size), size);
+    wire_encode_record(&wire_record_entry, e, &w);
+    return bytes_of(w.data, w.len);
+}
+
 static bool entry_proven(const struct wire_header *h, const struct wire_proven_entry *e, struct bytes raw_entry)
 {
     struct digest path[MERKLE_PATH_MAX];
@@ -15,8 +25,8 @@ static bool entry_proven(const struct wire_header *h, const struct wire_proven_e
     return merkle_path_verify(&leaf, e->index, h->count, path, count, &h->entries_root);
 }
 
-bool client_votes_reply(const struct wire_reply *m, struct wire_iterator first, uint32_t op_count,
-                        struct client_results *results, struct digest *what)
+static bool reply_results(const struct wire_reply *m, struct wire_iterator first, uint32_t op_count,
+                          struct buffer *space, struct client_results *results, struct digest *what)
 {
     struct wire_proven_entry e;
     struct digest transaction;
@@ -29,11 +39,9 @@ bool client_votes_reply(const struct wire_reply *m, struct wire_iterator first, 
         if (results->count == 0) transaction = e.entry.transaction;
         if (!digest_equal(&e.entry.transaction, &transaction)) break;
         if (e.entry.operation != results->count || results->count >= op_count) return false;
-        struct blob *raw = wire_encode_blob(&wire_record_entry, &e.entry);
-        const bool proven = entry_proven(&m->header, &e, blob_bytes(raw));
-        hasher_add(&h, raw->data, raw->len);
-        blob_release(raw);
-        if (!proven || e.entry.outcome > OUTCOME_MAX) return false;
+        const struct bytes raw = encoded(space, &e.entry);
+        if (!entry_proven(&m->header, &e, raw) || e.entry.outcome > OUTCOME_MAX) return false;
+        hasher_add(&h, raw.data, raw.len);
         if (results->count == 0) results->first_index = m->header.first_index + e.index;
         results->outcomes[results->count] = (enum outcome)e.entry.outcome;
         results->values[results->count] = e.entry.result;
@@ -44,6 +52,15 @@ bool client_votes_reply(const struct wire_reply *m, struct wire_iterator first, 
     /* expired or refused as a whole: one entry stands for all */
     const bool whole = results->count == 1 && results->outcomes[0] >= OUTCOME_EXPIRED;
     return results->count == op_count || whole;
+}
+
+bool client_votes_reply(const struct wire_reply *m, struct wire_iterator first, uint32_t op_count,
+                        struct client_results *results, struct digest *what)
+{
+    struct buffer space = {0};
+    const bool good = reply_results(m, first, op_count, &space, results, what);
+    buffer_free(&space);
+    return good;
 }
 
 struct digest client_votes_result(const struct wire_result *m)

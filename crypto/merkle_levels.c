@@ -31,6 +31,7 @@ void merkle_levels_free(struct merkle_levels *t)
 {
     free(t->levels[0]);
     t->levels[0] = NULL;
+    t->counts[0] = 0;
 }
 
 struct digest merkle_levels_root(const struct merkle_levels *t)

@@ -14,7 +14,7 @@ struct merkle_levels {
 
 /* Copies count leaf hashes (at least 1) and builds every level. Freed with merkle_levels_free. */
 void merkle_levels_build(struct merkle_levels *t, const struct digest *leaves, uint64_t count);
-void merkle_levels_free(struct merkle_levels *t);
+void merkle_levels_free(struct merkle_levels *t); /* or one that is all zero; it has no leaves then */
 struct digest merkle_levels_root(const struct merkle_levels *t);
 /* As merkle_path. */
 uint32_t merkle_levels_path(const struct merkle_levels *t, uint64_t index, struct digest path[MERKLE_PATH_MAX]);

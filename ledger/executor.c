@@ -189,9 +189,15 @@ void executor_close(struct executor *e)
 void executed_block_free(struct executed_block *b)
 {
     if (b == NULL) return;
+    executed_block_free_tree(b);
     buffer_free(&b->entries);
     free(b->requests);
     free(b);
+}
+
+void executed_block_free_tree(struct executed_block *b)
+{
+    merkle_levels_free(&b->tree);
 }
 
 struct wire_list executed_block_entries(const struct executed_block *b)
@@ -208,7 +214,7 @@ struct run {
     uint64_t time_ms;
     size_t result_bytes; /* of all results so far; bounded by BLOCK_RESULT_BYTES_MAX */
     size_t read_bytes;   /* charged so far; bounded by BLOCK_READ_BYTES_MAX */
-    struct merkle_frontier entries;
+    struct buffer leaves; /* a digest for each entry */
 };
 
 static void add_entry(struct run *r, const struct digest *request, uint32_t operation, const struct digest *transaction,
@@ -228,7 +234,7 @@ static void add_entry(struct run *r, const struct digest *request, uint32_t oper
     r->block->entries.len += size;
     r->block->entry_count++;
     const struct digest leaf = merkle_leaf(bytes_of(at, size));
-    merkle_frontier_append(&r->entries, &leaf);
+    buffer_append(&r->leaves, &leaf, sizeof leaf);
     merkle_frontier_append(&r->e->history, &leaf);
     r->result_bytes += result.len;
 }
@@ -337,6 +343,15 @@ static struct err execute_request(struct run *r, struct bytes raw, struct execut
     return err_none();
 }
 
+/* The tree of the entries, and its root. */
+static struct digest build_tree(struct run *r)
+{
+    static const struct merkle_frontier nothing;
+    if (r->block->entry_count == 0) return merkle_frontier_root(&nothing);
+    merkle_levels_build(&r->block->tree, (const struct digest *)(const void *)r->leaves.data, r->block->entry_count);
+    return merkle_levels_root(&r->block->tree);
+}
+
 static void finish_header(struct run *r, const struct digest *digest)
 {
     struct executor *e = r->e;
@@ -346,7 +361,7 @@ static void finish_header(struct run *r, const struct digest *digest)
     h->configuration = e->group->configuration;
     h->time_ms = r->time_ms;
     h->batch_digest = *digest;
-    h->entries_root = merkle_frontier_root(&r->entries);
+    h->entries_root = build_tree(r);
     h->first_index = r->first_index;
     h->count = r->block->entry_count;
     h->history_root = merkle_frontier_root(&e->history);
@@ -402,6 +417,7 @@ struct err executor_execute(struct executor *e, uint64_t seq, struct bytes batch
         struct err broken;
         if (executor_fault(e, &broken)) result = broken;
     }
+    buffer_free(&run.leaves);
     if (err_is(&result)) {
         executed_block_free(block);
         return result;

@@ -6,7 +6,7 @@
 #ifndef PBFT_LEDGER_EXECUTOR_H
 #define PBFT_LEDGER_EXECUTOR_H
 
-#include "crypto/merkle.h"
+#include "crypto/merkle_levels.h"
 #include "ledger/app.h"
 #include "ledger/window.h"
 #include "wire/certificate.h"
@@ -32,8 +32,11 @@ struct executed_block {
     struct executed_request *requests;
     struct buffer entries; /* encoded wire_entry, one after the other: items of a wire_list */
     uint32_t entry_count;
+    struct merkle_levels tree; /* of the entries, for REPLYs; none without entries */
 };
 void executed_block_free(struct executed_block *b);
+/* Once the REPLYs are made: the tree is as large as the entries. */
+void executed_block_free_tree(struct executed_block *b);
 struct wire_list executed_block_entries(const struct executed_block *b);
 
 struct executor;

@@ -15,43 +15,62 @@ _Static_assert(REPLY_HEAD_BYTES_MAX + BLOCK_RESULT_BYTES_MAX +
                    FRAME_BYTES_MAX,
                "the answer to one transaction fits a frame");
 
+static void open_entries(struct reply_source *s, const struct reply_signer *signer, const struct wire_header *header,
+                         struct wire_list entries)
+{
+    *s = (struct reply_source){.signer = signer, .header = *header, .count = entries.count};
+    s->entries = mem_alloc(sizeof *s->entries * entries.count);
+    struct wire_iterator i = wire_list_start(entries);
+    uint32_t k = 0;
+    while (k < s->count && wire_list_next_raw(&i, &wire_record_entry, &s->entries[k].decoded, &s->entries[k].raw))
+        k++;
+    CHECK_OP(k, ==, s->count); /* the list was decoded before, or is our own */
+}
+
+static void sign_header(struct reply_source *s)
+{
+    const struct reply_signer *signer = s->signer;
+    struct wire_reply m = {.epoch = signer->epoch, .sender = signer->self, .header = s->header};
+    const struct digest statement = wire_record_signing_digest(&signer->group, &wire_record_reply, &m);
+    signer->sign(signer->context, &statement, &s->signature);
+}
+
 struct err reply_open(struct reply_source *s, const struct reply_signer *signer, const struct wire_header *header,
                       struct wire_list entries)
 {
-    memset(s, 0, sizeof *s);
+    *s = (struct reply_source){.signer = signer};
     if (entries.count == 0 || entries.count != header->count)
         return err_make(ERR_CORRUPT, "block %llu has another number of entries than its header says",
                         (unsigned long long)header->seq);
-    s->signer = signer;
-    s->header = *header;
-    s->count = entries.count;
-    s->entries = mem_alloc(sizeof *s->entries * entries.count);
+    open_entries(s, signer, header, entries);
     struct digest *leaves = mem_alloc(sizeof *leaves * entries.count);
-    struct wire_iterator i = wire_list_start(entries);
-    struct wire_entry entry;
-    uint32_t k = 0;
-    while (k < s->count && wire_list_next_raw(&i, &wire_record_entry, &entry, &s->entries[k])) {
-        leaves[k] = merkle_leaf(s->entries[k]);
-        k++;
-    }
-    CHECK_OP(k, ==, s->count); /* the list was decoded before */
-    merkle_levels_build(&s->levels, leaves, s->count);
+    for (uint32_t k = 0; k < s->count; k++)
+        leaves[k] = merkle_leaf(s->entries[k].raw);
+    merkle_levels_build(&s->tree, leaves, s->count);
+    s->owns_tree = true;
     free(leaves);
-    const struct digest root = merkle_levels_root(&s->levels);
+    const struct digest root = merkle_levels_root(&s->tree);
     if (!digest_equal(&root, &header->entries_root)) {
         reply_close(s);
         return err_make(ERR_CORRUPT, "the entries of block %llu do not have the root its header names",
                         (unsigned long long)header->seq);
     }
-    struct wire_reply m = {.epoch = signer->epoch, .sender = signer->self, .header = *header};
-    const struct digest statement = wire_record_signing_digest(&signer->group, &wire_record_reply, &m);
-    signer->sign(signer->context, &statement, &s->signature);
+    sign_header(s);
     return err_none();
+}
+
+void reply_open_executed(struct reply_source *s, const struct reply_signer *signer, const struct executed_block *block)
+{
+    CHECK_OP(block->entry_count, >=, 1);
+    CHECK_OP(block->tree.counts[0], ==, block->entry_count); /* not freed yet */
+    open_entries(s, signer, &block->header, executed_block_entries(block));
+    s->tree = block->tree;
+    sign_header(s);
 }
 
 void reply_close(struct reply_source *s)
 {
-    merkle_levels_free(&s->levels);
+    if (s->owns_tree) merkle_levels_free(&s->tree);
     free(s->entries);
     s->entries = NULL;
 }
@@ -61,9 +80,8 @@ static void add_entry(const struct reply_source *s, uint32_t index, struct wire_
     struct digest path[MERKLE_PATH_MAX];
     uint8_t space[MERKLE_PATH_MAX * PATH_NODE_BYTES];
     struct writer nodes = writer_of(space, sizeof space);
-    struct wire_proven_entry item = {.index = index};
-    CHECK(wire_decode_record(&wire_record_entry, s->entries[index], &item.entry) == NULL);
-    const uint32_t length = merkle_levels_path(&s->levels, index, path);
+    struct wire_proven_entry item = {.index = index, .entry = s->entries[index].decoded};
+    const uint32_t length = merkle_levels_path(&s->tree, index, path);
     for (uint32_t k = 0; k < length; k++)
         wire_list_add_digest(&item.path, &nodes, &path[k]);
     CHECK(!nodes.overflow);
@@ -76,13 +94,13 @@ static void add_entry(const struct reply_source *s, uint32_t index, struct wire_
 
 uint32_t reply_fitting(const struct reply_source *s, const struct reply_range *ranges, uint32_t range_count)
 {
-    const size_t proof = PROVEN_HEAD_BYTES_MAX + PATH_NODE_BYTES * (size_t)(s->levels.level_count - 1);
+    const size_t proof = PROVEN_HEAD_BYTES_MAX + PATH_NODE_BYTES * (size_t)(s->tree.level_count - 1);
     size_t bytes = REPLY_HEAD_BYTES_MAX;
     for (uint32_t r = 0; r < range_count; r++) {
         CHECK_OP(ranges[r].first, <=, s->count);
         CHECK_OP(ranges[r].count, <=, s->count - ranges[r].first);
         for (uint32_t k = 0; k < ranges[r].count; k++)
-            bytes += proof + s->entries[ranges[r].first + k].len;
+            bytes += proof + s->entries[ranges[r].first + k].raw.len;
         if (r > 0 && bytes > FRAME_BYTES_MAX) return r;
     }
     return range_count;

@@ -16,19 +16,27 @@ struct reply_signer {
     void *context;
 };
 
-/* A block opened for replying: header signed, entry tree built. Borrows the entries. */
+struct reply_entry {
+    struct bytes raw; /* encoded */
+    struct wire_entry decoded;
+};
+
+/* A block opened for replying: header signed, entry tree there. Borrows the entries. */
 struct reply_source {
     const struct reply_signer *signer;
     struct wire_header header;
     struct signature signature;
-    struct merkle_levels levels;
-    struct bytes *entries; /* each encoded entry */
+    struct merkle_levels tree;
+    bool owns_tree; /* a stored block's; one that was executed just now has it */
+    struct reply_entry *entries;
     uint32_t count;
 };
 
 /* entries holds header.count encoded entries, at least one. ERR_CORRUPT when they do not match the header's root. */
 MUST_USE struct err reply_open(struct reply_source *s, const struct reply_signer *signer,
                                const struct wire_header *header, struct wire_list entries);
+/* A block that was executed just now, with its tree, which is borrowed too; at least one entry (CHECKed). */
+void reply_open_executed(struct reply_source *s, const struct reply_signer *signer, const struct executed_block *block);
 void reply_close(struct reply_source *s);
 
 struct reply_range {

@@ -40,7 +40,12 @@ static void put_head(struct writer *w, unsigned major, uint64_t value)
         writer_u8(w, (uint8_t)(top | (unsigned)value));
         return;
     }
-    const unsigned code = size == 2 ? 24 : size == 3 ? 25 : size == 5 ? 26 : 27;
+    if (size == 2) {
+        const uint8_t head[2] = {(uint8_t)(top | 24u), (uint8_t)value};
+        writer_bytes(w, head, sizeof head);
+        return;
+    }
+    const unsigned code = size == 3 ? 25 : size == 5 ? 26 : 27;
     writer_u8(w, (uint8_t)(top | code));
     be64_put(raw, value);
     writer_bytes(w, raw + 8 - (size - 1), size - 1);
@@ -77,10 +82,16 @@ static const char *get_bytes(struct reader *r, uint64_t max, struct bytes *out)
     return reader_bytes(r, (size_t)len, out) ? NULL : fault_short;
 }
 
+/* size from 24 to 255: its head is two bytes, and most of what comes has them. */
 static const char *get_exact(struct reader *r, size_t size, void *out)
 {
     struct bytes raw;
     uint64_t len;
+    if (reader_left(r) >= size + 2 && r->pos[0] == (MAJOR_BYTES << 5 | 24u) && r->pos[1] == size) {
+        memcpy(out, r->pos + 2, size);
+        r->pos += size + 2;
+        return NULL;
+    }
     const char *fault = get_head(r, MAJOR_BYTES, &len);
     if (fault != NULL) return fault;
     if (len != size) return fault_exact;

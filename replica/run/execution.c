@@ -110,8 +110,7 @@ static void make_replies(struct execution *x, struct execution_job *j)
         if (b->requests[i].verdict == WINDOW_NEW) order[count++] = &b->requests[i];
     qsort(order, count, sizeof *order, compare_clients);
     j->replies = mem_zero(count + 1u, sizeof *j->replies); /* at most one for each request */
-    struct err e = reply_open(&source, x->signer, &b->header, executed_block_entries(b));
-    if (err_is(&e)) end_process(&e); /* our own block contradicts itself */
+    reply_open_executed(&source, x->signer, b);
     for (uint32_t i = 0; i < count;) {
         uint32_t n = 0;
         const uint32_t client = order[i]->client;
@@ -138,6 +137,7 @@ static bool run_batch(struct execution *x, struct execution_job *j)
         j->settled[j->settled_count++] = (struct core_settled){.client = r->client, .seq = r->seq};
     }
     make_replies(x, j);
+    executed_block_free_tree(j->block);
     return true;
 }
 

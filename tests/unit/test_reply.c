@@ -1,6 +1,7 @@
 /* test_reply.c - REPLY messages: one signature over the header, every entry with a path that leads to it. */
 #include "ledger/reply.h"
 
+#include "tests/fixture/aborts.h"
 #include "tests/fixture/ledger_kit.h"
 
 #include <setjmp.h>
@@ -175,15 +176,41 @@ static void test_reply_of_several_ranges_holds_all_their_entries(void **state)
     reply_close(&s);
 }
 
+static void open_again(void *context)
+{
+    const struct room *r = context;
+    struct reply_source s;
+    reply_open_executed(&s, &r->signer, r->block);
+}
+
+static void test_reply_of_an_executed_block_is_that_of_the_stored_one(void **state)
+{
+    struct room *r = *state;
+    static const struct reply_range ranges[] = {{1, 2}, {5, 1}};
+    struct reply_source stored = opened(r);
+    struct reply_source executed;
+    reply_open_executed(&executed, &r->signer, r->block);
+    struct blob *a = reply_message(&stored, 3, ranges, 2);
+    struct blob *b = reply_message(&executed, 3, ranges, 2);
+    assert_true(bytes_equal(blob_bytes(a), blob_bytes(b)));
+    assert_int_equal(reply_fitting(&executed, ranges, 2), 2);
+    blob_release(a);
+    blob_release(b);
+    reply_close(&stored);
+    reply_close(&executed);
+    executed_block_free_tree(r->block);
+    assert_true(aborts(open_again, r));
+}
+
 /* Ranges of one entry each, of these sizes: how many of them one REPLY takes. */
 static uint32_t fitting(const size_t *sizes, uint32_t count)
 {
     static const uint8_t byte;
-    struct bytes entries[4];
+    struct reply_entry entries[4];
     struct reply_range ranges[4];
-    const struct reply_source s = {.entries = entries, .count = count, .levels = {.level_count = 3}};
+    const struct reply_source s = {.entries = entries, .count = count, .tree = {.level_count = 3}};
     for (uint32_t i = 0; i < count; i++) {
-        entries[i] = bytes_of(&byte, sizes[i]); /* only the size is looked at */
+        entries[i].raw = bytes_of(&byte, sizes[i]); /* only the size is looked at */
         ranges[i] = (struct reply_range){.first = i, .count = 1};
     }
     return reply_fitting(&s, ranges, count);
@@ -241,6 +268,7 @@ int main(void)
         ROOM_TEST(test_reply_with_a_range_outside_the_block_is_none),
         ROOM_TEST(test_reply_of_every_range_proves_its_entries),
         ROOM_TEST(test_reply_of_several_ranges_holds_all_their_entries),
+        ROOM_TEST(test_reply_of_an_executed_block_is_that_of_the_stored_one),
         cmocka_unit_test(test_reply_fitting_takes_what_fits_a_frame),
         cmocka_unit_test(test_reply_fitting_takes_one_at_least),
         ROOM_TEST(test_reply_signs_a_block_once_for_all_its_messages),
