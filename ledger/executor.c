@@ -5,8 +5,8 @@
  * What is not in the state but follows from it and the blocks (last header, history frontier) is stored beside each
  * checkpoint in state_meta.
  *
- * Windows are kept decoded in memory; the ones a block touched are written back when it ends, so the state always has
- * them. */
+ * Windows are kept decoded in memory, where everybody looks; those that changed since the last checkpoint are written
+ * to the state when the next one is closed, so that its root covers them. */
 #include "ledger/executor.h"
 
 #include "base/check.h"
@@ -37,7 +37,7 @@ struct executor {
     struct mark marks[STATE_LAYERS_MAX];
     uint32_t mark_count;
     struct client_window *windows; /* by client number */
-    bool *touched;                 /* by this block */
+    bool *touched;                 /* since the last checkpoint */
 };
 
 /* ---- client keys ---- */
@@ -372,8 +372,19 @@ static void finish_header(struct run *r, const struct digest *digest)
     e->executed = h->seq;
 }
 
+static void store_windows(struct executor *e)
+{
+    for (uint32_t c = 0; c < e->group->client_count; c++) {
+        if (!e->touched[c]) continue;
+        store_window(e->state, &e->group->clients[c].key, &e->windows[c]); /* rule 22 */
+        e->touched[c] = false;
+    }
+    state_accept(e->state);
+}
+
 static void close_checkpoint(struct executor *e, struct executed_block *block)
 {
+    store_windows(e);
     CHECK_OP(e->mark_count, <, STATE_LAYERS_MAX);
     struct mark *m = &e->marks[e->mark_count++];
     m->seq = e->executed;
@@ -405,12 +416,6 @@ struct err executor_execute(struct executor *e, uint64_t seq, struct bytes batch
     struct bytes raw;
     while (!err_is(&result) && wire_list_next_bytes(&i, &raw))
         result = execute_request(&run, raw, &block->requests[block->request_count++]);
-    for (uint32_t c = 0; c < e->group->client_count; c++) {
-        if (!e->touched[c]) continue;
-        store_window(e->state, &e->group->clients[c].key, &e->windows[c]); /* rule 22 */
-        e->touched[c] = false;
-    }
-    state_accept(e->state);
     if (!err_is(&result)) {
         finish_header(&run, digest);
         if (seq % CHECKPOINT_INTERVAL == 0) close_checkpoint(e, block);
