@@ -1,4 +1,4 @@
-/* node_inbound.c - frames on their way in: who may send what, verification in the pool, reads.
+/* node_inbound.c - frames on their way in: who may send what, verification here or in the pool, reads.
  *
  * Limits before work: each member and client may have so much being worked on, messages and bytes; past that a member's
  * messages are dropped (anti-entropy brings them again) and a client hears BUSY. What the core would ignore whatever
@@ -131,18 +131,62 @@ static bool is_dear(struct bytes frame)
     return type == WIRE_TYPE_view_change || type == WIRE_TYPE_new_view;
 }
 
-/* Takes over the frame, unless the pool has no room. */
-static bool submit(struct session *s, struct blob *frame)
+static void take_back(struct inbound *i);
+
+/* One signature and little to hash, whatever its sender makes of it: a vote, CHECKPOINT or REQUEST. A PRE-PREPARE has
+ * its own and one for each request, of which there is room for six at most in so many bytes. STATUS and DATA hold
+ * certificates. */
+static bool is_cheap(struct bytes frame)
+{
+    switch (frame_type(frame)) {
+    case WIRE_TYPE_prepare:
+    case WIRE_TYPE_commit:
+    case WIRE_TYPE_checkpoint:
+    case WIRE_TYPE_pre_prepare:
+    case WIRE_TYPE_request: return frame.len <= NODE_HERE_BYTES_MAX;
+    default: return false;
+    }
+}
+
+/* Where nothing is in the pool, to wake a thread of it and to be woken by it costs as much as the signature. But so
+ * many in one turn of the loop only: what comes all at once is shared out, and the loop is not held up by it. */
+static bool verifies_here(struct node *n, struct bytes frame)
+{
+    if (!is_cheap(frame) || verify_pool_inside(n->pool, VERIFY_CLASS_MEMBER) > 0 ||
+        verify_pool_inside(n->pool, VERIFY_CLASS_CLIENT) > 0)
+        return false;
+    const uint32_t turn = ev_iteration(n->loop);
+    if (turn != n->here_turn) n->here_count = 0;
+    n->here_turn = turn;
+    return n->here_count++ < NODE_HERE_MAX;
+}
+
+static struct inbound *inbound_new(struct session *s, struct blob *frame_taken)
 {
     const bool client = s->kind == SESSION_CLIENT;
     struct inbound *i = mem_zero(1, sizeof *i);
     i->job.run = verify;
     i->node = s->node;
     i->session = s;
-    i->frame = frame;
-    i->bytes = frame->len;
+    i->frame = frame_taken;
+    i->bytes = frame_taken->len;
     i->client = s->client;
-    i->dear = !client && is_dear(blob_bytes(frame));
+    i->dear = !client && is_dear(blob_bytes(frame_taken));
+    return i;
+}
+
+static void verify_here(struct inbound *i)
+{
+    enter(i->session, i->bytes);
+    verify(&i->job);
+    node_tick(i->node);
+    take_back(i);
+}
+
+static bool to_pool(struct inbound *i)
+{
+    struct session *s = i->session;
+    const bool client = s->kind == SESSION_CLIENT;
     if (!verify_pool_submit(s->node->pool, client ? VERIFY_CLASS_CLIENT : VERIFY_CLASS_MEMBER,
                             client ? s->client : s->member, &i->job)) {
         LOG_LIMITED(LOG_LEVEL_WARN, "verify.full", client, LOG_S("class", client ? "clients" : "members"));
@@ -151,6 +195,16 @@ static bool submit(struct session *s, struct blob *frame)
     }
     enter(s, i->bytes);
     if (i->dear) s->account->dear++;
+    return true;
+}
+
+/* Takes over the frame, unless the pool has no room. */
+static bool submit(struct session *s, struct blob *frame)
+{
+    const bool here = verifies_here(s->node, blob_bytes(frame));
+    struct inbound *i = inbound_new(s, frame);
+    if (!here) return to_pool(i);
+    verify_here(i);
     return true;
 }
 
@@ -404,14 +458,17 @@ void node_drop_inbound(struct verify_job *job)
     free(i);
 }
 
+static void take_back(struct inbound *i)
+{
+    deliver(i->node, i);
+    if (i->dear) i->session->account->dear--;
+    leave(i->session, i->bytes);
+    node_drop_inbound(&i->job);
+}
+
 void node_take_verified(struct node *n)
 {
     struct verify_job *job;
-    while ((job = verify_pool_take_done(n->pool)) != NULL) {
-        struct inbound *i = (struct inbound *)(void *)job;
-        deliver(n, i);
-        if (i->dear) i->session->account->dear--;
-        leave(i->session, i->bytes);
-        node_drop_inbound(job);
-    }
+    while ((job = verify_pool_take_done(n->pool)) != NULL)
+        take_back((struct inbound *)(void *)job);
 }

@@ -44,6 +44,8 @@
 #define NODE_PENALTY_FORGOTTEN_SECONDS 60.0
 #define NODE_CLIENT_JOBS_MAX 32768u  /* messages of all clients being worked on */
 #define NODE_DATA_OWED_MAX 192u      /* DATA of one member that may still come for what was asked of it */
+#define NODE_HERE_MAX 4u             /* messages verified on the loop's thread in one turn of it */
+#define NODE_HERE_BYTES_MAX 1024u    /* ... of so many bytes each */
 #define NODE_QUERIES_MAX 1024u       /* reads that wait for execution */
 #define NODE_QUERIES_RUNNING_MAX 16u /* reads given to the execution thread: each may come back with a whole result */
 #define NODE_CLIENT_QUERIES_RUNNING_MAX 2u /* ... of one client: whatever it asks, others wait for so many of its at most */
@@ -175,6 +177,8 @@ struct node {
     struct execution *execution;
     struct verify_pool *pool;
     struct verify_cache *cache;
+    uint32_t here_turn;  /* the turn of the loop in which frames were last verified on its own thread ... */
+    uint32_t here_count; /* ... and how many */
     struct core *core;
     struct recorder *recorder; /* NULL: nothing is recorded */
     struct core_effects *effects;
