@@ -394,6 +394,14 @@ uint64_t core_proposed_us(const struct core *c, uint64_t seq);
 /* What would become of a client's request, told from its sequence alone: OPEN says that the core has to be asked. */
 enum core_standing { CORE_STANDING_OPEN, CORE_STANDING_HELD, CORE_STANDING_ABOVE, CORE_STANDING_BELOW };
 enum core_standing core_request_standing(const struct core *c, uint32_t client, uint64_t seq, size_t bytes);
+/* Whether that member's PREPARE or COMMIT, not recorded here, would bring this replica on no more: its slot has its
+ * quorum for this very digest in this view, and nobody has voted for another one there. So it need not be verified:
+ * what was agreed on stands without it, and STATUS says so, whereupon nobody sends it again; in the next view it is
+ * void. What it may yet be wanted for is its caller's concern (replica/run/node_late.c): to prove that its sender has
+ * voted for two batches, which is why every vote at a slot with two digests is verified, and to be shown to its
+ * sender after a start (design.md 7.6). */
+bool core_vote_is_late(const struct core *c, enum wire_type type, uint32_t member, uint64_t view, uint64_t seq,
+                       const struct digest *digest);
 /* Whether a request with this sequence is in custody that is another transaction than this one. */
 bool core_holds_another(const struct core *c, uint32_t client, uint64_t seq, const struct digest *transaction);
 /* Highest settled sequence of a client, as of the last executed block. */

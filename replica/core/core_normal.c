@@ -166,6 +166,26 @@ const char *core_on_commit(struct core *c, const struct wire_commit *m)
     return record_vote(&s->commits[m->sender], &m->digest, &m->signature);
 }
 
+static bool is_for_another(const struct core_slot *s, const struct core_vote *v)
+{
+    return v->present && !digest_equal(&v->digest, &s->batch.digest);
+}
+
+bool core_vote_is_late(const struct core *c, enum wire_type type, uint32_t member, uint64_t view, uint64_t seq,
+                       const struct digest *digest)
+{
+    const struct core_slot *s = core_slot_const(c, seq);
+    const bool commit = type == WIRE_TYPE_commit;
+    if (s == NULL || c->changing || view != c->view || member == c->config.self) return false;
+    if (s->phase < (commit ? CORE_PHASE_COMMITTED : CORE_PHASE_PREPARED)) return false;
+    if (!commit && member == core_primary(c)) return false; /* rule 18: it breaks the rules, and is to be found out */
+    if (!digest_equal(&s->batch.digest, digest)) return false;
+    if ((commit ? s->commits : s->prepares)[member].present) return false;
+    for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++)
+        if (is_for_another(s, &s->prepares[id]) || is_for_another(s, &s->commits[id])) return false;
+    return true;
+}
+
 /* ---- judging and advancing one slot ---- */
 
 /* Batch time of n-1, when it is known here; *agreed: not only its primary stands for it. A null batch has the time of the one

@@ -420,6 +420,7 @@ struct err node_start(const struct config *config, const char *config_path, stru
     n->loop = ev_default_loop(0);
     struct err e = n->loop == NULL ? err_make(ERR_IO, "libev cannot start") : err_none();
     if (!err_is(&e)) start_watchers(n);
+    n->late = node_late_new(g->member_count);
     n->cache = verify_cache_new(WINDOW_BATCHES * (2 * g->member_count + 2));
     if (!err_is(&e)) e = data_dir_open(config->data_path, g, config->id, &n->data);
     if (!err_is(&e)) e = start_recorder(n, options); /* the directory is locked: no other process records this replica */
@@ -471,6 +472,7 @@ void node_free(struct node *n)
     executor_close(n->executor);
     data_dir_close(&n->data);
     if (n->cache != NULL) verify_cache_free(n->cache);
+    node_late_free(n->late);
     if (n->loop != NULL) {
         stop_watchers(n);
         ev_loop_destroy(n->loop);

@@ -30,6 +30,11 @@ static uint32_t frame_type(struct bytes frame)
     return frame.len < 2 ? 0 : frame.data[1];
 }
 
+static bool is_vote(uint32_t type)
+{
+    return type == WIRE_TYPE_prepare || type == WIRE_TYPE_commit;
+}
+
 static void log_ignored(uint32_t member, const char *reason)
 {
     LOG_LIMITED(LOG_LEVEL_DEBUG, "inbound.ignored", node_cause(reason, member), LOG_U("peer", member),
@@ -206,6 +211,16 @@ static bool submit(struct session *s, struct blob *frame)
     if (!here) return to_pool(i);
     verify_here(i);
     return true;
+}
+
+void node_verify_late(struct session *s, struct blob *frame, bool at_once)
+{
+    struct inbound *i = inbound_new(s, frame);
+    i->counted = true;
+    if (at_once)
+        verify_here(i);
+    else if (!to_pool(i))
+        blob_release(frame);
 }
 
 static void send_busy(struct session *s, uint64_t seq, const struct digest *transaction, enum busy_reason reason)
@@ -409,6 +424,12 @@ void node_inbound(struct session *s, struct blob *frame)
         blob_release(frame);
         return;
     }
+    const uint32_t type = frame_type(blob_bytes(frame));
+    const size_t bytes = frame->len;
+    if (is_vote(type) && node_keep_late(s->node, s->member, frame)) {
+        node_count(s->node, s->member, TRAFFIC_RECEIVED, type, bytes);
+        return;
+    }
     const char *ignored = node_ignores(s->node, s->member, blob_bytes(frame));
     if (ignored != NULL) log_ignored(s->member, ignored);
     if (ignored != NULL || !submit(s, frame)) blob_release(frame);
@@ -438,7 +459,7 @@ static void deliver(struct node *n, struct inbound *i)
         count_bad(s, i->fault, i->bytes);
         return;
     }
-    if (s->kind == SESSION_REPLICA) node_count(n, s->member, TRAFFIC_RECEIVED, m->msg.type, i->bytes);
+    if (s->kind == SESSION_REPLICA && !i->counted) node_count(n, s->member, TRAFFIC_RECEIVED, m->msg.type, i->bytes);
     /* rule 4: the others in it are judged by themselves; but who signed this one broke the rules */
     if (s->kind == SESSION_REPLICA && has_void_certificate(m) && m->msg.view_change.sender == s->member)
         count_bad(s, "a certificate inside a VIEW-CHANGE does not check", i->bytes);
@@ -448,6 +469,7 @@ static void deliver(struct node *n, struct inbound *i)
     event.message.client = i->client;
     const char *ignored = node_step(n, &event);
     if (ignored != NULL && s->kind == SESSION_CLIENT) node_charge(n, s->account, NODE_VAIN_IGNORED, i->bytes);
+    if (s->kind == SESSION_REPLICA) node_contest_late(n, &m->msg);
 }
 
 void node_drop_inbound(struct verify_job *job)

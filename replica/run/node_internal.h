@@ -141,6 +141,7 @@ struct inbound {
     struct session *session;
     struct blob *frame; /* until it is verified */
     size_t bytes;       /* its length */
+    bool counted;       /* as traffic, when it came */
     bool dear;          /* a VIEW-CHANGE or NEW-VIEW: up to some hundred signatures */
     uint32_t client;    /* REQUEST: its client's number; else UINT32_MAX */
     struct msg_verified verified;
@@ -177,6 +178,7 @@ struct node {
     struct execution *execution;
     struct verify_pool *pool;
     struct verify_cache *cache;
+    struct late_votes *late;
     uint32_t here_turn;  /* the turn of the loop in which frames were last verified on its own thread ... */
     uint32_t here_count; /* ... and how many */
     struct core *core;
@@ -275,6 +277,18 @@ void node_note_fetches(struct node *n, const struct core_effects *effects);
 const char *node_ignores(struct node *n, uint32_t member, struct bytes frame);
 void node_run_queries(struct node *n);
 void node_query_done(struct node *n, struct execution_job *j);
+/* Takes over a vote that node_keep_late has kept: verified at once, and given to the core, or by the pool. */
+void node_verify_late(struct session *s, struct blob *frame, bool at_once);
+/* node_late.c: votes without which their sequence has its quorum */
+struct late_votes *node_late_new(uint32_t member_count);
+void node_late_free(struct late_votes *late);
+/* True, and the frame is taken over: it is such a vote of this member, by its own connection, and is not verified now.
+ */
+bool node_keep_late(struct node *n, uint32_t member, struct blob *frame);
+/* A good message: when it is a vote for another batch than some that are kept, those are verified by the pool. */
+void node_contest_late(struct node *n, const struct wire_message *m);
+/* A member has connected: what is kept of it and it may have to be shown is verified at once. */
+void node_hear_late(struct session *s);
 /* node_allowance.c: what a client may cost for nothing */
 /* bytes: of what it sent, or is sent, for it. */
 void node_charge(struct node *n, struct account *client, enum node_vain what, size_t bytes);

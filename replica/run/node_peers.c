@@ -227,6 +227,7 @@ static void greet(struct session *s, struct bytes frame)
     p->backoff = 0;
     LOG_LIMITED(LOG_LEVEL_INFO, "peer.connected", s->member, LOG_U("peer", s->member),
                 LOG_S("address", net_peer_address(s->connection)));
+    node_hear_late(s); /* before its first STATUS, which asks for it */
 }
 
 static void on_frame(void *context, struct net_connection *c, struct blob *frame)

@@ -1,6 +1,6 @@
-/* test_node_verify.c - where the signature of a member's frame is checked: at once on the loop's thread, or in the
- * pool. Around a core driven by hand, a real pool, a worker that does nothing by itself and connections that have no
- * socket.
+/* test_node_verify.c - where the signature of a member's frame is checked: at once on the loop's thread, in the pool,
+ * or not at all as long as that does not matter. Around a core driven by hand, a real pool, a worker that does nothing
+ * by itself and connections that have no socket.
  */
 #include "tests/fixture/stand_in_worker.h"
 
@@ -76,6 +76,7 @@ static int test_setup(void **state)
     node->effects = mem_zero(1, sizeof *node->effects);
     node->loop = ev_loop_new(EVFLAG_AUTO);
     node->cache = verify_cache_new(1024);
+    node->late = node_late_new(REPLICAS);
     node->durable_token = solo.token;
     net = (struct net){.loop = node->loop};
     store = kv_store_new_memory(LOG_TABLE_COUNT);
@@ -104,6 +105,7 @@ static int test_teardown(void **state)
         solo_batch_free(&batches[i]);
     ev_loop_destroy(node->loop);
     verify_cache_free(node->cache);
+    node_late_free(node->late);
     free(node->effects);
     free(node);
     solo_close(&solo);
@@ -162,6 +164,12 @@ static uint32_t inside(void)
     return verify_pool_inside(node->pool, VERIFY_CLASS_MEMBER);
 }
 
+static uint64_t checked(void)
+{
+    const struct verify_counts c = verify_cache_counts(node->cache);
+    return c.verified + c.bad;
+}
+
 static bool recorded(uint32_t member, uint64_t seq)
 {
     char line[64];
@@ -177,6 +185,17 @@ static bool recorded(uint32_t member, uint64_t seq)
     const bool has = found != NULL && found < strstr(votes, "commits");
     buffer_free(&text);
     return has;
+}
+
+/* Prepared: with the own PREPARE that of replica 2 is a quorum. */
+static void prepare(uint64_t seq)
+{
+    arrives(0, proposal(seq));
+    next_turn();
+    arrives(2, vote(WIRE_TYPE_prepare, 2, seq, &batches[seq - 1].digest));
+    next_turn();
+    assert_true(recorded(2, seq));
+    assert_int_equal(inside(), 0);
 }
 
 /* ---- at once, or in the pool ---- */
@@ -299,6 +318,104 @@ static void test_invalid_frames_at_once_end_the_connection(void **state)
     assert_true(node->members[2].penalty > 0);
 }
 
+/* ---- votes that are late ---- */
+
+static void test_vote_behind_its_quorum_is_counted_and_not_checked(void **state)
+{
+    (void)state;
+    prepare(1);
+    const uint64_t before = checked();
+    for (uint32_t i = 0; i < 2; i++) { /* it may be sent again */
+        arrives(3, vote(WIRE_TYPE_prepare, 3, 1, &batches[0].digest));
+        next_turn();
+    }
+    assert_int_equal(checked(), before);
+    assert_false(recorded(3, 1));
+    assert_int_equal(inside(), 0);
+    assert_int_equal(node->traffic[3].messages[TRAFFIC_RECEIVED][WIRE_TYPE_prepare], 2);
+}
+
+/* Nobody can have anything put aside in another's name, or of another epoch. */
+static void test_vote_by_another_connection_is_checked(void **state)
+{
+    struct wire_prepare later = {.epoch = 1, .sender = 3, .seq = 1, .digest = batches[0].digest};
+    (void)state;
+    prepare(1);
+    arrives(3, bad_vote(2)); /* as if 3 had said it, whose vote is not here yet */
+    assert_int_equal(node->invalid_count, 1);
+    assert_int_equal(sessions[3].bad, 1);
+    next_turn();
+    arrives(3, fixture_message(solo.group, &wire_record_prepare, &later));
+    assert_int_equal(node->invalid_count, 2);
+    next_turn();
+    arrives(2, vote(WIRE_TYPE_prepare, 3, 1, &batches[0].digest));
+    assert_true(recorded(3, 1));
+}
+
+static void test_vote_not_checked_is_half_of_the_proof_of_two(void **state)
+{
+    (void)state;
+    prepare(1);
+    arrives(3, vote(WIRE_TYPE_prepare, 3, 1, &batches[0].digest));
+    next_turn();
+    assert_int_equal(core_contradictions(node->core, 3, EVIDENCE_KIND_PREPARE), 0);
+    arrives(3, vote(WIRE_TYPE_prepare, 3, 1, &other));
+    take(1);
+    assert_int_equal(core_contradictions(node->core, 3, EVIDENCE_KIND_PREPARE), 1);
+    assert_int_equal(node->traffic[3].messages[TRAFFIC_RECEIVED][WIRE_TYPE_prepare], 2); /* each once */
+}
+
+static void test_vote_not_checked_is_when_another_contradicts(void **state)
+{
+    (void)state;
+    prepare(1);
+    arrives(3, vote(WIRE_TYPE_prepare, 3, 1, &batches[0].digest));
+    next_turn();
+    struct blob *forged = vote(WIRE_TYPE_commit, 2, 1, &other);
+    forged->data[forged->len - 1] ^= 1u;
+    arrives(2, forged); /* proves nothing */
+    assert_int_equal(inside(), 0);
+    next_turn();
+    arrives(0, vote(WIRE_TYPE_commit, 0, 1, &batches[0].digest)); /* for the same batch */
+    assert_int_equal(inside(), 0);
+    arrives(2, vote(WIRE_TYPE_commit, 2, 1 + WINDOW_BATCHES, &other)); /* of the next sequence in its place */
+    assert_int_equal(inside(), 0);
+    next_turn();
+    arrives(2, vote(WIRE_TYPE_commit, 2, 1, &other));
+    assert_int_equal(inside(), 1);
+    take(1);
+    assert_true(recorded(3, 1));
+}
+
+/* A member that has started anew asks what is held of it, by a new connection (design.md 7.6). */
+static void test_votes_not_checked_newest_is_when_its_sender_connects(void **state)
+{
+    const struct wire_hello hello = {.version = WIRE_VERSION,
+                                     .group = node->wire.id,
+                                     .role = HELLO_ROLE_REPLICA,
+                                     .id = 3,
+                                     .key = node->wire.members[3]};
+    (void)state;
+    for (uint64_t seq = 1; seq <= 2; seq++) {
+        prepare(seq);
+        arrives(3, vote(WIRE_TYPE_prepare, 3, seq, &batches[seq - 1].digest));
+        next_turn();
+    }
+    const uint64_t before = checked();
+    node->peers[3].session = NULL;
+    sessions[3].greeted = false;
+    arrives(3, wire_encode_blob(&wire_record_hello, &hello));
+    assert_true(sessions[3].greeted);
+    assert_int_equal(inside(), 0);
+    assert_int_equal(checked(), before + 1);
+    assert_true(recorded(3, 2));
+    assert_false(recorded(3, 1));
+    node_hear_late(&sessions[3]); /* the next newest */
+    assert_true(recorded(3, 1));
+    node_hear_late(&sessions[3]);
+    assert_int_equal(checked(), before + 2);
+}
+
 #define VERIFY_TEST(function_) cmocka_unit_test_setup_teardown(function_, test_setup, test_teardown)
 
 int main(void)
@@ -310,6 +427,11 @@ int main(void)
         VERIFY_TEST(test_frame_while_one_of_a_client_is_inside_goes_to_the_pool),
         VERIFY_TEST(test_frames_that_may_be_dear_go_to_the_pool),
         VERIFY_TEST(test_invalid_frames_at_once_end_the_connection),
+        VERIFY_TEST(test_vote_behind_its_quorum_is_counted_and_not_checked),
+        VERIFY_TEST(test_vote_by_another_connection_is_checked),
+        VERIFY_TEST(test_vote_not_checked_is_half_of_the_proof_of_two),
+        VERIFY_TEST(test_vote_not_checked_is_when_another_contradicts),
+        VERIFY_TEST(test_votes_not_checked_newest_is_when_its_sender_connects),
     };
     return cmocka_run_group_tests_name("node verify", tests, NULL, NULL);
 }
