@@ -199,7 +199,7 @@ UNIT_NAMES := $(UNIT_SOURCES:tests/unit/%.c=%)
 E2E_NAMES := $(filter-out lib evil_minutes,$(patsubst tests/e2e/%.sh,%,$(wildcard tests/e2e/*.sh)))
 FUZZ_NAMES := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 # what runs threads or real processes, and so also runs under ThreadSanitizer
-TSAN_NAMES := $(filter test_pool test_record test_storage test_net test_node_effects test_hostile test_hostile_flood test_pbftd test_log test_client_busy test_client_callback test_client_import test_client_links test_client_open test_client_read test_client_reply test_client_sequence test_client_submit,$(UNIT_NAMES))
+TSAN_NAMES := $(filter test_pool test_node_verify test_record test_storage test_net test_node_effects test_hostile test_hostile_flood test_pbftd test_log test_client_busy test_client_callback test_client_import test_client_links test_client_open test_client_read test_client_reply test_client_sequence test_client_submit,$(UNIT_NAMES))
 SUB = $(MAKE) --no-print-directory -j$(shell nproc)
 suite = $(foreach n,$(2),'$(1)_$(n)=$(3) build/$(1)/tests/unit/$(n)')
 # quickly found; all of them: make mutants
