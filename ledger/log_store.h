@@ -32,7 +32,7 @@
 #include "ledger/kv_store.h"
 #include "wire/codec.h"
 
-#define LOG_STORE_FORMAT 3u
+#define LOG_STORE_FORMAT 4u
 
 enum log_table {
     LOG_TABLE_META,

@@ -8,7 +8,7 @@
  *
  * The tree is that of wire/state_proof.h.
  *
- * Nodes are stored under their position (depth as two bytes, then the prefix bits padded with zeros to whole bytes).
+ * Nodes are stored under their position (state_tree.h).
  * Roots are computed when a layer is closed (once per checkpoint interval), for the changed keys only, iteratively.
  * Not thread-safe; owned by the execution thread.
  */

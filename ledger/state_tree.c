@@ -45,12 +45,13 @@ int state_place_compare(const void *a, const void *b)
 static struct bytes position_key(uint32_t depth, const struct digest *path, uint8_t out[STATE_POSITION_BYTES_MAX])
 {
     CHECK_OP(depth, <=, STATE_TREE_DEPTH_MAX);
-    const uint32_t prefix_bytes = (depth + 7u) / 8u;
-    out[0] = (uint8_t)(depth >> 8);
-    out[1] = (uint8_t)depth;
-    memcpy(out + 2, path->bytes, prefix_bytes);
-    if (depth % 8u != 0) out[1 + prefix_bytes] &= (uint8_t)(0xffu << (8u - depth % 8u));
-    return bytes_of(out, 2u + prefix_bytes);
+    const uint32_t above = depth == 0 ? 0 : (depth - 1u) / 8u; /* whole bytes of the path before the one that differs */
+    memcpy(out, path->bytes, above);
+    out[above] = (uint8_t)(depth >> 8);
+    out[above + 1] = (uint8_t)depth;
+    if (depth == 0) return bytes_of(out, 2);
+    out[above + 2] = path->bytes[above] & (uint8_t)(0xffu << (8u * (above + 1) - depth));
+    return bytes_of(out, above + 3u);
 }
 
 static struct bytes node_encode(const struct state_node *n, uint8_t out[STATE_NODE_BYTES + STATE_KEY_BYTES_MAX])

@@ -8,10 +8,12 @@
  *     (2,"00")  (2,"01")
  *      leaf A    leaf B                        an empty subtree is stored nowhere
  *
- * A position's key in the table: depth (two bytes), then the first `depth` bits of the path, padded with zero bits.
- * A node's value: one byte (1 leaf, 2 inner) and two digests: path and SHA-256(value) of a leaf, left and right of an
- * inner node. An inner node so names the hashes of both subtrees, and each node read is checked against its parent. A
- * leaf has its key after that, by which its value is found in STATE_TABLE_DATA.
+ * A position's key in the table: the first `depth` bits of the path, padded with zero bits to whole bytes, and before
+ * the last of those bytes the depth (two bytes). So eight levels of a subtree stand together, and what changes with one
+ * leaf is in few of the store's pages: those of its own eight levels, and the upper ones that all share. A node's
+ * value: one byte (1 leaf, 2 inner) and two digests: path and SHA-256(value) of a leaf, left and right of an inner
+ * node. An inner node so names the hashes of both subtrees, and each node read is checked against its parent. A leaf
+ * has its key after that, by which its value is found in STATE_TABLE_DATA.
  */
 #ifndef PBFT_LEDGER_STATE_TREE_H
 #define PBFT_LEDGER_STATE_TREE_H
@@ -20,7 +22,7 @@
 #include "ledger/tree_nodes.h"
 
 #define STATE_TREE_DEPTH_MAX 256u
-#define STATE_POSITION_BYTES_MAX (2u + DIGEST_BYTES)
+#define STATE_POSITION_BYTES_MAX (DIGEST_BYTES + 2u)
 #define STATE_NODE_BYTES (1u + 2u * DIGEST_BYTES) /* and the key of a leaf */
 
 enum state_node_kind { STATE_NODE_EMPTY, STATE_NODE_LEAF, STATE_NODE_INNER };

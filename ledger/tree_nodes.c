@@ -1,4 +1,4 @@
-/* tree_nodes.c - an array of nodes for each depth, in the order in which they were added. */
+/* tree_nodes.c - an array of nodes for each depth, in the order in which they were added; a heap of them merges. */
 #include "ledger/tree_nodes.h"
 
 #include "base/arena.h"
@@ -49,7 +49,8 @@ static uint32_t depth_of(struct bytes position)
 {
     CHECK_OP(position.len, >=, 2);
     CHECK_OP(position.len, <=, STATE_POSITION_BYTES_MAX);
-    const uint32_t depth = (uint32_t)position.data[0] << 8 | position.data[1];
+    const uint8_t *at = position.data + (position.len == 2 ? 0 : position.len - 3);
+    const uint32_t depth = (uint32_t)at[0] << 8 | at[1];
     CHECK_OP(depth, <=, STATE_TREE_DEPTH_MAX);
     return depth;
 }
@@ -105,16 +106,63 @@ bool tree_nodes_get(const struct tree_nodes *t, struct bytes position, struct by
     return false;
 }
 
+struct run {
+    struct tree_node *const *next;
+    struct tree_node *const *end;
+};
+
+/* What is left of the levels, those that have something: a heap, the one with the least position first. */
+struct merge {
+    struct run levels[STATE_TREE_DEPTH_MAX + 1];
+    uint32_t count;
+};
+
+static bool before(const struct merge *m, uint32_t a, uint32_t b)
+{
+    return bytes_compare(position_of(*m->levels[a].next), position_of(*m->levels[b].next)) < 0;
+}
+
+/* The level at `at` may be later than those below it. */
+static void sink(struct merge *m, uint32_t at)
+{
+    for (;;) {
+        uint32_t least = at;
+        for (uint32_t below = 2 * at + 1; below <= 2 * at + 2 && below < m->count; below++)
+            if (before(m, below, least)) least = below;
+        if (least == at) return;
+        const struct run moved = m->levels[at];
+        m->levels[at] = m->levels[least];
+        m->levels[least] = moved;
+        at = least;
+    }
+}
+
+static const struct tree_node *merge_next(struct merge *m)
+{
+    const struct tree_node *n = *m->levels[0].next++;
+    if (m->levels[0].next == m->levels[0].end) m->levels[0] = m->levels[--m->count];
+    if (m->count > 0) sink(m, 0);
+    return n;
+}
+
 void tree_nodes_fold(const struct tree_nodes *t, struct kv_batch *b, uint32_t table)
 {
+    struct merge m;
+    m.count = 0;
     for (uint32_t depth = 0; depth <= STATE_TREE_DEPTH_MAX; depth++) {
-        for (size_t i = 0; i < t->levels[depth].count; i++) {
-            const struct tree_node *n = t->levels[depth].nodes[i];
-            if (n->node_len == 0)
-                kv_batch_delete_lent(b, table, position_of(n));
-            else
-                kv_batch_put_lent(b, table, position_of(n), node_of(n));
-        }
+        const struct level *l = &t->levels[depth];
+        if (l->count == 0) continue;
+        m.levels[m.count].next = l->nodes;
+        m.levels[m.count++].end = l->nodes + l->count;
+    }
+    for (uint32_t at = m.count / 2; at > 0; at--)
+        sink(&m, at - 1);
+    while (m.count > 0) {
+        const struct tree_node *n = merge_next(&m);
+        if (n->node_len == 0)
+            kv_batch_delete_lent(b, table, position_of(n));
+        else
+            kv_batch_put_lent(b, table, position_of(n), node_of(n));
     }
 }
 

@@ -1,7 +1,8 @@
 /* tree_nodes.h - the nodes of the state tree that one update changed, in memory until they are folded into the store.
  *
- * Written once, in the order of the update's walk: at each depth the positions ascend. So they are sorted without being
- * compared, found by bisection, and folded in the order of the table.
+ * Written once, in the order of the update's walk: at each depth the positions ascend. So those of a depth are sorted
+ * without being compared, found by bisection, and merged with the other depths when they are folded, in the order of
+ * the table.
  */
 #ifndef PBFT_LEDGER_TREE_NODES_H
 #define PBFT_LEDGER_TREE_NODES_H

@@ -18,10 +18,13 @@
 static struct bytes position(uint8_t out[STATE_POSITION_BYTES_MAX], uint32_t depth, uint8_t first)
 {
     memset(out, 0, STATE_POSITION_BYTES_MAX);
-    out[0] = (uint8_t)(depth >> 8);
-    out[1] = (uint8_t)depth;
-    out[2] = first;
-    return bytes_of(out, 2 + (depth + 7) / 8);
+    const uint32_t above = depth == 0 ? 0 : (depth - 1) / 8;
+    if (above > 0) out[0] = first;
+    out[above] = (uint8_t)(depth >> 8);
+    out[above + 1] = (uint8_t)depth;
+    if (depth == 0) return bytes_of(out, 2);
+    if (above == 0) out[2] = first;
+    return bytes_of(out, above + 3);
 }
 
 static void add(struct tree_nodes *t, uint32_t depth, uint8_t first, const char *node)
@@ -83,19 +86,22 @@ static void test_tree_nodes_fold_in_the_order_of_the_table(void **state)
     (void)state;
     struct tree_nodes *t = tree_nodes_new();
     struct kv_batch *b = kv_batch_new();
-    add(t, 9, 3, "a");
-    add(t, 8, 3, "b");
+    add(t, 9, 3, "3 9");
+    add(t, 8, 3, "3 8");
     add(t, 9, 4, "");
-    add(t, 8, 4, "c");
-    add(t, 0, 0, "d");
+    add(t, 8, 4, "4 8");
+    add(t, 7, 4, "4 7");
+    add(t, 8, 9, "9 8");
+    add(t, 0, 0, "top");
     tree_nodes_fold(t, b, 2);
-    static const char *const values[] = {"d", "b", "c", "a", ""};
-    assert_int_equal(kv_batch_count(b), 5);
-    for (size_t i = 0; i < 5; i++) {
+    /* the two of depth 9 are of the eight levels below 3 and 4 */
+    static const char *const values[] = {"top", "4 7", "3 8", "4 8", "9 8", "3 9", ""};
+    assert_int_equal(kv_batch_count(b), 7);
+    for (size_t i = 0; i < 7; i++) {
         const struct kv_batch_op op = kv_batch_at(b, i);
         assert_int_equal(op.table, 2);
         assert_true(bytes_equal(op.value, bytes_of_text(values[i])));
-        assert_int_equal(op.remove, i == 4);
+        assert_int_equal(op.remove, values[i][0] == '\0');
         if (i > 0) assert_true(bytes_compare(kv_batch_at(b, i - 1).key, op.key) < 0);
     }
     kv_batch_free(b);
@@ -115,9 +121,9 @@ static void add_one_below(void *context)
 static void add_too_deep(void *context)
 {
     uint8_t space[STATE_POSITION_BYTES_MAX];
-    struct bytes p = position(space, 257, 3);
-    p.len = sizeof space;
-    tree_nodes_add(context, p, bytes_of_text("b"));
+    const struct bytes deepest = position(space, 256, 3);
+    space[deepest.len - 2] = 1; /* 257 */
+    tree_nodes_add(context, deepest, bytes_of_text("b"));
 }
 
 static void test_tree_nodes_out_of_order_abort(void **state)
