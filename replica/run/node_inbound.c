@@ -213,14 +213,14 @@ static bool submit(struct session *s, struct blob *frame)
     return true;
 }
 
-void node_verify_late(struct session *s, struct blob *frame, bool at_once)
+bool node_verify_late(struct session *s, struct blob *frame, bool at_once)
 {
+    if (!at_once && !has_room(s, frame->len)) return false;
     struct inbound *i = inbound_new(s, frame);
     i->counted = true;
-    if (at_once)
-        verify_here(i);
-    else if (!to_pool(i))
-        blob_release(frame);
+    if (!at_once) return to_pool(i);
+    verify_here(i);
+    return true;
 }
 
 static void send_busy(struct session *s, uint64_t seq, const struct digest *transaction, enum busy_reason reason)

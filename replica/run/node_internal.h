@@ -277,15 +277,17 @@ void node_note_fetches(struct node *n, const struct core_effects *effects);
 const char *node_ignores(struct node *n, uint32_t member, struct bytes frame);
 void node_run_queries(struct node *n);
 void node_query_done(struct node *n, struct execution_job *j);
-/* Takes over a vote that node_keep_late has kept: verified at once, and given to the core, or by the pool. */
-void node_verify_late(struct session *s, struct blob *frame, bool at_once);
+/* Takes over a vote that node_keep_late has kept: verified at once, and given to the core, or by the pool. False, and
+ * the frame is the caller's still: its sender has no room for more under way. */
+MUST_USE bool node_verify_late(struct session *s, struct blob *frame, bool at_once);
 /* node_late.c: votes without which their sequence has its quorum */
 struct late_votes *node_late_new(uint32_t member_count);
 void node_late_free(struct late_votes *late);
 /* True, and the frame is taken over: it is such a vote of this member, by its own connection, and is not verified now.
  */
 bool node_keep_late(struct node *n, uint32_t member, struct blob *frame);
-/* A good message: when it is a vote for another batch than some that are kept, those are verified by the pool. */
+/* A good message: when it is a vote for another batch than some that are kept, those are verified by the pool; at once
+ * where their sender is not connected. */
 void node_contest_late(struct node *n, const struct wire_message *m);
 /* A member has connected: what is kept of it and it may have to be shown is verified at once. */
 void node_hear_late(struct session *s);

@@ -12,6 +12,8 @@
  * Only what came by its sender's own connection is kept: nobody else can put anything here in its name. */
 #include "replica/run/node_internal.h"
 
+#include "base/check.h"
+
 #include <stdlib.h>
 
 enum { LATE_PREPARE, LATE_COMMIT, LATE_PHASES };
@@ -105,11 +107,25 @@ bool node_keep_late(struct node *n, uint32_t member, struct blob *frame)
     return true;
 }
 
-static struct blob *take(struct blob **from)
+/* Who says two things and hangs up is found out all the same. There is no connection for a bad one to count against. */
+static void verify_without_session(struct node *n, uint32_t member, struct blob *frame_taken)
 {
-    struct blob *frame = *from;
-    *from = NULL;
-    return frame;
+    struct msg_verified m;
+    const char *fault = msg_verify(&n->wire, node_checker(n), frame_taken, &m);
+    const struct core_event event = {.type = CORE_EVENT_MESSAGE,
+                                     .message = {.verified = &m, .from = member, .client = UINT32_MAX}};
+    if (fault == NULL) (void)node_step(n, &event);
+    msg_verified_release(&m);
+}
+
+/* Takes the frame, if there is one, unless its sender has no room now: it stays for another time. */
+static void verify_contested(struct node *n, uint32_t member, struct blob **frame)
+{
+    struct session *s = n->peers[member].session;
+    struct blob *taken = *frame;
+    if (taken == NULL || (s != NULL && !node_verify_late(s, taken, false))) return;
+    *frame = NULL;
+    if (s == NULL) verify_without_session(n, member, taken);
 }
 
 void node_contest_late(struct node *n, const struct wire_message *m)
@@ -118,11 +134,9 @@ void node_contest_late(struct node *n, const struct wire_message *m)
     if (!read_vote(m, &v)) return;
     struct late_place *p = &n->late->places[v.seq % WINDOW_BATCHES];
     if (p->view != v.view || p->seq != v.seq || digest_equal(&p->digest, &v.digest)) return; /* nearly always */
-    for (uint32_t id = 0; id < n->late->member_count; id++) {
-        struct session *s = n->peers[id].session;
-        for (uint32_t phase = 0; phase < LATE_PHASES && s != NULL; phase++)
-            if (p->frames[phase][id] != NULL) node_verify_late(s, take(&p->frames[phase][id]), false);
-    }
+    for (uint32_t id = 0; id < n->late->member_count; id++)
+        for (uint32_t phase = 0; phase < LATE_PHASES; phase++)
+            verify_contested(n, id, &p->frames[phase][id]);
 }
 
 void node_hear_late(struct session *s)
@@ -135,6 +149,9 @@ void node_hear_late(struct session *s)
             if (p->frames[phase][s->member] == NULL || p->view != core_view(s->node->core)) continue;
             if (newest == NULL || p->seq > newest->seq) newest = p;
         }
-        if (newest != NULL) node_verify_late(s, take(&newest->frames[phase][s->member]), true);
+        if (newest == NULL) continue;
+        struct blob *taken = newest->frames[phase][s->member];
+        newest->frames[phase][s->member] = NULL;
+        CHECK(node_verify_late(s, taken, true));
     }
 }

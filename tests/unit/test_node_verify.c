@@ -387,6 +387,54 @@ static void test_vote_not_checked_is_when_another_contradicts(void **state)
     assert_true(recorded(3, 1));
 }
 
+/* Room is for what its sender makes this replica do: a vote that waits is no way past that bound. */
+static void test_vote_not_checked_waits_while_its_sender_has_no_room(void **state)
+{
+    (void)state;
+    prepare(1);
+    arrives(3, vote(WIRE_TYPE_prepare, 3, 1, &batches[0].digest));
+    next_turn();
+    node->members[3].inside_bytes = NODE_PEER_INSIDE_BYTES_MAX; /* of others under way */
+    arrives(2, vote(WIRE_TYPE_commit, 2, 1, &other));
+    assert_int_equal(inside(), 0);
+    assert_int_equal(node->members[3].inside_bytes, NODE_PEER_INSIDE_BYTES_MAX);
+    node->members[3].inside_bytes = 0;
+    next_turn();
+    arrives(2, vote(WIRE_TYPE_commit, 2, 1, &other)); /* it is shown again, and known already */
+    assert_int_equal(inside(), 1);
+    take(1);
+    assert_true(recorded(3, 1));
+    assert_int_equal(node->members[3].inside_bytes, 0);
+}
+
+/* To hang up does not hide what was said. */
+static void test_vote_not_checked_of_who_has_gone_is_half_of_the_proof_too(void **state)
+{
+    (void)state;
+    prepare(1);
+    arrives(3, vote(WIRE_TYPE_prepare, 3, 1, &batches[0].digest));
+    next_turn();
+    node->peers[3].session = NULL;
+    arrives(2, vote(WIRE_TYPE_prepare, 3, 1, &other)); /* shown by another */
+    assert_int_equal(inside(), 0);
+    assert_int_equal(core_contradictions(node->core, 3, EVIDENCE_KIND_PREPARE), 1);
+    assert_int_equal(sessions[2].inside, 0);
+}
+
+static void test_vote_not_checked_of_who_has_gone_costs_nobody_else(void **state)
+{
+    (void)state;
+    prepare(1);
+    arrives(3, bad_vote(3));
+    next_turn();
+    assert_int_equal(node->invalid_count, 0);
+    node->peers[3].session = NULL;
+    arrives(2, vote(WIRE_TYPE_prepare, 3, 1, &other));
+    assert_true(recorded(3, 1)); /* the other one */
+    assert_int_equal(sessions[2].bad, 0);
+    assert_int_equal(core_contradictions(node->core, 3, EVIDENCE_KIND_PREPARE), 0);
+}
+
 /* A member that has started anew asks what is held of it, by a new connection (design.md 7.6). */
 static void test_votes_not_checked_newest_is_when_its_sender_connects(void **state)
 {
@@ -431,6 +479,9 @@ int main(void)
         VERIFY_TEST(test_vote_by_another_connection_is_checked),
         VERIFY_TEST(test_vote_not_checked_is_half_of_the_proof_of_two),
         VERIFY_TEST(test_vote_not_checked_is_when_another_contradicts),
+        VERIFY_TEST(test_vote_not_checked_waits_while_its_sender_has_no_room),
+        VERIFY_TEST(test_vote_not_checked_of_who_has_gone_is_half_of_the_proof_too),
+        VERIFY_TEST(test_vote_not_checked_of_who_has_gone_costs_nobody_else),
         VERIFY_TEST(test_votes_not_checked_newest_is_when_its_sender_connects),
     };
     return cmocka_run_group_tests_name("node verify", tests, NULL, NULL);
