@@ -213,7 +213,7 @@ check: deps-check
 	@$(SUB) VARIANT=asan build/asan/pbftd unit-programs
 	@$(SUB) VARIANT=tsan build/tsan/pbftd $(TSAN_NAMES:%=build/tsan/tests/unit/%)
 	@$(SUB) VARIANT=fuzz CC=clang $(FUZZ_NAMES:%=build/fuzz/tests/fuzz/%)
-	@bash tests/run.sh \
+	@LIMIT=900 bash tests/run.sh \
 		$(call suite,release,$(UNIT_NAMES),) \
 		$(call suite,asan,$(UNIT_NAMES),$(SAN_ENV)) \
 		$(call suite,tsan,$(TSAN_NAMES),TSAN_OPTIONS=halt_on_error=1) \

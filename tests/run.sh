@@ -2,9 +2,11 @@
 # run.sh NAME=COMMAND... - runs commands that print "ok - name" / "not ok - name" lines (TAP), some at a time, and sums up.
 # A command that ends with a failure of its own, or prints no such line, counts as one failure more.
 # The last line is "N passed, N failed"; the exit code is 0 only when nothing failed.
-# JOBS: how many at a time (default: the number of cores). Logs: build/check/NAME.log
+# JOBS: how many at a time (default: the number of cores). LIMIT: seconds after which a command has failed and is ended (default: none).
+# Logs: build/check/NAME.log
 set -u
 jobs=${JOBS:-$(nproc)}
+limit=${LIMIT:-0}
 out=build/check
 rm -rf "$out" && mkdir -p "$out"
 export CMOCKA_MESSAGE_OUTPUT=TAP
@@ -12,8 +14,10 @@ export CMOCKA_MESSAGE_OUTPUT=TAP
 run_one() {
     local name=${1%%=*} command=${1#*=} start status passed failed
     start=$(date +%s)
-    bash -c "$command" >"$out/$name.log" 2>&1 </dev/null
+    timeout -k 30 "$limit" bash -c "$command" >"$out/$name.log" 2>&1 </dev/null
     status=$?
+    # timeout(1) says 124, or 137 when it had to kill
+    case $status in 124 | 137) echo "not ok - it ends within $limit s" >>"$out/$name.log" ;; esac
     passed=$(grep -cE '^ok\b' "$out/$name.log")
     failed=$(grep -cE '^not ok\b' "$out/$name.log")
     if [ $failed -eq 0 ] && { [ $status -ne 0 ] || [ $passed -eq 0 ]; }; then failed=1; fi
@@ -23,13 +27,13 @@ run_one() {
     else
         echo "  FAIL $name ($failed failed, exit $status); $out/$name.log:"
         # each failed check with what it printed below its name
-        awk '/^not ok/ { left = 7 } /^ok|^---/ { left = 0 } left-- > 0 || /CHECK failed|ERROR|runtime error|WARNING: ThreadSanitizer|Assertion|error:/' \
-            "$out/$name.log" | head -n 40 | sed 's/^/      /'
+        awk '/^not ok/ { left = 16 } /^ok|^---/ { left = 0 } left-- > 0 || /CHECK failed|ERROR|runtime error|WARNING: ThreadSanitizer|Assertion|error:/' \
+            "$out/$name.log" | head -n 60 | sed 's/^/      /'
         tail -n 8 "$out/$name.log" | sed 's/^/      | /'
     fi
 }
 export -f run_one
-export out
+export out limit
 printf '%s\0' "$@" | xargs -0 -n 1 -P "$jobs" bash -c 'run_one "$0"'
 passed=0 failed=0
 for c in "$out"/*.count; do

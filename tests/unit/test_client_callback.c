@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -116,32 +117,33 @@ static void close_in_callback(void *context, const struct pbft_answer *answer)
     calls++;
 }
 
-static void run_polling(void *context)
+static int run_process(char **argv)
 {
-    (void)context;
-    run_in_callback(poll_in_callback, NULL);
+    const struct pbft_options options = client_process_options(argv);
+    if (pbft_open(&options, &client).status != PBFT_OK) return 1;
+    run_in_callback(strcmp(argv[1], "poll") == 0 ? poll_in_callback : close_in_callback, NULL);
+    return 0;
 }
 
-static void run_closing(void *context)
+static bool aborts_in_process(const char *act)
 {
-    (void)context;
-    run_in_callback(close_in_callback, NULL);
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    const pid_t pid = client_process(act, "", ends[1]);
+    (void)close(ends[1]);
+    return child_aborts(pid, ends[0]);
 }
 
 static void test_client_poll_in_callback_aborts(void **state)
 {
     (void)state;
-    client = client_open();
-    assert_true(aborts(run_polling, NULL));
-    pbft_close(client);
+    assert_true(aborts_in_process("poll"));
 }
 
 static void test_client_close_in_callback_aborts(void **state)
 {
     (void)state;
-    client = client_open();
-    assert_true(aborts(run_closing, NULL));
-    pbft_close(client);
+    assert_true(aborts_in_process("close"));
 }
 
 /* ---- another client's callback is no obstacle ---- */
@@ -168,8 +170,9 @@ static void test_client_waiting_with_another_client_in_callback_allowed(void **s
 
 #define TEST_OF(count, test) cmocka_unit_test_setup_teardown(test, fakes_of_##count, fakes_end)
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == CLIENT_PROCESS_ARGC) return run_process(argv);
     const struct CMUnitTest tests[] = {
         TEST_OF(4, test_client_waiting_calls_in_callback_refused),
         TEST_OF(4, test_client_not_ready_submit_in_callback_window_full_read_taken),

@@ -191,60 +191,51 @@ static void test_client_journal_reopened_sequences_not_used_again(void **state)
     pbft_close(c);
 }
 
-/* Runs `act` in a child that shares nothing with this process's client; what it gives, by a pipe: under valgrind the
- * exit code is not its own. -1: it was killed. */
-static int in_child(int (*act)(void))
+/* ---- processes beside this one ---- */
+
+/* The exit code; -1: it was killed. */
+static int in_process(const char *act)
 {
-    int ends[2];
-    int8_t result = -1;
-    assert_int_equal(pipe(ends), 0);
-    pid_t pid;
-    /* with the fakes' thread outside malloc, whose locks the child would inherit for ever */
-    WITH_FAKES(pid = fork());
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        result = (int8_t)act();
-        _exit(write(ends[1], &result, 1) == 1 ? 0 : 1);
-    }
-    (void)close(ends[1]);
-    const ssize_t got = read(ends[0], &result, 1);
-    (void)close(ends[0]);
-    assert_int_equal(waitpid(pid, NULL, 0), pid);
-    return got == 1 ? result : -1;
+    int status;
+    const pid_t pid = client_process(act, path, -1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static int open_journal_only(void)
+static int open_only(const struct pbft_options *options)
 {
-    struct pbft_options options = client_options();
     struct pbft_client *c;
-    options.journal_path = path;
-    const struct pbft_error e = pbft_open(&options, &c);
+    const struct pbft_error e = pbft_open(options, &c);
     pbft_close(c);
     if (e.status == PBFT_OK) return 0;
     return e.status == PBFT_BAD_CONFIG && strstr(e.text, "another process submits with this client's key") != NULL ? 7
                                                                                                                    : 1;
 }
 
-static int submit_5_and_die(void)
+static int submit_5_and_die(const struct pbft_options *options)
 {
     const struct pbft_operation op = kv_put("key", "value");
-    struct pbft_options options = client_options();
     struct pbft_client *c;
-    options.journal_path = path;
-    if (pbft_open(&options, &c).status != PBFT_OK) return 1;
+    if (pbft_open(options, &c).status != PBFT_OK) return 1;
     for (uint32_t i = 0; i < 5; i++)
         if (pbft_submit(c, &op, 1, keep, &kept).status != PBFT_OK) return 1;
     (void)raise(SIGKILL);
     return 1;
 }
 
+static int run_process(char **argv)
+{
+    const struct pbft_options options = client_process_options(argv);
+    return strcmp(argv[1], "open") == 0 ? open_only(&options) : submit_5_and_die(&options);
+}
+
 static void test_client_journal_held_by_another_process_bad_config(void **state)
 {
     (void)state;
     struct pbft_client *c = open_with_journal();
-    assert_int_equal(in_child(open_journal_only), 7);
+    assert_int_equal(in_process("open"), 7);
     pbft_close(c);
-    assert_int_equal(in_child(open_journal_only), 0);
+    assert_int_equal(in_process("open"), 0);
 }
 
 static void test_client_journal_of_killed_process_sequences_not_used_again(void **state)
@@ -252,7 +243,7 @@ static void test_client_journal_of_killed_process_sequences_not_used_again(void 
     (void)state;
     WITH_FAKES(fake_set_manner(&fakes, FAKE_DEAF));
     (void)name_file("journal");
-    assert_int_equal(in_child(submit_5_and_die), -1);
+    assert_int_equal(in_process("submit and die"), -1);
     struct pbft_client *c = open_with_journal();
     assert_int_equal(pbft_next_sequence(c), 6);
     pbft_close(c);
@@ -428,8 +419,9 @@ static void test_client_reasons_too_long_end_in_dots(void **state)
 
 #define TEST_OF(count, test) cmocka_unit_test_setup_teardown(test, fakes_of_##count, fakes_end)
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == CLIENT_PROCESS_ARGC) return run_process(argv);
     const struct CMUnitTest tests[] = {
         TEST_OF(1, test_client_open_without_paths_bad_argument),
         TEST_OF(1, test_client_open_group_file_missing_bad_config),
