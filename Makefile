@@ -213,7 +213,7 @@ check: deps-check
 	@$(SUB) VARIANT=asan build/asan/pbftd unit-programs
 	@$(SUB) VARIANT=tsan build/tsan/pbftd $(TSAN_NAMES:%=build/tsan/tests/unit/%)
 	@$(SUB) VARIANT=fuzz CC=clang $(FUZZ_NAMES:%=build/fuzz/tests/fuzz/%)
-	@LIMIT=900 bash tests/run.sh \
+	@LIMIT=900 bash tests/run.sh 'lint=bash tests/style/lint.sh' 'trace=bash tests/tools/trace_compilers.sh' \
 		$(call suite,release,$(UNIT_NAMES),) \
 		$(call suite,asan,$(UNIT_NAMES),$(SAN_ENV)) \
 		$(call suite,tsan,$(TSAN_NAMES),TSAN_OPTIONS=halt_on_error=1) \
@@ -221,8 +221,7 @@ check: deps-check
 		'crash=bash tests/crash/crash.sh' 'crash_power=bash tests/crash/power.sh' 'swarm=bash tests/sim/swarm.sh' \
 		$(foreach n,$(FUZZ_NAMES),'$(n)=bash tests/fuzz/run.sh $(n) 15') \
 		'includes=bash tests/style/check_includes.sh' 'style=bash tests/style/check_style.sh' 'rules=bash tests/style/check_rules.sh' \
-		$(foreach n,$(MUTANTS_SAMPLE),'mutant_$(n)=bash tests/mutants/run.sh $(n)') \
-		'trace=bash tests/tools/trace_compilers.sh' 'lint=bash tests/style/lint.sh'
+		$(foreach n,$(MUTANTS_SAMPLE),'mutant_$(n)=bash tests/mutants/run.sh $(n)')
 
 .PHONY: unit e2e asan tsan valgrind lint trace fuzz crash swarm evil-run mutants coverage
 unit: deps-check

@@ -37,7 +37,7 @@ measure curve curve $port --replicas 4 --clients 16 --seconds "$seconds" --warm-
 measure scale scale $port --clients 16 --seconds "$seconds" --warm-up "$warm_up" --plot "$out/scale.svg"
 measure readers load $port --replicas 4 --clients 8 --readers 4 --certified --read-rate 1000 --rounds 1 --seconds "$seconds" --warm-up "$warm_up"
 measure growth growth $port --entries "10000,$entries" --rounds 1 --seconds "$seconds" --warm-up "$warm_up" --plot "$out/growth.svg"
-measure messages messages --batches 8 --plot "$out/messages.svg"
+measure messages messages $port --batches 8 --plot "$out/messages.svg"
 [ $failed -eq 0 ] || exit 1
 
 # of the open loops the last one is 1.5 times the closed one
