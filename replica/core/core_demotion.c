@@ -5,6 +5,7 @@
  *
  *   idle      nothing it has proposed is unfinished, though this backup has handed requests on to it, for longer than
  *             a bound that is learned from how quick other primaries were;
+ *   slow      its proposals keep that backup waiting so, if shorter, again and again;
  *   unfair    batch after batch had room for a request that it was given long ago (rule 25).
  *
  * Either may be a mistake of one backup, so none leaves alone: STATUS says that its sender suspects the primary, and
@@ -16,6 +17,7 @@
 #define USUAL_TIMES 8u    /* what is usual may take so many times as long */
 #define EASE_US 60000000u /* after so long it is halved again */
 #define HEARD_RESENDS 3u  /* a suspicion is said in each resend interval; one not heard for so many is over */
+#define WASTE_SHARE 8u    /* one part in so many of the time may go by in long waits */
 #define CHECK_US 100000u  /* between two looks over custody for requests that are passed over */
 
 /* ---- what is learned ---- */
@@ -25,17 +27,6 @@ static uint64_t waits_since(const struct core *c)
 {
     const uint64_t idle_us = core_timer_start(c, c->idle_us);
     return idle_us > c->oldest_custody_us ? idle_us : c->oldest_custody_us;
-}
-
-/* A proposal has been accepted in the normal course: how long has it been waited for? */
-void core_demotion_proposed(struct core *c)
-{
-    if (c->idle_us == 0 || c->custody_count == 0) return;
-    struct core_peer *p = &c->peers[core_primary(c)];
-    const uint64_t since_us = waits_since(c);
-    const uint64_t gap_us = c->now_us > since_us ? c->now_us - since_us : 0;
-    if (p->gaps < GAPS_WEIGHT) p->gaps++;
-    p->gap_us = (p->gap_us * (p->gaps - 1) + gap_us) / p->gaps;
 }
 
 /* At the end of each step. */
@@ -53,30 +44,66 @@ void core_demotion_executed(struct core *c, const struct core_batch *batch)
     if (batch->bytes != NULL && batch->bytes->len < BATCH_BYTES_TARGET / 2) c->roomy_batches++;
 }
 
+#define NOBODY UINT32_MAX
+
 /* The (f+1)-th smallest of what members let others wait as primaries: one that keeps the rules has let them wait so
- * long. UINT64_MAX: too few have led. */
-static uint64_t usual_gap(const struct core *c)
+ * long. UINT64_MAX: too few have led. except: whose waits are not looked at, or NOBODY. */
+static uint64_t usual_gap(const struct core *c, uint32_t except)
 {
     const uint32_t count = c->config.group.quorum.replica_count;
     uint64_t usual = UINT64_MAX;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t at_most = 0;
         for (uint32_t k = 0; k < count; k++)
-            if (c->peers[k].gaps >= GAPS_WEIGHT && c->peers[k].gap_us <= c->peers[i].gap_us) at_most++;
+            if (k != except && c->peers[k].gaps >= GAPS_WEIGHT && c->peers[k].gap_us <= c->peers[i].gap_us) at_most++;
         if (at_most >= c->config.group.quorum.weak && c->peers[i].gap_us < usual) usual = c->peers[i].gap_us;
     }
     return usual;
 }
 
-/* How long the primary may be idle with work: T/8 to T/2. */
-static uint64_t idle_bound(const struct core *c)
+/* T/8 to T/2 by what is usual. */
+static uint64_t bound_of(const struct core *c, uint64_t usual_us)
 {
     const uint64_t timeout_us = c->backoff.now_us;
-    const uint64_t usual_us = usual_gap(c);
     uint64_t bound_us = timeout_us / 2;
     if (usual_us < bound_us / USUAL_TIMES) bound_us = usual_us * USUAL_TIMES;
     if (bound_us < timeout_us / 8) bound_us = timeout_us / 8;
     return bound_us << c->lenience;
+}
+
+/* How long the primary may be idle with work. */
+static uint64_t idle_bound(const struct core *c)
+{
+    return bound_of(c, usual_gap(c, NOBODY));
+}
+
+/* A wait that is not held against it. What it does itself is no measure here, or its habit would become what is usual. */
+static uint64_t short_wait(const struct core *c)
+{
+    const uint64_t usual_us = usual_gap(c, core_primary(c));
+    return bound_of(c, usual_us == UINT64_MAX ? 0 : usual_us);
+}
+
+/* Of the long waits in this view, what is more than their share of the time. */
+static uint64_t wasted(const struct core *c)
+{
+    const uint64_t allowed_us = (c->now_us - c->wasted_at_us) / WASTE_SHARE;
+    return c->wasted_view == c->view && c->wasted_us > allowed_us ? c->wasted_us - allowed_us : 0;
+}
+
+/* A proposal has been accepted in the normal course: how long has it been waited for? */
+void core_demotion_proposed(struct core *c)
+{
+    if (c->idle_us == 0 || c->custody_count == 0) return;
+    struct core_peer *p = &c->peers[core_primary(c)];
+    const uint64_t since_us = waits_since(c);
+    const uint64_t gap_us = c->now_us > since_us ? c->now_us - since_us : 0;
+    if (p->gaps < GAPS_WEIGHT) p->gaps++;
+    p->gap_us = (p->gap_us * (p->gaps - 1) + gap_us) / p->gaps;
+    if (gap_us < short_wait(c)) return;
+    c->wasted_us = wasted(c) + gap_us;
+    c->wasted_at_us = c->now_us;
+    c->wasted_view = c->view;
 }
 
 /* A request has been handed on. What the primary was given while it had work it may have refused, its custody being
@@ -103,6 +130,11 @@ static bool is_idle(const struct core *c)
     if (c->handed_us == 0 || c->now_us - c->handed_us < bound_us / 2) return false;
     const uint64_t oldest_us = core_custody_oldest(c);
     return oldest_us <= c->now_us && c->now_us - oldest_us >= bound_us;
+}
+
+static bool is_slow(const struct core *c)
+{
+    return wasted(c) >= c->backoff.now_us << c->lenience;
 }
 
 /* So many batches may go by before a request that a primary has been given: it takes clients in turn, what backups hold
@@ -146,6 +178,7 @@ static enum core_suspicion judge(struct core *c)
     if (!c->active || c->diverged || c->stopping || c->disk_full || c->walking) return CORE_SUSPICION_NONE;
     if (core_peers_executed(c) > c->executed) return CORE_SUSPICION_NONE;
     if (is_idle(c)) return CORE_SUSPICION_IDLE;
+    if (is_slow(c)) return CORE_SUSPICION_SLOW;
     return is_unfair(c) ? CORE_SUSPICION_UNFAIR : CORE_SUSPICION_NONE;
 }
 
@@ -154,6 +187,7 @@ const char *core_suspicion_text(enum core_suspicion suspicion)
     switch (suspicion) {
     case CORE_SUSPICION_NONE: break;
     case CORE_SUSPICION_IDLE: return "it proposes nothing, though it has requests";
+    case CORE_SUSPICION_SLOW: return "it lets requests wait for long before it proposes them, again and again";
     case CORE_SUSPICION_UNFAIR: return "its batches leave out a request that it has had for long";
     }
     return NULL;

@@ -13,7 +13,7 @@
 #define KNOWS_EVERY_FIELD(type, size)                                                                                  \
     _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "core_image knows every field of this "       \
                                                                          "struct")
-KNOWS_EVERY_FIELD(core, 110080); /* agreed stays out: 0 is always right */
+KNOWS_EVERY_FIELD(core, 110104); /* agreed stays out: 0 is always right */
 KNOWS_EVERY_FIELD(core_slot, 352);
 KNOWS_EVERY_FIELD(core_batch, 48);
 KNOWS_EVERY_FIELD(core_vote, 97);
@@ -337,6 +337,9 @@ static void demotion_image(struct core *c, struct image *i)
     c->suspicion = (enum core_suspicion)suspicion;
     image_u64(i, &c->idle_us);
     image_u64(i, &c->handed_us);
+    image_u64(i, &c->wasted_us);
+    image_u64(i, &c->wasted_at_us);
+    image_u64(i, &c->wasted_view);
     image_u64(i, &c->roomy_batches);
     image_u64(i, &c->fairness_us);
     image_u64(i, &c->demotions);

@@ -117,7 +117,7 @@ struct core_client {
 
 /* Why this backup would have another primary. */
 #define CORE_LENIENCE_MAX 4u /* the bound of a primary is doubled so often at most: it is T or more then, and T comes first */
-enum core_suspicion { CORE_SUSPICION_NONE, CORE_SUSPICION_IDLE, CORE_SUSPICION_UNFAIR };
+enum core_suspicion { CORE_SUSPICION_NONE, CORE_SUSPICION_IDLE, CORE_SUSPICION_SLOW, CORE_SUSPICION_UNFAIR };
 
 /* Votes of a view that this replica has not entered yet, of one member: those for one view, the newest (rule 8). */
 #define CORE_EARLY_VOTES (2u * WINDOW_BATCHES)
@@ -220,6 +220,9 @@ struct core {
     enum core_suspicion suspicion; /* of the primary, as of the last tick */
     uint64_t idle_us;              /* nothing proposed is unfinished here since then; 0: something is */
     uint64_t handed_us;            /* ... and since then it has been given a request meanwhile; 0: none */
+    uint64_t wasted_us;            /* in long waits for the primary of wasted_view ... */
+    uint64_t wasted_at_us;         /* ... when the last of them ended, less their share of the time before */
+    uint64_t wasted_view;
     uint64_t roomy_batches;        /* executed since the start */
     uint64_t fairness_us;          /* last look over custody for requests that are passed over */
     uint64_t demotions;            /* views left because f+1 suspected the primary */

@@ -518,6 +518,114 @@ static void test_demotion_makes_patient_for_a_minute(void **state)
     solo_close(&s);
 }
 
+/* ---- slow: waits that are no reason by themselves, again and again ---- */
+
+static void test_primary_that_lets_work_wait_again_and_again_is_suspected(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 3);
+    lead(&s, 0, 2, HALF_US - ALMOST_US);
+    (void)solo_tick(&s, ALMOST_US);
+    assert_false(suspects(&s)); /* T/2 twice, less their share of the time */
+    lead(&s, 0, 1, HALF_US - ALMOST_US);
+    (void)solo_tick(&s, ALMOST_US);
+    assert_true(suspects(&s));
+    assert_int_equal(summary(&s).view, 0);
+    other_suspects(&s, 1, 0, 0);
+    (void)solo_tick(&s, ALMOST_US);
+    assert_int_equal(summary(&s).view, 1);
+    solo_close(&s);
+}
+
+static void test_short_waits_are_not_held_against_a_primary(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 3);
+    for (uint32_t i = 0; i < 40; i++) {
+        lead(&s, 0, 1, EIGHTH_US - ALMOST_US);
+        (void)solo_tick(&s, ALMOST_US);
+        assert_false(suspects(&s));
+    }
+    solo_close(&s);
+}
+
+static void test_an_eighth_of_the_time_may_go_by_in_waits(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 3);
+    for (uint32_t i = 0; i < 20; i++) {
+        lead(&s, 0, 1, 2 * EIGHTH_US);
+        (void)solo_tick(&s, 16 * EIGHTH_US); /* there is no work */
+        assert_false(suspects(&s));
+    }
+    solo_close(&s);
+}
+
+static void test_waits_in_an_earlier_view_are_another_primarys(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 3);
+    lead(&s, 0, 2, HALF_US - ALMOST_US);
+    solo_enter(&s, 1, NULL, 0);
+    (void)solo_all_persisted(&s);
+    lead(&s, 1, 2, HALF_US - ALMOST_US);
+    (void)solo_tick(&s, ALMOST_US);
+    assert_false(suspects(&s));
+    solo_close(&s);
+}
+
+static void test_waits_that_are_usual_are_not_held_against_a_primary(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 3);
+    learn(&s, LEARNS, 2 * EIGHTH_US);
+    for (uint32_t i = 0; i < 20; i++) {
+        lead(&s, 2, 1, 2 * EIGHTH_US);
+        (void)solo_tick(&s, ALMOST_US);
+        assert_false(suspects(&s));
+    }
+    solo_close(&s);
+}
+
+/* Who has led quickly and is slow now does not make that usual. */
+static void test_own_waits_of_a_primary_do_not_excuse_it(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 3);
+    lead(&s, 0, LEARNS, 5000);
+    solo_enter(&s, 1, NULL, 0);
+    (void)solo_all_persisted(&s);
+    lead(&s, 1, LEARNS, 5000);
+    lead(&s, 1, 4, 3 * EIGHTH_US);
+    (void)solo_tick(&s, ALMOST_US);
+    assert_true(suspects(&s));
+    solo_close(&s);
+}
+
+static void test_demotion_makes_patient_with_waits_too(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 3);
+    lead(&s, 0, 3, HALF_US - ALMOST_US);
+    other_suspects(&s, 1, 0, 0);
+    (void)solo_tick(&s, ALMOST_US);
+    assert_int_equal(summary(&s).view, 1);
+    (void)solo_all_persisted(&s);
+    solo_enter(&s, 2, NULL, 0);
+    (void)solo_all_persisted(&s);
+    lead(&s, 2, 3, HALF_US - ALMOST_US);
+    (void)solo_tick(&s, ALMOST_US);
+    assert_false(suspects(&s));
+    solo_close(&s);
+}
+
 /* ---- unfair ---- */
 
 static void test_batches_that_leave_a_request_out_make_their_primary_suspect(void **state)
@@ -663,6 +771,13 @@ int main(void)
         cmocka_unit_test(test_few_batches_teach_nothing),
         cmocka_unit_test(test_one_primary_alone_teaches_nothing),
         cmocka_unit_test(test_demotion_makes_patient_for_a_minute),
+        cmocka_unit_test(test_primary_that_lets_work_wait_again_and_again_is_suspected),
+        cmocka_unit_test(test_short_waits_are_not_held_against_a_primary),
+        cmocka_unit_test(test_an_eighth_of_the_time_may_go_by_in_waits),
+        cmocka_unit_test(test_waits_in_an_earlier_view_are_another_primarys),
+        cmocka_unit_test(test_waits_that_are_usual_are_not_held_against_a_primary),
+        cmocka_unit_test(test_own_waits_of_a_primary_do_not_excuse_it),
+        cmocka_unit_test(test_demotion_makes_patient_with_waits_too),
         cmocka_unit_test(test_batches_that_leave_a_request_out_make_their_primary_suspect),
         cmocka_unit_test(test_batches_up_to_the_bound_are_no_reason),
         cmocka_unit_test(test_each_request_has_its_own_time),
