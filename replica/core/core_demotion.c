@@ -77,7 +77,8 @@ static uint64_t idle_bound(const struct core *c)
     return bound_of(c, usual_gap(c, NOBODY));
 }
 
-/* A wait that is not held against it. What it does itself is no measure here, or its habit would become what is usual. */
+/* A wait that is not held against it. What it does itself is no measure here, or its habit would become what is usual.
+ */
 static uint64_t short_wait(const struct core *c)
 {
     const uint64_t usual_us = usual_gap(c, core_primary(c));
