@@ -45,6 +45,7 @@ check "again the same" eval 'bench load --home "$PBFT_HOME" --keys 5 --seconds 1
 check "without a bound each is new" eval 'bench load --home "$PBFT_HOME" --seconds 1 --warm-up 0 >"$out" && [ "$(pbft list | wc -l)" -gt 6 ]'
 check "it is stopped" pbft devnet down
 
+: >"$out" # the child opens it when it gets to it: until then what the last one wrote would be there
 "$bin/pbft-bench" growth --replicas 4 --clients 2 --dir "$dir" --base-port "$base" --seconds 1 --entries 0,1000000000 >"$out" 2>&1 &
 filling=$!
 running() { [ "$(wc -l <"$out")" -ge 3 ]; } # two lines above the first mark
