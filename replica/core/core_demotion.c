@@ -8,7 +8,7 @@
  *   slow      its proposals keep that backup waiting so, if shorter, again and again;
  *   unfair    batch after batch had room for a request that it was given long ago (rule 25).
  *
- * Either may be a mistake of one backup, so none leaves alone: STATUS says that its sender suspects the primary, and
+ * Each may be a mistake of one backup, so none leaves alone: STATUS says that its sender suspects the primary, and
  * who suspects it leaves the view once f+1 do, one correct replica at least among them. Others join those (rule 16).
  * Each time makes this replica more patient for a while, so that a mistake is not made again and again. */
 #include "replica/core/core_internal.h"
@@ -19,6 +19,7 @@
 #define HEARD_RESENDS 3u  /* a suspicion is said in each resend interval; one not heard for so many is over */
 #define WASTE_SHARE 8u    /* one part in so many of the time may go by in long waits */
 #define CHECK_US 100000u  /* between two looks over custody for requests that are passed over */
+#define NOBODY UINT32_MAX
 
 /* ---- what is learned ---- */
 
@@ -43,8 +44,6 @@ void core_demotion_executed(struct core *c, const struct core_batch *batch)
 {
     if (batch->bytes != NULL && batch->bytes->len < BATCH_BYTES_TARGET / 2) c->roomy_batches++;
 }
-
-#define NOBODY UINT32_MAX
 
 /* The (f+1)-th smallest of what members let others wait as primaries: one that keeps the rules has let them wait so
  * long. UINT64_MAX: too few have led. except: whose waits are not looked at, or NOBODY. */
@@ -77,8 +76,7 @@ static uint64_t idle_bound(const struct core *c)
     return bound_of(c, usual_gap(c, NOBODY));
 }
 
-/* A wait that is not held against it. What it does itself is no measure here, or its habit would become what is usual.
- */
+/* A wait that is not held against the primary. Its own waits are no measure here, or its habit would become usual. */
 static uint64_t short_wait(const struct core *c)
 {
     const uint64_t usual_us = usual_gap(c, core_primary(c));
