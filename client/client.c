@@ -331,7 +331,7 @@ static struct blob *sign_request(const struct pbft_client *c, uint64_t seq, uint
 /* Notes the sequence of a transaction, and sends it. */
 static void launch(struct pbft_client *c, struct pending *p)
 {
-    p->backoff_us = client_first_resend_us(c);
+    p->backoff_us = client_launch_wait_us(c, p);
     p->resend_us = client_now_us() + p->backoff_us;
     p->sent_to_all = false;
     if (p->seq > c->journal_seq) {

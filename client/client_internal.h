@@ -16,7 +16,7 @@
 
 #define CLIENT_READS_MAX 64u
 #define CLIENT_TIMEOUT_MS_DEFAULT 10000u
-#define CLIENT_RESEND_FIRST_US 400000u /* or twice what transactions take of late, up to ... */
+#define CLIENT_RESEND_FIRST_US 400000u /* the witness; others: or twice what they take of late, up to ... */
 #define CLIENT_RESEND_SLOW_US 2000000u /* ... this */
 #define CLIENT_RESEND_MOST_US 4000000u
 #define CLIENT_READ_ROUNDS 3u
@@ -98,6 +98,7 @@ struct pbft_client {
     struct digest certificate_known; /* of a checkpoint, whose signatures were good; zero: none */
     uint32_t in_flight;
     uint64_t usual_us;     /* what a transaction has taken of late, about; 0: none has been accepted */
+    const struct pending *witness; /* the last one, of submits, or NULL; see client_launch_wait_us */
     uint64_t view;         /* where the primary is believed to be */
     bool view_known;       /* f+1 replicas have named it, or one above: it is no guess */
     bool called_back;      /* a callback ran in this poll */
@@ -134,8 +135,6 @@ void client_settled(struct pbft_client *c, uint64_t seq);
 void client_learn_sequence(struct pbft_client *c);
 /* Asks all where it stands now; next_seq is 0 until Q have said. */
 void client_forget_sequence(struct pbft_client *c);
-/* How long a transaction is waited for before it is sent again, to all: a slow group or a long way is no reason. */
-uint64_t client_first_resend_us(const struct pbft_client *c);
 /* Asks them again from time to time. */
 void client_ask_lagging(struct pbft_client *c);
 /* True when seq may be in flight beside what is: highest sent minus lowest unanswered stays below the window. */
@@ -153,6 +152,11 @@ void client_ask_local(struct replica_link *l, uint64_t number, enum system_verb 
 void client_ask_window(struct replica_link *l);
 /* client_pending.c */
 void client_send_to_all(struct pbft_client *c, struct pending *p);
+/* How long a transaction that is not the witness is waited for before it is sent again, to all: a slow group or a long
+ * way is no reason. */
+uint64_t client_first_resend_us(const struct pbft_client *c);
+/* The same for this one, which is sent now and may become the witness. */
+uint64_t client_launch_wait_us(struct pbft_client *c, const struct pending *p);
 void client_on_reply(struct replica_link *l, const struct wire_reply *m);
 void client_on_busy(struct replica_link *l, const struct wire_busy *m);
 void client_on_result(struct replica_link *l, const struct wire_result *m);

@@ -40,7 +40,7 @@ static void test_client_primary_answers_nobody_else_asked(void **state)
     pbft_close(c);
 }
 
-/* A transaction is sent again after twice what they take of late, but in 400 ms to 2 s. */
+/* A transaction beside others is sent again after twice what they take of late, but in 400 ms to 2 s. */
 static void test_client_slow_group_sent_again_later(void **state)
 {
     static const uint64_t usual_us[][2] = {{0, 400000}, {5000, 400000}, {600000, 1200000}, {5000000, 2000000}};
@@ -57,10 +57,31 @@ static void test_client_slow_group_sent_again_later(void **state)
     c->usual_us = 600000;
     kept = (struct kept){.calls = 0};
     client_put(c, "key", "value", &kept);
-    assert_int_equal(c->submits[(c->next_seq - 1) % PBFT_WINDOW].backoff_us, 1200000);
     client_resend_never(c);
     CLIENT_UNTIL(c, kept.calls > 0);
     assert_int_equal(c->usual_us, (7 * 600000 + kept.answer.elapsed_us) / 8);
+    pbft_close(c);
+}
+
+/* One of those in flight is sent to all after 400 ms, however long they take; then another. */
+static void test_client_one_in_flight_is_sent_to_all_early(void **state)
+{
+    static const uint32_t counts[] = {PBFT_WINDOW, 3, 3, PBFT_WINDOW,
+                                      1}; /* the next one takes another place, or the same */
+    struct kept answers[PBFT_WINDOW];
+    (void)state;
+    struct pbft_client *c = client_open_to_all();
+    for (uint32_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        c->usual_us = 5000000;
+        for (uint32_t k = 0; k < counts[i]; k++) {
+            answers[k] = (struct kept){.calls = 0};
+            client_put(c, "key", "value", &answers[k]);
+            assert_int_equal(c->submits[(c->next_seq - 1) % PBFT_WINDOW].backoff_us, k == 0 ? 400000 : 2000000);
+        }
+        client_resend_never(c);
+        for (uint32_t k = 0; k < counts[i]; k++)
+            CLIENT_UNTIL(c, answers[k].calls > 0);
+    }
     pbft_close(c);
 }
 
@@ -559,6 +580,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_OF(4, test_client_primary_answers_nobody_else_asked),
         TEST_OF(4, test_client_slow_group_sent_again_later),
+        TEST_OF(4, test_client_one_in_flight_is_sent_to_all_early),
         TEST_OF(4, test_client_f_silent_accepted_from_others),
         TEST_OF(7, test_client_f_silent_accepted_from_others),
         TEST_OF(4, test_client_f_stopped_accepted_from_others),
