@@ -116,8 +116,8 @@ static const struct setting settings[] = {
      "puts go round so many keys, all clients together: the state stays as it is (default\n"
      "                    10,000); 0: each put has a new one, and the state grows",
      OF(GROWTH), COUNT, AT(key_count), 0, 100000000},
-    {"keys", "N", "puts go round so many keys, all clients together (default: each put has a new one)", OF(LOAD), COUNT,
-     AT(key_count), 1, 100000000},
+    {"keys", "N", "puts go round so many keys, all clients together (default: each put has a new one)",
+     OF(LOAD) | OF(CURVE), COUNT, AT(key_count), 1, 100000000},
     {"rate", "R", "open loop: so many transactions a second are meant to be sent, at random times", OF(LOAD), REAL,
      AT(rate), 0.1, 1e6},
     {"seconds", "S", "measured time (default 10)", (ON_A_GROUP & ~OF(RECOVER)) | OF(GROWTH), REAL, AT(seconds), 0.1,

@@ -49,8 +49,10 @@ check "one transaction at a time" eval 'bench latency --replicas 4 $short -o jso
 check "is one at a time" [ "$(of parameters in_flight)" = 1 ]
 check "an open loop" eval 'bench load --replicas 4 --clients 2 --rate 50 --dir "$dir" --base-port $base --seconds 3 --warm-up 0 -o json >"$out"'
 check "sends about as many as it is meant to" eval 'above "$(of results per_second)" 20 && above 80 "$(of results per_second)"'
-check "a curve" eval 'bench curve --replicas 4 --clients 2 $short --plot "$home/curve.png" >"$out"'
+check "a curve" eval 'bench curve --replicas 4 --clients 2 --keys 5 $short --plot "$home/curve.png" >"$out"'
 check "with a last line" grep -q '^at 1.50 times the closed loop' "$out"
+check "whose share is of both closed loops" awk '/^closed loop:/ { closed = $3 } /^closed loop again:/ { closed = (closed + $4) / 2 } /^ / { open = $2 }
+    /^at / { print open, closed, $7; difference = open / closed - $7; exit !(closed > 0 && difference < 0.02 && difference > -0.02); }' "$out"
 check "and a picture" [ "$(head -c 4 "$home/curve.png" | tail -c 3)" = PNG ]
 check "two sizes of groups" eval 'bench scale --replicas 1,4 --clients 2 $short -o csv >"$out"'
 check "a line for each" [ "$(cut -d , -f 1 "$out" | tr "\n" " ")" = "replicas 1 4 " ]
