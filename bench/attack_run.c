@@ -229,5 +229,5 @@ struct err attack_run_group(const struct bench_options *o, uint32_t replicas, co
     const struct err down = bench_cluster_end(&s->cluster);
     free(s);
     if (!err_is(&e) && err_is(&down)) load_result_free(&out->load);
-    return err_is(&e) ? e : down;
+    return bench_both(&e, &down);
 }

@@ -64,9 +64,10 @@ struct bench_options {
     enum bench_form form;
 };
 
-/* True once the program has been told to stop (INT, TERM, HUP): a load or a history ends, and what was started for it.
- */
+/* True once the program has been told to stop (INT, TERM, HUP): what it does ends, and what was started for it. */
 bool bench_interrupted(void);
+/* What went wrong, first and then in clearing up: both, one of them, or neither. */
+struct err bench_both(const struct err *first, const struct err *then);
 
 /* Of load, with readers: on the group that l names. */
 MUST_USE struct err mixed_measure(const struct bench_options *o, const struct load_options *l);

@@ -23,6 +23,7 @@
 
 #define FILL_IN_FLIGHT 2u /* bundles of each client: more would wait longer than the time-out */
 #define FILL_SECONDS_MAX 86400.0
+#define FILL_PATIENCE 30.0 /* seconds */
 #define STATUS_MS 3000u
 #define REST_US 30000000u
 #define LOOK_AGAIN_NS 50000000
@@ -114,6 +115,7 @@ static struct err fill(const struct bench_options *o, const struct growth_group 
         l.in_flight = FILL_IN_FLIGHT;
         l.transactions = (mark - entries) / l.bundle;
         l.seconds = FILL_SECONDS_MAX;
+        l.patience = FILL_PATIENCE;
         l.warm_up = 0;
         ERR_TRY(load_measure(&l, &r));
         load_result_free(&r);
@@ -346,12 +348,12 @@ struct err growth_run(const struct bench_options *o)
     if (!err_is(&e)) e = measure_marks(g);
     const struct err small = end(&g->small);
     const struct err large = end(&g->large);
-    if (!err_is(&e)) e = err_is(&small) ? small : large;
+    const struct err ended = bench_both(&small, &large);
     for (uint32_t i = 0; i < g->count; i++) {
         free_side(&g->rows[i].large);
         free_side(&g->rows[i].small);
         free(g->rows[i].replicas);
     }
     free(g);
-    return e;
+    return bench_both(&e, &ended);
 }

@@ -38,6 +38,8 @@ struct load {
     _Atomic enum phase phase;
     _Atomic uint64_t from_us; /* since when it is MEASURING */
     _Atomic bool failed;      /* one has, and that ends the load */
+    _Atomic uint64_t accepted_us; /* when the last was accepted, or the load began */
+    _Atomic bool silent;          /* that was too long ago, and ends the load */
     _Atomic uint64_t sent;
     _Atomic uint64_t answered; /* in whatever way */
 };
@@ -108,6 +110,7 @@ static void on_answer(void *context, const struct pbft_answer *answer)
         note_failure(s, answer->status != PBFT_OK ? answer->text : pbft_outcome_name(answer->outcome));
         return;
     }
+    atomic_store(&s->load->accepted_us, now);
     if (!s->counted) return;
     atomic_fetch_add(&s->done, 1);
     if (atomic_load(&s->load->phase) != MEASURING) return;
@@ -168,7 +171,8 @@ static bool goes_on(const struct load *l)
 {
     if (l->o.transactions > 0 && atomic_load(&l->answered) >= l->o.transactions) return false;
     if (l->o.until != NULL && atomic_load(l->o.until)) return false;
-    return atomic_load(&l->phase) != ENDING && !atomic_load(&l->failed) && !bench_interrupted();
+    return atomic_load(&l->phase) != ENDING && !atomic_load(&l->failed) && !atomic_load(&l->silent) &&
+           !bench_interrupted();
 }
 
 /* The gaps between two are drawn as those of many independent senders are: exponential. */
@@ -213,7 +217,8 @@ static void *send_all(void *context)
     }
     const double behind_us = (double)clock_monotonic_us() - s->next_us;
     if (s->rate > 0 && behind_us > 0) s->unsent = (uint64_t)(behind_us * s->rate / 1e6);
-    while (pbft_in_flight(s->client) > 0 && !bench_interrupted()) /* ends: each has a deadline */
+    while (pbft_in_flight(s->client) > 0 && !atomic_load(&s->load->silent) &&
+           !bench_interrupted()) /* each has a deadline */
         pbft_poll(s->client, POLL_MS_MAX);
     return NULL;
 }
@@ -262,6 +267,9 @@ static int compare_u32(const void *a, const void *b)
 static struct err finish(const struct measuring *m)
 {
     if (bench_interrupted()) return err_make(ERR_NEGATIVE, "interrupted");
+    if (atomic_load(&m->load.silent))
+        return err_make(ERR_TIMEOUT, "nothing was accepted for %.0f s: do enough replicas of %s run?",
+                        m->load.o.patience, m->load.o.home);
     if (!atomic_load(&m->load.failed)) return err_none();
     const struct sender *s = m->senders;
     while (s->failure[0] == '\0')
@@ -299,7 +307,9 @@ static struct err put_keys(struct measuring *m)
     struct sender *s = &m->senders[0];
     struct load_options *o = &m->load.o;
     const struct load_options wanted = *o;
+    const uint32_t key_count = m->load.key_count;
     bool ready = !wanted.certified;
+    m->load.key_count = 0; /* of the puts beside the reads */
     o->reads = o->certified = false;
     put_some(s, READ_KEYS);
     o->in_flight = 1;
@@ -311,24 +321,28 @@ static struct err put_keys(struct measuring *m)
         o->reads = false;
     }
     *o = wanted;
+    m->load.key_count = key_count;
     s->number = 0;
     if (s->failure[0] != '\0') return err_make(ERR_TIMEOUT, "the load did not begin: %s", s->failure);
     return ready ? err_none() : err_make(ERR_TIMEOUT, "the load did not begin: no checkpoint has the keys to be read");
 }
 
 /* memory: sampled meanwhile; NULL: not. */
-static void wait_for(const struct load *l, uint64_t from_us, double seconds, struct memory_samples *memory)
+static void wait_for(struct load *l, uint64_t from_us, double seconds, struct memory_samples *memory)
 {
     const uint64_t until = from_us + (uint64_t)(seconds * 1e6);
     for (uint64_t now = clock_monotonic_us(); now < until && goes_on(l); now = clock_monotonic_us()) {
         const uint64_t left = until - now < LOOK_US ? until - now : LOOK_US;
         (void)nanosleep(&(struct timespec){.tv_nsec = (long)(left * 1000u)}, NULL);
         if (memory != NULL) memory_tick(memory);
+        const double silence = (double)(clock_monotonic_us() - atomic_load(&l->accepted_us)) / 1e6;
+        if (l->o.patience > 0 && silence > l->o.patience) atomic_store(&l->silent, true);
     }
 }
 
 static struct err start_senders(struct measuring *m)
 {
+    atomic_store(&m->load.accepted_us, clock_monotonic_us());
     for (uint32_t i = 0; i < m->clients.count; i++) {
         struct sender *s = &m->senders[i];
         const int fault = pthread_create(&s->thread, NULL, send_all, s);

@@ -31,6 +31,7 @@ struct load_options {
     uint64_t transactions;    /* it ends after so many, and up to one more of each client; 0: only by time */
     const atomic_bool *until; /* it ends early once this is true; NULL: only by time */
     bool carry_on;            /* a transaction that fails is counted, and does not end the load */
+    double patience;          /* seconds without anything accepted that end it; 0: there is no end to it */
     double floor_seconds;     /* for the floor, before and after each; 0: it is not measured */
     uint32_t counted; /* only what the first so many clients do is counted; the others send beside them. 0: all */
     /* Called in the thread that measures when the measured time has begun, and when it ends; what they take is part of

@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define FLOOR_SECONDS 1.6
 #define SIZES_MAX 16u
@@ -59,7 +60,7 @@ static struct err with_own_group(const struct bench_options *o, uint32_t replica
     l.clients = c.clients;
     if (!err_is(&e)) e = measure(context, &l);
     const struct err ended = bench_cluster_end(&c);
-    return err_is(&e) ? e : ended;
+    return bench_both(&e, &ended);
 }
 
 static struct err with_group(struct bench_options *o, uint32_t clients, measuring measure)
@@ -67,6 +68,8 @@ static struct err with_group(struct bench_options *o, uint32_t clients, measurin
     uint32_t replicas;
     char *end;
     const struct load_options l = load_options_of(o);
+    if (o->key_count > 0 && (o->reads || (o->certified && o->readers == 0)))
+        return err_make(ERR_USAGE, "--keys is of puts; leave it out with --reads and --certified");
     if (o->replicas == NULL) return measure(o, &l);
     ERR_TRY(parse_replicas(o->replicas, &end, &replicas));
     if (*end != '\0') return err_make(ERR_USAGE, "--replicas is \"%.60s\"; one number is wanted here", o->replicas);
@@ -108,6 +111,8 @@ static struct err measure_latency(void *options, const struct load_options *l)
 struct err latency_run(const struct bench_options *o)
 {
     struct bench_options one = *o;
+    if (strchr(o->clients, ',') != NULL)
+        return err_make(ERR_USAGE, "--client is \"%.60s\"; one transaction at a time is one client's", o->clients);
     one.in_flight = 1;
     return with_group(&one, 1, measure_latency);
 }
@@ -284,20 +289,26 @@ static struct err plot_sizes(const struct sizes *s, const char *file)
     return plot_finish(&script);
 }
 
+static struct err parse_sizes(const char *text, uint32_t sizes[SIZES_MAX], uint32_t *count)
+{
+    char *end;
+    for (const char *at = text;; at = end + 1) {
+        if (*count == SIZES_MAX) return err_make(ERR_USAGE, "--replicas wants at most %u numbers", SIZES_MAX);
+        ERR_TRY(parse_replicas(at, &end, &sizes[*count]));
+        (*count)++;
+        if (*end == '\0') return err_none();
+    }
+}
+
 struct err scale_run(const struct bench_options *o)
 {
+    uint32_t sizes[SIZES_MAX] = {0};
+    uint32_t count = 0;
+    ERR_TRY(parse_sizes(o->replicas, sizes, &count));
     struct sizes *s = mem_zero(1, sizeof *s);
     struct err e = err_none();
-    for (const char *at = o->replicas; !err_is(&e);) {
-        char *end;
-        uint32_t n;
-        e = parse_replicas(at, &end, &n);
-        if (err_is(&e)) break;
-        if (s->count == SIZES_MAX) e = err_make(ERR_USAGE, "--replicas wants at most %u numbers", SIZES_MAX);
-        if (!err_is(&e)) e = with_own_group(o, n, o->client_count, measure_size, s);
-        if (*end == '\0') break;
-        at = end + 1;
-    }
+    for (uint32_t i = 0; i < count && !err_is(&e); i++)
+        e = with_own_group(o, sizes[i], o->client_count, measure_size, s);
     if (!err_is(&e)) show_sizes(o, s);
     if (!err_is(&e) && o->plot != NULL) e = plot_sizes(s, o->plot);
     for (uint32_t i = 0; i < s->count; i++)

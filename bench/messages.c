@@ -91,7 +91,7 @@ static struct err count_simulated(struct table *t, const char *sim, uint32_t rep
                                 t->o->view_change ? "--view-change" : NULL,
                                 NULL};
     struct buffer out = {0};
-    struct err e = program_run(argv, bytes_of(NULL, 0), &out);
+    struct err e = program_run_or_end(argv, &out);
     for (size_t at = 0; at < out.len && !err_is(&e);) {
         const uint8_t *end = memchr(out.data + at, '\n', out.len - at);
         const size_t len = end == NULL ? out.len - at : (size_t)(end - (out.data + at));

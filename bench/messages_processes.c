@@ -297,5 +297,5 @@ struct err messages_of_processes(const struct bench_options *o, uint32_t replica
     const struct err down = bench_cluster_end(&s->cluster);
     free(status);
     free(s);
-    return err_is(&e) ? e : down;
+    return bench_both(&e, &down);
 }

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "crypto/sign.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum command_number { LOAD, LATENCY, CURVE, SCALE, RECOVER, HISTORY, MESSAGES, ATTACK, GROWTH, MICRO, COMMANDS };
 
@@ -68,8 +70,9 @@ static const char *const plain_form_words[] = {"table", "json", NULL};
 static const struct setting settings[] = {
     {"home", "DIR", "of a running development group (default $PBFT_HOME or ./devnet)", ON_A_GROUP & ~OF(SCALE), TEXT,
      AT(home)},
-    {"client", "NAMES", "its clients that send, separated by commas (default: default)", ON_A_GROUP & ~OF(SCALE), TEXT,
-     AT(clients)},
+    {"client", "NAMES", "its clients that send, separated by commas (default: default)",
+     ON_A_GROUP & ~OF(SCALE) & ~OF(RECOVER) & ~OF(LATENCY), TEXT, AT(clients)},
+    {"client", "NAME", "its client that sends (default: default)", OF(RECOVER) | OF(LATENCY), TEXT, AT(clients)},
     {"replicas", "N", "on a group of so many replicas that lives as long as this command", LOADS & ~OF(SCALE), TEXT,
      AT(replicas)},
     {"replicas", "LIST", "sizes of groups, separated by commas (default 4,7,10,13)", OF(SCALE) | OF(MESSAGES), TEXT,
@@ -82,7 +85,7 @@ static const struct setting settings[] = {
      OF(GROWTH), TEXT, AT(entries)},
     {"behaviours", "LIST",
      "names, separated by commas, or all: what pbft-evil --list and pbft-evil-client --list\n"
-     "                    print (default: one or two of each kind)",
+     "                    print (default: some of each kind)",
      OF(ATTACK), TEXT, AT(behaviours)},
     {"rounds", "N", "of both, in turns, for each; ratios are medians then (default 1, at most 9)", OF(ATTACK), COUNT,
      AT(rounds), 1, ATTACK_ROUNDS_MAX},
@@ -93,7 +96,11 @@ static const struct setting settings[] = {
     {"dir", "DIR", "where what is made for it lives (default /var/tmp)", OWN_GROUPS | OF(MICRO) | OF(MESSAGES), TEXT,
      AT(dir)},
     {"base-port", "P", "of such a group: replica I listens on P+I, and on P+200+I for HTTP (default: free ones)",
-     OWN_GROUPS | OF(MESSAGES), COUNT, AT(base_port), 1, 65000},
+     (OWN_GROUPS & ~OF(GROWTH)) | OF(MESSAGES), COUNT, AT(base_port), 1, 65000},
+    {"base-port", "P",
+     "replica I of the large group listens on P+I, of the small one on P+100+I, and each on 200\n"
+     "                    more for HTTP (default: free ones)",
+     OF(GROWTH), COUNT, AT(base_port), 1, 65000},
     {"app", "kv|log", "puts of new keys, or appended records (default kv)", LOADS, WORD, AT(app), .words = app_words},
     {"reads", NULL, "gets by quorum instead", LOADS, FLAG, AT(reads)},
     {"certified", NULL, "gets that one replica proves instead", LOADS, FLAG, AT(certified)},
@@ -162,8 +169,18 @@ bool bench_interrupted(void)
 
 static void on_signal(int signal)
 {
+    static const char text[] = "pbft-bench: interrupted; it ends when what it has started is stopped\n";
+    const int failure = errno;
     (void)signal;
     atomic_store(&interrupted, true);
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) return; /* there is nobody to tell */
+    errno = failure;
+}
+
+struct err bench_both(const struct err *first, const struct err *then)
+{
+    if (!err_is(first)) return *then;
+    return err_is(then) ? err_make(first->code, "%.300s; %.300s", first->text, then->text) : *first;
 }
 
 /* ---- help ---- */
@@ -233,6 +250,11 @@ static bool set(const struct setting *s, const char *text, struct bench_options 
         return true;
     case COUNT: {
         if (!parse_number(s, text, &number)) return false;
+        if (number != (double)(uint32_t)number) {
+            (void)fprintf(stderr, "pbft-bench: %s%s is \"%.60s\"; give a whole number\n",
+                          s->name[1] == '\0' ? "-" : "--", s->name, text);
+            return false;
+        }
         const uint32_t count = (uint32_t)number;
         memcpy(to, &count, sizeof count);
         return true;
@@ -316,7 +338,7 @@ int main(int argc, char **argv)
                               .keys = 4,
                               .batch = 1,
                               .batches = 8};
-    const struct sigaction catch = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    const struct sigaction catch = {.sa_handler = on_signal};
     const int failure = file_standard_open();
     if (failure != 0) return finish(err_system(failure, "cannot open /dev/null"));
     for (int i = 1; i < argc; i++) {
@@ -345,12 +367,9 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "pbft-bench: see pbft-bench %s --help\n", c->name);
         return 2;
     }
-    if ((OF(c - commands) & (OWN_GROUPS | OF(HISTORY) | OF(MESSAGES))) !=
-        0) { /* those that look whether they are interrupted */
-        (void)sigaction(SIGINT, &catch, NULL);
-        (void)sigaction(SIGTERM, &catch, NULL);
-        (void)sigaction(SIGHUP, &catch, NULL);
-    }
+    (void)sigaction(SIGINT, &catch, NULL);
+    (void)sigaction(SIGTERM, &catch, NULL);
+    (void)sigaction(SIGHUP, &catch, NULL);
     struct err e = sign_start();
     if (!err_is(&e)) e = c->run(&o);
     return finish(e);

@@ -1,14 +1,21 @@
 /* program.c - see program.h. */
 #include "bench/program.h"
 
+#include "bench/bench.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define LOOK_MS 200 /* whether this program is interrupted */
 
 struct err program_path(const char *name, char *path, size_t path_bytes)
 {
@@ -33,10 +40,17 @@ static FILE *input_file(struct bytes input)
     return NULL;
 }
 
-static struct err read_all(int fd, struct buffer *out)
+/* ends: told to when this program is interrupted; 0: it is left to its end. */
+static struct err read_all(int fd, pid_t ends, struct buffer *out)
 {
     uint8_t space[4096];
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
     for (;;) {
+        if (ends != 0 && bench_interrupted()) {
+            (void)kill(ends, SIGTERM);
+            ends = 0;
+        }
+        if (ends != 0 && poll(&readable, 1, LOOK_MS) <= 0) continue;
         const ssize_t got = read(fd, space, sizeof space);
         if (got == 0) return err_none();
         if (got > 0) buffer_append(out, space, (size_t)got);
@@ -44,7 +58,27 @@ static struct err read_all(int fd, struct buffer *out)
     }
 }
 
-struct err program_run(const char *const *argv, struct bytes input, struct buffer *out)
+static int spawn(const char *const *argv, const posix_spawn_file_actions_t *actions, pid_t *pid)
+{
+    posix_spawnattr_t attributes;
+    (void)posix_spawnattr_init(&attributes);
+    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+    const int fault = posix_spawnp(pid, argv[0], actions, &attributes, (char *const *)(uintptr_t)argv, environ);
+    (void)posix_spawnattr_destroy(&attributes);
+    return fault;
+}
+
+struct err program_start(const char *const *argv, pid_t *pid)
+{
+    posix_spawn_file_actions_t quiet;
+    (void)posix_spawn_file_actions_init(&quiet);
+    (void)posix_spawn_file_actions_addopen(&quiet, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    const int fault = spawn(argv, &quiet, pid);
+    (void)posix_spawn_file_actions_destroy(&quiet);
+    return fault == 0 ? err_none() : err_make(ERR_CONFIG, "cannot run %s: %s", argv[0], strerror(fault));
+}
+
+static struct err run(const char *const *argv, struct bytes input, bool or_end, struct buffer *out)
 {
     int ends[2];
     pid_t pid;
@@ -62,7 +96,7 @@ struct err program_run(const char *const *argv, struct bytes input, struct buffe
     (void)posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
     (void)posix_spawn_file_actions_addclose(&actions, ends[0]);
     (void)posix_spawn_file_actions_addclose(&actions, ends[1]);
-    const int fault = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv, environ);
+    const int fault = spawn(argv, &actions, &pid);
     (void)posix_spawn_file_actions_destroy(&actions);
     (void)fclose(in);
     (void)close(ends[1]);
@@ -70,13 +104,24 @@ struct err program_run(const char *const *argv, struct bytes input, struct buffe
         (void)close(ends[0]);
         return err_make(ERR_CONFIG, "cannot run %s: %s", argv[0], strerror(fault));
     }
-    const struct err e = read_all(ends[0], out);
+    const struct err e = read_all(ends[0], or_end ? pid : 0, out);
     (void)close(ends[0]);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
     if (err_is(&e)) return e;
+    if (or_end && bench_interrupted()) return err_make(ERR_NEGATIVE, "interrupted");
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return err_make(ERR_NEGATIVE, "%s failed", argv[0]);
     return err_none();
+}
+
+struct err program_run(const char *const *argv, struct bytes input, struct buffer *out)
+{
+    return run(argv, input, false, out);
+}
+
+struct err program_run_or_end(const char *const *argv, struct buffer *out)
+{
+    return run(argv, bytes_of(NULL, 0), true, out);
 }
 
 pid_t bench_replica_pid(const char *home, uint32_t id)

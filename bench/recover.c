@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +39,8 @@ struct recover {
     char failure[PBFT_ERROR_BYTES];
     double gaps_ms[ROUNDS_MAX];
     uint32_t rounds;
+    uint32_t first_away; /* in the round that is under way: so many replicas from this one on are gone; 0: none */
+    uint32_t away;
     FILE *accepted_file;
 };
 
@@ -70,6 +71,7 @@ static struct err poll_once(struct recover *r)
         if (e.status != PBFT_OK) return err_make(ERR_TIMEOUT, "%s", e.text);
     }
     pbft_poll(r->client, 1);
+    if (bench_interrupted()) return err_make(ERR_NEGATIVE, "interrupted");
     if (r->failure[0] != '\0') return err_make(ERR_TIMEOUT, "the load stopped: %s", r->failure);
     if (clock_monotonic_us() - r->last_us > GIVE_UP_US)
         return err_make(ERR_TIMEOUT, "no result for %u s", GIVE_UP_US / 1000000u);
@@ -87,21 +89,10 @@ static struct err run_for(struct recover *r, uint64_t us)
 /* Runs `pbft --home DIR devnet VERB [WHO]` while the load goes on. */
 static struct err devnet(struct recover *r, const char *verb, const char *who)
 {
-    char *const argv[] = {r->pbft,
-                          (char *)(uintptr_t) "--home",
-                          (char *)(uintptr_t)r->o->home,
-                          (char *)(uintptr_t) "devnet",
-                          (char *)(uintptr_t)verb,
-                          (char *)(uintptr_t)who,
-                          NULL};
-    posix_spawn_file_actions_t quiet;
+    const char *const argv[] = {r->pbft, "--home", r->o->home, "devnet", verb, who, NULL};
     pid_t pid;
     int status;
-    (void)posix_spawn_file_actions_init(&quiet);
-    (void)posix_spawn_file_actions_addopen(&quiet, STDOUT_FILENO, "/dev/null", 1 /* O_WRONLY */, 0);
-    const int fault = posix_spawn(&pid, r->pbft, &quiet, NULL, argv, environ);
-    (void)posix_spawn_file_actions_destroy(&quiet);
-    if (fault != 0) return err_system(fault, "cannot run %s", r->pbft);
+    ERR_TRY(program_start(argv, &pid));
     while (waitpid(pid, &status, WNOHANG) == 0) {
         struct err e = poll_once(r);
         if (!err_is(&e)) continue;
@@ -199,6 +190,8 @@ static struct err one_round(struct recover *r)
     if (r->o->how == RECOVER_ROLL) first = r->rounds % count;
     const uint32_t gone = all ? count : r->o->at_once;
     r->gap_us = 0;
+    r->first_away = first;
+    r->away = gone;
     ERR_TRY(devnet_each(r, before[r->o->how], first, gone));
     if (all) { /* nobody is there to answer until they are back */
         ERR_TRY(devnet_each(r, "start", first, gone));
@@ -208,8 +201,27 @@ static struct err one_round(struct recover *r)
         ERR_TRY(run_for(r, r->o->how == RECOVER_PAUSE ? 10 * REST_US : REST_US));
         ERR_TRY(devnet_each(r, r->o->how == RECOVER_PAUSE ? "resume" : "start", first, gone));
     }
+    r->away = 0;
     r->gaps_ms[r->rounds++] = (double)r->gap_us / 1000.0;
     return err_none();
+}
+
+/* Of an interrupted round: who is away comes back. The group is its operator's. */
+static struct err bring_back(const struct recover *r)
+{
+    const char *verb = r->o->how == RECOVER_PAUSE ? "resume" : "start";
+    struct err e = err_none();
+    for (uint32_t i = 0; i < r->away; i++) {
+        char id[16];
+        struct buffer said = {0};
+        const uint32_t away = (r->first_away + i) % pbft_replica_count(r->client);
+        const char *const argv[] = {r->pbft, "--home", r->o->home, "devnet", verb, id, NULL};
+        (void)snprintf(id, sizeof id, "%u", away);
+        const struct err back = program_run(argv, bytes_of(NULL, 0), &said);
+        buffer_free(&said);
+        if (err_is(&back)) e = err_wrap(back, "replica %u is still away: pbft devnet %s %u", away, verb, away);
+    }
+    return e;
 }
 
 static int compare_double(const void *a, const void *b)
@@ -280,10 +292,12 @@ struct err recover_run(const struct bench_options *o)
         pbft_poll(r->client, 100);
         if (r->failure[0] != '\0') e = err_make(ERR_TIMEOUT, "the load stopped: %s", r->failure);
     }
+    const struct err back = bring_back(r);
     const struct err closed = close_accepted(r);
-    if (!err_is(&e)) e = closed;
-    if (!err_is(&e)) report(r);
+    const struct err cleared = bench_both(&back, &closed);
+    const struct err both = bench_both(&e, &cleared);
+    if (!err_is(&both)) report(r);
     if (r->client != NULL) pbft_close(r->client);
     free(r);
-    return e;
+    return both;
 }

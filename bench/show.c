@@ -137,6 +137,16 @@ static json_t *memory_over_time(const struct memory_samples *m)
     return out;
 }
 
+/* The replicas of which the counts know nothing. */
+static json_t *uncounted(const struct status_cost *c)
+{
+    json_t *out = json_array();
+    for (uint32_t i = 0; i < REPLICAS_MAX; i++)
+        if (replica_set_has(&c->uncounted, i)) CHECK(json_array_append_new(out, json_integer(i)) == 0);
+    CHECK(out != NULL);
+    return out;
+}
+
 void show_load_into(json_t *object, const struct load_result *r)
 {
     const struct load_options *o = &r->options;
@@ -144,16 +154,16 @@ void show_load_into(json_t *object, const struct load_result *r)
     json_t *seconds = json_array();
     for (uint32_t i = 0; i < r->half_count / 2 && i < r->seconds; i++)
         CHECK(json_array_append_new(seconds, json_integer(load_second(r, i))) == 0);
-    json_t *parameters = json_pack("{s:i, s:i, s:s, s:b, s:b, s:i, s:i, s:i, s:o, s:o}", "replicas", (int)r->replicas,
-                                   "clients", (int)r->client_count, "app", app_name(o), "reads", o->reads, "certified",
-                                   o->certified, "in_flight", (int)o->in_flight, "bundle", (int)o->bundle, "op_bytes",
-                                   (int)o->op_bytes, "rate", real(o->rate), "warm_up", real(o->warm_up));
+    json_t *parameters =
+        json_pack("{s:i, s:i, s:s, s:b, s:b, s:i, s:i, s:i, s:i, s:o, s:o, s:o}", "replicas", (int)r->replicas,
+                  "clients", (int)r->client_count, "app", app_name(o), "reads", o->reads, "certified", o->certified,
+                  "in_flight", (int)o->in_flight, "bundle", (int)o->bundle, "op_bytes", (int)o->op_bytes, "keys",
+                  (int)o->key_count, "rate", real(o->rate), "seconds", real(o->seconds), "warm_up", real(o->warm_up));
     json_t *latency = json_pack("{s:o, s:o, s:o, s:o, s:o}", "p50", real(load_percentile_ms(r, 0.5)), "p90",
                                 real(load_percentile_ms(r, 0.9)), "p99", real(load_percentile_ms(r, 0.99)), "p999",
                                 real(load_percentile_ms(r, 0.999)), "max", real(load_percentile_ms(r, 1)));
-    json_t *cpu = json_pack("{s:o, s:o, s:o}", "replicas", real(load_cpu_us(r)), "clients",
-                            real(per((double)r->own_cpu_us, r->transactions)), "request_verification",
-                            real(o->reads ? 0 : r->replicas * r->floor.verify_us));
+    json_t *cpu = json_pack("{s:o, s:o}", "replicas", real(load_cpu_us(r)), "clients",
+                            real(per((double)r->own_cpu_us, r->transactions)));
     json_t *results =
         json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "seconds",
                   real(r->seconds), "transactions", whole(r->transactions), "per_second", real(load_rate(r)),
@@ -164,9 +174,14 @@ void show_load_into(json_t *object, const struct load_result *r)
                   whole(status_cost_phases(c, true)), "syncs_per_batch", real(per((double)c->syncs, c->batches)),
                   "verifications_per_transaction", real(per((double)c->verified, r->transactions)), "memory_kib",
                   whole(r->memory_kib), "memory_kib_over_time", memory_over_time(&r->memory), "each_second", seconds);
-    CHECK(parameters != NULL && results != NULL);
-    if (r->floor.cores > 0) {
+    CHECK(parameters != NULL && results != NULL && json_object_set_new(results, "not_counted", uncounted(c)) == 0);
+    if (r->floor.cores > 0 && !o->reads) {
+        const double checks_us = r->replicas * r->floor.verify_us;
         CHECK(json_object_set_new(results, "ceiling_ratio", real(load_ceiling_ratio(r))) == 0);
+        CHECK(json_object_set_new(json_object_get(results, "cpu_us_per_transaction"), "request_verification",
+                                  real(checks_us)) == 0);
+    }
+    if (r->floor.cores > 0) {
         CHECK(json_object_set_new(results, "sync_ratio", real(load_sync_ratio(r))) == 0);
         CHECK(json_object_set_new(object, "floor", show_floor(&r->floor)) == 0);
     }
@@ -207,6 +222,9 @@ static void print_table(const struct load_result *r)
                  load_percentile_ms(r, 1));
     (void)printf("CPU a transaction   replicas %.1f us together, clients %.1f us\n", load_cpu_us(r),
                  per((double)r->own_cpu_us, r->transactions));
+    if (replica_set_count(&c->uncounted) > 0)
+        (void)printf("not counted         %u of %" PRIu64 " replicas: they did not answer, or began anew meanwhile\n",
+                     replica_set_count(&c->uncounted), n);
     if (r->memory_kib > 0)
         (void)printf("memory              %.1f MiB, beside mapped pages, of the largest replica\n",
                      (double)r->memory_kib / 1024);
@@ -226,10 +244,12 @@ static void print_table(const struct load_result *r)
                  "%.2f ms\n",
                  r->floor.verify_us, r->floor.sign_us, r->floor.cores, r->floor.sync_one_us / 1000, r->floor.syncing,
                  r->floor.sync_all_us / 1000);
-    if (!o->reads)
+    if (!o->reads) {
         (void)printf("  of the CPU        %.1f us check the signature once on each replica\n",
                      (double)n * r->floor.verify_us);
-    (void)printf("ceiling ratio       %.3f of %u cores / (N verify + sign)\n", load_ceiling_ratio(r), r->floor.cores);
+        (void)printf("ceiling ratio       %.3f of %u cores / (N verify + sign)\n", load_ceiling_ratio(r),
+                     r->floor.cores);
+    }
     (void)printf("sync ratio          %.2f: the median latency over %u commits at once\n", load_sync_ratio(r),
                  r->floor.syncing);
 }

@@ -12,6 +12,7 @@ out=${BENCH_OUT:-bench/out}
 failed=0
 port=${BENCH_PORT:+--base-port $BENCH_PORT}
 mkdir -p "$out"
+trap 'echo "standard.sh: interrupted" >&2; exit 1' INT TERM HUP
 # measure NAME COMMAND WORDS...: its JSON
 measure() {
     local name=$1

@@ -19,6 +19,10 @@ check "and an unknown form, with those there are" eval 'refused load -o xml && s
 check "a list where one number is wanted" eval 'refused load --replicas 4,7 && says "one number"'
 check "a group of none" refused load --replicas 0
 check "reads in bundles" eval 'refused load --replicas 4 --dir "$dir" --reads --bundle 2 && says "a read is one operation"'
+check "keys of reads" eval 'refused load --replicas 4 --dir "$dir" --keys 5 --reads && says "keys is of puts"'
+check "half a client" eval 'refused load --clients 2.5 && says "give a whole number"'
+check "two clients that send one at a time" eval 'refused latency --client default,reader && says "client is \"default,reader\""'
+check "a list of which a later one is no number, before anything is measured" eval 'refused scale --replicas 1,x --dir "$dir" && says "replicas is \"x\""'
 check "nothing was left by that" left_nothing
 check "a command that there is not" eval 'refused dance && says "is no command"'
 check "each command has its help" eval 'for c in load latency curve scale recover history messages attack growth micro; do bench $c --help | grep -q "^usage: pbft-bench $c" || exit 1; done'
