@@ -4,6 +4,7 @@
 #include "bench/bench.h"
 #include "bench/clients.h"
 #include "bench/program.h"
+#include "bench/show.h"
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -14,6 +15,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +40,8 @@ struct recover {
     uint64_t gap_us;  /* longest pause since it was reset */
     char failure[PBFT_ERROR_BYTES];
     double gaps_ms[ROUNDS_MAX];
+    double gaps_t[ROUNDS_MAX]; /* the same over T when the round began */
+    double timeout_ms;         /* T then */
     uint32_t rounds;
     uint32_t first_away; /* in the round that is under way: so many replicas from this one on are gone; 0: none */
     uint32_t away;
@@ -136,6 +140,27 @@ static struct err wait_steady(struct recover *r, uint32_t *primary)
     return err_none();
 }
 
+/* T doubles with views that bring nothing: the longest that is in force. */
+static struct err look_at_timeout(struct recover *r)
+{
+    const uint32_t count = pbft_replica_count(r->client);
+    struct pbft_replica_why *why = mem_zero(count, sizeof *why);
+    const struct pbft_error e = pbft_why_wait(r->client, 2000, why);
+    r->timeout_ms = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (why[i].answered && (double)why[i].timeout_ms > r->timeout_ms) r->timeout_ms = (double)why[i].timeout_ms;
+    free(why);
+    if (r->timeout_ms > 0) return err_none();
+    return err_make(ERR_TIMEOUT, "no replica says how long its time-out is: %s", e.text);
+}
+
+static void note_gap(struct recover *r)
+{
+    r->gaps_ms[r->rounds] = (double)r->gap_us / 1000.0;
+    r->gaps_t[r->rounds] = r->gaps_ms[r->rounds] / r->timeout_ms;
+    r->rounds++;
+}
+
 static const char *const how_names[] = {
     [RECOVER_KILL] = "kill",     [RECOVER_STOP] = "stop", [RECOVER_PAUSE] = "pause",
     [RECOVER_RANDOM] = "random", [RECOVER_ROLL] = "roll", [RECOVER_WATCH] = "watch"};
@@ -165,13 +190,14 @@ static struct err watch(struct recover *r)
 {
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
     char byte = '\0';
+    if (r->rounds == 0) ERR_TRY(look_at_timeout(r)); /* later somebody may be away, and asking would hold the load up */
     r->gap_us = 0;
     while (byte != '\n') {
         ERR_TRY(poll_once(r));
         if (poll(&input, 1, 0) > 0 && read(STDIN_FILENO, &byte, 1) <= 0) break;
     }
     ERR_TRY(wait_results(r));
-    r->gaps_ms[r->rounds++] = (double)r->gap_us / 1000.0;
+    note_gap(r);
     return err_none();
 }
 
@@ -189,6 +215,7 @@ static struct err one_round(struct recover *r)
     if (r->o->how == RECOVER_RANDOM) first = (uint32_t)prng_below(&r->random, count);
     if (r->o->how == RECOVER_ROLL) first = r->rounds % count;
     const uint32_t gone = all ? count : r->o->at_once;
+    ERR_TRY(look_at_timeout(r));
     r->gap_us = 0;
     r->first_away = first;
     r->away = gone;
@@ -202,7 +229,7 @@ static struct err one_round(struct recover *r)
         ERR_TRY(devnet_each(r, r->o->how == RECOVER_PAUSE ? "resume" : "start", first, gone));
     }
     r->away = 0;
-    r->gaps_ms[r->rounds++] = (double)r->gap_us / 1000.0;
+    note_gap(r);
     return err_none();
 }
 
@@ -231,23 +258,49 @@ static int compare_double(const void *a, const void *b)
     return x < y ? -1 : x > y ? 1 : 0;
 }
 
+/* Sorts; the middle and the last are the median and the worst. */
+static void sort(double *values, uint32_t count)
+{
+    qsort(values, count, sizeof *values, compare_double);
+}
+
+static json_t *all_of(const double *values, uint32_t count)
+{
+    json_t *out = json_array();
+    for (uint32_t i = 0; i < count; i++)
+        CHECK(json_array_append_new(out, json_real(round(values[i] * 100) / 100)) == 0);
+    return out;
+}
+
 static void report(struct recover *r)
 {
-    if (r->o->form == BENCH_JSON) {
-        (void)printf("{\"gaps_ms\":[");
-        for (uint32_t i = 0; i < r->rounds; i++)
-            (void)printf("%s%.1f", i == 0 ? "" : ",", r->gaps_ms[i]);
-        (void)printf("],");
-    }
-    qsort(r->gaps_ms, r->rounds, sizeof r->gaps_ms[0], compare_double);
+    json_t *gaps = all_of(r->gaps_ms, r->rounds);
+    json_t *units = all_of(r->gaps_t, r->rounds);
+    sort(r->gaps_ms, r->rounds);
+    sort(r->gaps_t, r->rounds);
     const double median = r->gaps_ms[r->rounds / 2];
     const double longest = r->gaps_ms[r->rounds - 1];
-    if (r->o->form == BENCH_JSON)
-        (void)printf("\"how\":\"%s\",\"rounds\":%u,\"accepted\":%llu,\"gap_ms\":{\"median\":%.1f,\"max\":%.1f}}\n",
-                     how_names[r->o->how], r->rounds, (unsigned long long)r->accepted, median, longest);
-    else
-        (void)printf("%u rounds (%s): %llu results; longest pause without a result: median %.1f ms, worst %.1f ms\n",
-                     r->rounds, how_names[r->o->how], (unsigned long long)r->accepted, median, longest);
+    const double median_t = r->gaps_t[r->rounds / 2];
+    const double longest_t = r->gaps_t[r->rounds - 1];
+    if (r->o->form == BENCH_JSON) {
+        json_t *object = show_envelope("recover");
+        json_t *results = json_pack("{s:o, s:o, s:I, s:{s:f, s:f}, s:{s:f, s:f}}", "gaps_ms", gaps, "gaps_t", units,
+                                    "accepted", (json_int_t)r->accepted, "gap_ms", "median", median, "max", longest,
+                                    "gap_t", "median", median_t, "max", longest_t);
+        json_t *parameters = json_pack("{s:s, s:i, s:i, s:i}", "how", how_names[r->o->how], "rounds", (int)r->rounds,
+                                       "at_once", (int)r->o->at_once, "in_flight", (int)r->o->in_flight);
+        CHECK(results != NULL && parameters != NULL);
+        CHECK(json_object_set_new(object, "parameters", parameters) == 0);
+        CHECK(json_object_set_new(object, "results", results) == 0);
+        show_json(object);
+        return;
+    }
+    json_decref(gaps);
+    json_decref(units);
+    (void)printf(
+        "%u rounds (%s): %llu results; longest pause without a result: median %.1f ms, worst %.1f ms; in units of "
+        "the T then in force: %.2f, %.2f\n",
+        r->rounds, how_names[r->o->how], (unsigned long long)r->accepted, median, longest, median_t, longest_t);
 }
 
 static struct err open_client(struct recover *r)

@@ -45,7 +45,7 @@ minute() {
     echo >&7
     wait $bench || { exec 7>&-; return 1; }
     exec 7>&-
-    gaps=$(sed 's/.*"gaps_ms":\[\([^]]*\)\].*/\1/' "$home/result")
+    gaps=$(tr -d ' \n' <"$home/result" | sed 's/.*"gaps_ms":\[\([^]]*\)\].*/\1/')
     row="$row $(sed 's/,/ | /g' <<<"$gaps") | $(wc -l <"$home/accepted") |"
 }
 misbehaved() { [ "$(count_lines "event=evil.started.*behaviour=$1\$" "$PBFT_HOME/run/r$id.log")" -gt 0 ]; }
