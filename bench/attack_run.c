@@ -104,8 +104,7 @@ static void end_hostile(struct stage *s)
 {
     if (s->hostile == 0) return;
     (void)kill(s->hostile, SIGTERM);
-    while (waitpid(s->hostile, NULL, 0) < 0 && errno == EINTR) {
-    }
+    (void)program_wait(s->hostile);
     s->hostile = 0;
 }
 

@@ -335,7 +335,9 @@ static void wait_for(struct load *l, uint64_t from_us, double seconds, struct me
         const uint64_t left = until - now < LOOK_US ? until - now : LOOK_US;
         (void)nanosleep(&(struct timespec){.tv_nsec = (long)(left * 1000u)}, NULL);
         if (memory != NULL) memory_tick(memory);
-        const double silence = (double)(clock_monotonic_us() - atomic_load(&l->accepted_us)) / 1e6;
+        const uint64_t accepted_us =
+            atomic_load(&l->accepted_us); /* before the clock: a later one would be ahead of it */
+        const double silence = (double)(clock_monotonic_us() - accepted_us) / 1e6;
         if (l->o.patience > 0 && silence > l->o.patience) atomic_store(&l->silent, true);
     }
 }

@@ -173,7 +173,8 @@ static void on_signal(int signal)
     const int failure = errno;
     (void)signal;
     atomic_store(&interrupted, true);
-    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) return; /* there is nobody to tell */
+    const ssize_t told = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)told; /* or there is nobody to tell */
     errno = failure;
 }
 

@@ -78,11 +78,18 @@ struct err program_start(const char *const *argv, pid_t *pid)
     return fault == 0 ? err_none() : err_make(ERR_CONFIG, "cannot run %s: %s", argv[0], strerror(fault));
 }
 
+int program_wait(pid_t pid)
+{
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return status;
+}
+
 static struct err run(const char *const *argv, struct bytes input, bool or_end, struct buffer *out)
 {
     int ends[2];
     pid_t pid;
-    int status;
     posix_spawn_file_actions_t actions;
     FILE *in = input_file(input);
     if (in == NULL) return err_system(errno, "cannot write a temporary file");
@@ -106,8 +113,7 @@ static struct err run(const char *const *argv, struct bytes input, bool or_end, 
     }
     const struct err e = read_all(ends[0], or_end ? pid : 0, out);
     (void)close(ends[0]);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
+    const int status = program_wait(pid);
     if (err_is(&e)) return e;
     if (or_end && bench_interrupted()) return err_make(ERR_NEGATIVE, "interrupted");
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return err_make(ERR_NEGATIVE, "%s failed", argv[0]);

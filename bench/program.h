@@ -20,6 +20,9 @@ MUST_USE struct err program_run_or_end(const char *const *argv, struct buffer *o
 /* Starts argv, a path first, in such a group, with nothing on standard output; the caller waits for it. */
 MUST_USE struct err program_start(const char *const *argv, pid_t *pid);
 
+/* Waits until it has ended, whatever signals come meanwhile, and gives what waitpid says of it. */
+int program_wait(pid_t pid);
+
 /* The process of a replica of the development group in home; 0: none is known. */
 pid_t bench_replica_pid(const char *home, uint32_t id);
 

@@ -100,7 +100,7 @@ static struct err devnet(struct recover *r, const char *verb, const char *who)
     while (waitpid(pid, &status, WNOHANG) == 0) {
         struct err e = poll_once(r);
         if (!err_is(&e)) continue;
-        (void)waitpid(pid, &status, 0);
+        (void)program_wait(pid);
         return e;
     }
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
