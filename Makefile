@@ -154,7 +154,7 @@ help:
 	@echo "make evil-run BUDGET=60   every misbehaviour in a real process, for so many seconds each, under load"
 	@echo "make mutants       breaks one line of the product at a time: each must be noticed (MUTANTS=NAME... for some)"
 	@echo "make coverage     lines by unit tests; branches of the protocol and rules reached by them and SEEDS=40 seeds"
-	@echo "make bench        the standard set of measurements into bench/out/, some seven minutes"
+	@echo "make bench        the standard set of measurements into bench/out/, some eight minutes"
 	@echo "make profile      where the CPU time of a transaction goes, by thread and work, by perf, into bench/out/"
 	@echo "make evil         build/release/pbft-evil and pbft-evil-client, which misbehave (docs/adversary.md)"
 	@echo "make install PREFIX=/usr/local             make clean"

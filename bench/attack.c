@@ -243,7 +243,7 @@ static struct err compare_all(const struct bench_options *o, const struct attack
     uint32_t failed = 0;
     for (uint32_t i = 0; i < count; i++) {
         rows[i].failure = compare(o, programs, alone, &rows[i]);
-        if (bench_interrupted()) return err_make(ERR_NEGATIVE, "interrupted");
+        ERR_TRY(bench_go_on());
         attack_show_row(o, &rows[i]);
         if (!err_is(&rows[i].failure)) continue;
         if (failed++ == 0) first = err_wrap(rows[i].failure, "%s", rows[i].behaviour.name);

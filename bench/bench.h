@@ -2,6 +2,7 @@
 #ifndef PBFT_BENCH_BENCH_H
 #define PBFT_BENCH_BENCH_H
 
+#include "bench/interrupt.h"
 #include "bench/load.h"
 #include "bench/show.h"
 
@@ -63,11 +64,6 @@ struct bench_options {
     const char *plot; /* a picture: SVG, or PNG when its name says so; or NULL */
     enum bench_form form;
 };
-
-/* True once the program has been told to stop (INT, TERM, HUP): what it does ends, and what was started for it. */
-bool bench_interrupted(void);
-/* What went wrong, first and then in clearing up: both, one of them, or neither. */
-struct err bench_both(const struct err *first, const struct err *then);
 
 /* Of load, with readers: on the group that l names. */
 MUST_USE struct err mixed_measure(const struct bench_options *o, const struct load_options *l);

@@ -121,7 +121,7 @@ struct err bench_cluster_settle(const struct bench_cluster *c, uint32_t *primary
         (void)nanosleep(&(struct timespec){.tv_nsec = LOOK_AGAIN_NS}, NULL);
     free(status);
     pbft_close(observer);
-    if (bench_interrupted()) return err_make(ERR_NEGATIVE, "interrupted");
+    ERR_TRY(bench_go_on());
     return fault == NULL ? err_none()
                          : err_make(ERR_TIMEOUT, "the replicas in %s did not come together within %u s: %s", c->home,
                                     SETTLE_US / 1000000u, fault);

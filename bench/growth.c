@@ -163,7 +163,7 @@ static struct err look_at_rest(const struct growth_group *g, uint32_t replica, s
         ERR_TRY(executed(g, replica, &block));
         ERR_TRY(disk_look(g->cluster.home, replica, out));
         if (out->block >= block) return err_none();
-        if (bench_interrupted()) return err_make(ERR_NEGATIVE, "interrupted");
+        ERR_TRY(bench_go_on());
         if (clock_monotonic_us() > until)
             return err_make(ERR_TIMEOUT, "replica %u of the group in %s does not write its last block", replica,
                             g->cluster.home);

@@ -167,12 +167,17 @@ static bool has_room(const struct sender *s)
     return pbft_in_flight(s->client) < o->in_flight && (o->reads || pbft_can_submit(s->client));
 }
 
+/* What is in flight is not waited for. */
+static bool given_up(const struct load *l)
+{
+    return atomic_load(&l->silent) || bench_interrupted();
+}
+
 static bool goes_on(const struct load *l)
 {
     if (l->o.transactions > 0 && atomic_load(&l->answered) >= l->o.transactions) return false;
     if (l->o.until != NULL && atomic_load(l->o.until)) return false;
-    return atomic_load(&l->phase) != ENDING && !atomic_load(&l->failed) && !atomic_load(&l->silent) &&
-           !bench_interrupted();
+    return atomic_load(&l->phase) != ENDING && !atomic_load(&l->failed) && !given_up(l);
 }
 
 /* The gaps between two are drawn as those of many independent senders are: exponential. */
@@ -217,8 +222,7 @@ static void *send_all(void *context)
     }
     const double behind_us = (double)clock_monotonic_us() - s->next_us;
     if (s->rate > 0 && behind_us > 0) s->unsent = (uint64_t)(behind_us * s->rate / 1e6);
-    while (pbft_in_flight(s->client) > 0 && !atomic_load(&s->load->silent) &&
-           !bench_interrupted()) /* each has a deadline */
+    while (pbft_in_flight(s->client) > 0 && !given_up(s->load)) /* ends: each has a deadline */
         pbft_poll(s->client, POLL_MS_MAX);
     return NULL;
 }
@@ -266,7 +270,7 @@ static int compare_u32(const void *a, const void *b)
 
 static struct err finish(const struct measuring *m)
 {
-    if (bench_interrupted()) return err_make(ERR_NEGATIVE, "interrupted");
+    ERR_TRY(bench_go_on());
     if (atomic_load(&m->load.silent))
         return err_make(ERR_TIMEOUT, "nothing was accepted for %.0f s: do enough replicas of %s run?",
                         m->load.o.patience, m->load.o.home);
@@ -307,9 +311,7 @@ static struct err put_keys(struct measuring *m)
     struct sender *s = &m->senders[0];
     struct load_options *o = &m->load.o;
     const struct load_options wanted = *o;
-    const uint32_t key_count = m->load.key_count;
     bool ready = !wanted.certified;
-    m->load.key_count = 0; /* of the puts beside the reads */
     o->reads = o->certified = false;
     put_some(s, READ_KEYS);
     o->in_flight = 1;
@@ -321,7 +323,6 @@ static struct err put_keys(struct measuring *m)
         o->reads = false;
     }
     *o = wanted;
-    m->load.key_count = key_count;
     s->number = 0;
     if (s->failure[0] != '\0') return err_make(ERR_TIMEOUT, "the load did not begin: %s", s->failure);
     return ready ? err_none() : err_make(ERR_TIMEOUT, "the load did not begin: no checkpoint has the keys to be read");

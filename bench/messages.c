@@ -228,7 +228,7 @@ static struct err count_sizes(struct table *t)
     ERR_TRY(program_path("pbft-sim", sim, sizeof sim));
     ERR_TRY(parse_sizes(t->o, sizes, &count)); /* all of them, before anything is started */
     for (uint32_t i = 0; i < count; i++) {
-        if (bench_interrupted()) return err_make(ERR_NEGATIVE, "interrupted");
+        ERR_TRY(bench_go_on());
         ERR_TRY(count_size(t, sim, sizes[i]));
     }
     return err_none();

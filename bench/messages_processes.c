@@ -150,7 +150,7 @@ static struct err order(struct stage *s, uint64_t count, uint64_t ahead)
             pbft_poll(s->clients.clients[i], 0);
         rest(STEP_NS);
     }
-    if (bench_interrupted()) return err_make(ERR_NEGATIVE, "interrupted");
+    ERR_TRY(bench_go_on());
     return s->failure[0] == '\0' ? err_none() : err_make(ERR_TIMEOUT, "a transaction failed: %s", s->failure);
 }
 
@@ -189,7 +189,7 @@ static struct err come_to_rest(const struct stage *s, struct pbft_replica_status
         last = is;
         rest(LOOK_AGAIN_NS);
     }
-    if (bench_interrupted()) return err_make(ERR_NEGATIVE, "interrupted");
+    ERR_TRY(bench_go_on());
     return err_make(ERR_TIMEOUT, "the group in %s does not come to rest within %u s", s->cluster.home,
                     STILL_WITHIN_US / 1000000u);
 }

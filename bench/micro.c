@@ -124,7 +124,8 @@ static struct err measure_state(struct micro *m, struct kv_store *store, const c
     ERR_TRY(state_open(store, &s));
     struct err e = err_none();
     while (!err_is(&e) && (layers < 2 || (double)(put_us + fold_us) < SECONDS_EACH * 1e6)) {
-        if (bench_interrupted()) break;
+        e = bench_go_on();
+        if (err_is(&e)) break;
         const uint64_t start = clock_monotonic_us();
         for (uint32_t i = 0; i < STATE_KEYS; i++) {
             uint8_t key[16] = {0};
@@ -139,7 +140,7 @@ static struct err measure_state(struct micro *m, struct kv_store *store, const c
         fold_us += clock_monotonic_us() - closed;
     }
     state_close(s);
-    if (err_is(&e) || number == 0) return e;
+    if (err_is(&e)) return e;
     if (name != NULL) add(m, name, "key", (double)put_us / (double)number);
     add(m, fold_name, "key", (double)fold_us / (double)number);
     return e;
@@ -209,9 +210,10 @@ static struct err measure_all(struct micro *m, const char *dir)
     m->text_len = 65536;
     add(m, "SHA-256 of 64 KiB", "hash", time_of(m, hash_once));
     measure_codec(m);
-    if (!bench_interrupted()) measure_core(m);
+    ERR_TRY(bench_go_on());
+    measure_core(m);
     ERR_TRY(measure_states(m, dir));
-    if (bench_interrupted()) return err_make(ERR_NEGATIVE, "interrupted");
+    ERR_TRY(bench_go_on());
     ERR_TRY(floor_measure(dir, 4, 4 * SECONDS_EACH, &f));
     add(m, "Ed25519 verify, every core busy with it", "signature", f.verify_us);
     add(m, "LMDB commit of 1 KiB", "commit", f.sync_one_us);

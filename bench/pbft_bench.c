@@ -5,15 +5,11 @@
 #include "base/limits.h"
 #include "crypto/sign.h"
 
-#include <errno.h>
 #include <getopt.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum command_number { LOAD, LATENCY, CURVE, SCALE, RECOVER, HISTORY, MESSAGES, ATTACK, GROWTH, MICRO, COMMANDS };
 
@@ -159,30 +155,6 @@ static const struct setting settings[] = {
     {"o", "table|json", "form of the result", OF(RECOVER) | OF(MICRO), WORD, AT(form), .words = plain_form_words},
 };
 #define SETTINGS (sizeof settings / sizeof settings[0])
-
-static atomic_bool interrupted;
-
-bool bench_interrupted(void)
-{
-    return atomic_load(&interrupted);
-}
-
-static void on_signal(int signal)
-{
-    static const char text[] = "pbft-bench: interrupted; it ends when what it has started is stopped\n";
-    const int failure = errno;
-    (void)signal;
-    atomic_store(&interrupted, true);
-    const ssize_t told = write(STDERR_FILENO, text, sizeof text - 1);
-    (void)told; /* or there is nobody to tell */
-    errno = failure;
-}
-
-struct err bench_both(const struct err *first, const struct err *then)
-{
-    if (!err_is(first)) return *then;
-    return err_is(then) ? err_make(first->code, "%.300s; %.300s", first->text, then->text) : *first;
-}
 
 /* ---- help ---- */
 
@@ -339,7 +311,6 @@ int main(int argc, char **argv)
                               .keys = 4,
                               .batch = 1,
                               .batches = 8};
-    const struct sigaction catch = {.sa_handler = on_signal};
     const int failure = file_standard_open();
     if (failure != 0) return finish(err_system(failure, "cannot open /dev/null"));
     for (int i = 1; i < argc; i++) {
@@ -368,9 +339,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "pbft-bench: see pbft-bench %s --help\n", c->name);
         return 2;
     }
-    (void)sigaction(SIGINT, &catch, NULL);
-    (void)sigaction(SIGTERM, &catch, NULL);
-    (void)sigaction(SIGHUP, &catch, NULL);
+    interrupt_catch();
     struct err e = sign_start();
     if (!err_is(&e)) e = c->run(&o);
     return finish(e);

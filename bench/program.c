@@ -1,7 +1,7 @@
 /* program.c - see program.h. */
 #include "bench/program.h"
 
-#include "bench/bench.h"
+#include "bench/interrupt.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,14 +58,14 @@ static struct err read_all(int fd, pid_t ends, struct buffer *out)
     }
 }
 
-static int spawn(const char *const *argv, const posix_spawn_file_actions_t *actions, pid_t *pid)
+static struct err spawn(const char *const *argv, const posix_spawn_file_actions_t *actions, pid_t *pid)
 {
     posix_spawnattr_t attributes;
     (void)posix_spawnattr_init(&attributes);
     (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
     const int fault = posix_spawnp(pid, argv[0], actions, &attributes, (char *const *)(uintptr_t)argv, environ);
     (void)posix_spawnattr_destroy(&attributes);
-    return fault;
+    return fault == 0 ? err_none() : err_make(ERR_CONFIG, "cannot run %s: %s", argv[0], strerror(fault));
 }
 
 struct err program_start(const char *const *argv, pid_t *pid)
@@ -73,9 +73,9 @@ struct err program_start(const char *const *argv, pid_t *pid)
     posix_spawn_file_actions_t quiet;
     (void)posix_spawn_file_actions_init(&quiet);
     (void)posix_spawn_file_actions_addopen(&quiet, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    const int fault = spawn(argv, &quiet, pid);
+    const struct err e = spawn(argv, &quiet, pid);
     (void)posix_spawn_file_actions_destroy(&quiet);
-    return fault == 0 ? err_none() : err_make(ERR_CONFIG, "cannot run %s: %s", argv[0], strerror(fault));
+    return e;
 }
 
 int program_wait(pid_t pid)
@@ -103,19 +103,19 @@ static struct err run(const char *const *argv, struct bytes input, bool or_end, 
     (void)posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
     (void)posix_spawn_file_actions_addclose(&actions, ends[0]);
     (void)posix_spawn_file_actions_addclose(&actions, ends[1]);
-    const int fault = spawn(argv, &actions, &pid);
+    const struct err spawned = spawn(argv, &actions, &pid);
     (void)posix_spawn_file_actions_destroy(&actions);
     (void)fclose(in);
     (void)close(ends[1]);
-    if (fault != 0) {
+    if (err_is(&spawned)) {
         (void)close(ends[0]);
-        return err_make(ERR_CONFIG, "cannot run %s: %s", argv[0], strerror(fault));
+        return spawned;
     }
     const struct err e = read_all(ends[0], or_end ? pid : 0, out);
     (void)close(ends[0]);
     const int status = program_wait(pid);
     if (err_is(&e)) return e;
-    if (or_end && bench_interrupted()) return err_make(ERR_NEGATIVE, "interrupted");
+    if (or_end) ERR_TRY(bench_go_on());
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return err_make(ERR_NEGATIVE, "%s failed", argv[0]);
     return err_none();
 }

@@ -75,7 +75,7 @@ static struct err poll_once(struct recover *r)
         if (e.status != PBFT_OK) return err_make(ERR_TIMEOUT, "%s", e.text);
     }
     pbft_poll(r->client, 1);
-    if (bench_interrupted()) return err_make(ERR_NEGATIVE, "interrupted");
+    ERR_TRY(bench_go_on());
     if (r->failure[0] != '\0') return err_make(ERR_TIMEOUT, "the load stopped: %s", r->failure);
     if (clock_monotonic_us() - r->last_us > GIVE_UP_US)
         return err_make(ERR_TIMEOUT, "no result for %u s", GIVE_UP_US / 1000000u);

@@ -66,20 +66,28 @@ static void test_client_slow_group_sent_again_later(void **state)
 /* One of those in flight is sent to all after 400 ms, however long they take; then another. */
 static void test_client_one_in_flight_is_sent_to_all_early(void **state)
 {
-    static const uint32_t counts[] = {PBFT_WINDOW, 3, 3, PBFT_WINDOW,
-                                      1}; /* the next one takes another place, or the same */
+    static const struct {
+        uint32_t count; /* the next one takes another place then, or the same */
+        uint64_t usual_us;
+        uint64_t others_us;
+    } rows[] = {{PBFT_WINDOW, 5000000, 2000000},
+                {3, 600000, 1200000},
+                {3, 5000000, 2000000},
+                {PBFT_WINDOW, 600000, 1200000},
+                {1, 5000000, 0}};
     struct kept answers[PBFT_WINDOW];
     (void)state;
     struct pbft_client *c = client_open_to_all();
-    for (uint32_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
-        c->usual_us = 5000000;
-        for (uint32_t k = 0; k < counts[i]; k++) {
+    for (uint32_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        c->usual_us = rows[i].usual_us;
+        for (uint32_t k = 0; k < rows[i].count; k++) {
             answers[k] = (struct kept){.calls = 0};
             client_put(c, "key", "value", &answers[k]);
-            assert_int_equal(c->submits[(c->next_seq - 1) % PBFT_WINDOW].backoff_us, k == 0 ? 400000 : 2000000);
+            assert_int_equal(c->submits[(c->next_seq - 1) % PBFT_WINDOW].backoff_us,
+                             k == 0 ? 400000 : rows[i].others_us);
         }
         client_resend_never(c);
-        for (uint32_t k = 0; k < counts[i]; k++)
+        for (uint32_t k = 0; k < rows[i].count; k++)
             CLIENT_UNTIL(c, answers[k].calls > 0);
     }
     pbft_close(c);
