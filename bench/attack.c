@@ -49,8 +49,13 @@ static const char default_names[] =
 static const struct {
     const char *name;
     double floor;
-} floors[] = {
-    {"slow", 0.85}, {"flood", 0.9}, {"never-reads", 0.9}, {"client-bad-signatures", 0.9}, {"client-never-reads", 0.9}};
+} floors[] = {{"slow", 0.85},
+              {"late", 0.85},
+              {"finish-late", 0.85},
+              {"flood", 0.9},
+              {"never-reads", 0.9},
+              {"client-bad-signatures", 0.9},
+              {"client-never-reads", 0.9}};
 
 /* What these do nobody sees as long as no view ends and nobody has been away. */
 static const char *const hand_overs[] = {"new-view-", "view-change-invalid", "view-change-hide", "source-"};

@@ -328,18 +328,31 @@ static struct blob *sign_request(const struct pbft_client *c, uint64_t seq, uint
     return wire_encode_blob(&wire_record_request, &m);
 }
 
-/* Notes the sequence of a transaction, and sends it. */
+/* Notes the sequence of a transaction, and sends it: to the primary. Of those beside others one now and then is a
+ * witness, and goes to all at once: few enough to cost little, large ones too. Where the primary alone knows what
+ * waits, no backup can tell how long it waits, and a primary that lets every transaction wait would be what is usual
+ * (docs/protocol.md, Demotion). One that is alone goes to all soon, however long they take of late, for the same
+ * reason; it costs one message as long as nothing is amiss. */
 static void launch(struct pbft_client *c, struct pending *p)
 {
-    p->backoff_us = client_launch_wait_us(c, p);
-    p->resend_us = client_now_us() + p->backoff_us;
+    const uint64_t now_us = client_now_us();
+    const bool alone = c->in_flight == 1;
+    if (!alone) c->since_witness++;
+    const bool witness =
+        !alone && c->since_witness >= CLIENT_WITNESS_EACH && now_us - c->witness_us >= CLIENT_WITNESS_US;
+    if (witness) {
+        c->since_witness = 0;
+        c->witness_us = now_us;
+    }
+    p->backoff_us = alone ? CLIENT_RESEND_FIRST_US : client_first_resend_us(c);
+    p->resend_us = now_us + p->backoff_us;
     p->sent_to_all = false;
     if (p->seq > c->journal_seq) {
         c->journal_seq = p->seq;
         client_journal_note(c->journal_fd, p->seq);
     }
     if (c->next_seq != 0 && p->seq >= c->next_seq) c->next_seq = p->seq + 1;
-    if (!client_send(&c->links[quorum_primary(&c->quorum, c->view)], p->message)) client_send_to_all(c, p);
+    if (witness || !client_send(&c->links[quorum_primary(&c->quorum, c->view)], p->message)) client_send_to_all(c, p);
 }
 
 bool client_order(struct pbft_client *c, struct pending *from)

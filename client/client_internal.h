@@ -16,8 +16,10 @@
 
 #define CLIENT_READS_MAX 64u
 #define CLIENT_TIMEOUT_MS_DEFAULT 10000u
-#define CLIENT_RESEND_FIRST_US 400000u /* the witness; others: or twice what they take of late, up to ... */
+#define CLIENT_RESEND_FIRST_US 400000u /* one beside others: or twice what they take of late, up to ... */
 #define CLIENT_RESEND_SLOW_US 2000000u /* ... this */
+#define CLIENT_WITNESS_US 100000u      /* of those beside others one in so long, ... */
+#define CLIENT_WITNESS_EACH 8u         /* ... and of so many, goes to all at once */
 #define CLIENT_RESEND_MOST_US 4000000u
 #define CLIENT_READ_ROUNDS 3u
 #define CLIENT_READ_ROUND_US 400000u
@@ -98,7 +100,8 @@ struct pbft_client {
     struct digest certificate_known; /* of a checkpoint, whose signatures were good; zero: none */
     uint32_t in_flight;
     uint64_t usual_us;     /* what a transaction has taken of late, about; 0: none has been accepted */
-    const struct pending *witness; /* the last one, of submits, or NULL; see client_launch_wait_us */
+    uint64_t witness_us;   /* when one went to all at once; see launch */
+    uint32_t since_witness; /* those beside others since then */
     uint64_t view;         /* where the primary is believed to be */
     bool view_known;       /* f+1 replicas have named it, or one above: it is no guess */
     bool called_back;      /* a callback ran in this poll */
@@ -152,11 +155,9 @@ void client_ask_local(struct replica_link *l, uint64_t number, enum system_verb 
 void client_ask_window(struct replica_link *l);
 /* client_pending.c */
 void client_send_to_all(struct pbft_client *c, struct pending *p);
-/* How long a transaction that is not the witness is waited for before it is sent again, to all: a slow group or a long
- * way is no reason. */
+/* How long a transaction beside others is waited for before it is sent again, to all: a slow group or a long way is no
+ * reason. */
 uint64_t client_first_resend_us(const struct pbft_client *c);
-/* The same for this one, which is sent now and may become the witness. */
-uint64_t client_launch_wait_us(struct pbft_client *c, const struct pending *p);
 void client_on_reply(struct replica_link *l, const struct wire_reply *m);
 void client_on_busy(struct replica_link *l, const struct wire_busy *m);
 void client_on_result(struct replica_link *l, const struct wire_result *m);

@@ -195,16 +195,6 @@ uint64_t client_first_resend_us(const struct pbft_client *c)
     return slow_us > CLIENT_RESEND_FIRST_US ? slow_us : CLIENT_RESEND_FIRST_US;
 }
 
-/* Of a client's transactions in flight one is the witness: all replicas hear of it soon, however long they take of
- * late. A primary that lets every transaction wait would else be what is usual, and no backup would hold anything that
- * shows it (docs/protocol.md, Demotion). */
-uint64_t client_launch_wait_us(struct pbft_client *c, const struct pending *p)
-{
-    if (c->witness != NULL && c->witness != p && c->witness->kind == PENDING_SUBMIT) return client_first_resend_us(c);
-    c->witness = p;
-    return CLIENT_RESEND_FIRST_US;
-}
-
 static void resend_submit(struct pbft_client *c, struct pending *p, uint64_t now)
 {
     client_send_to_all(c, p);

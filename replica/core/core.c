@@ -207,6 +207,7 @@ void core_slot_decide(struct core *c, struct core_slot *s, enum core_decision to
     s->decision = to;
     s->changed_us = c->now_us;
     c->changed = true;
+    if (to == CORE_DECIDED) core_demotion_comes_on(c);
 }
 
 /* ---- start and stop ---- */

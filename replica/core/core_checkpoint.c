@@ -100,11 +100,14 @@ const char *core_on_executed(struct core *c, const struct core_executed *e)
     c->executed_us = c->now_us;
     c->fetch_failures = 0;
     c->executed_time_ms = e->time_ms;
-    for (uint32_t i = 0; i < e->settled_count; i++)
-        core_settle(c, e->settled[i].client, e->settled[i].seq);
+    uint64_t oldest_us = UINT64_MAX;
+    for (uint32_t i = 0; i < e->settled_count; i++) {
+        const uint64_t since_us = core_settle(c, e->settled[i].client, e->settled[i].seq);
+        if (since_us < oldest_us) oldest_us = since_us;
+    }
     if (s != NULL) {
         core_slot_decide(c, s, CORE_EXECUTED);
-        core_demotion_executed(c, &s->decided);
+        core_demotion_executed(c, &s->decided, oldest_us);
         s->decided.time_ms = e->time_ms; /* a null batch's is the one before it */
     }
     if (c->active) {

@@ -5,7 +5,9 @@
  *
  *   idle      nothing it has proposed is unfinished, though this backup has handed requests on to it, for longer than
  *             a bound that is learned from how quick other primaries were;
- *   slow      its proposals keep that backup waiting so, if shorter, again and again;
+ *   slow      more than a share of the time goes by in waits, each too short for that: nothing is proposed or decided
+ *             though there is work, or the oldest request waits for longer than that bound. The share is an eighth, and
+ *             what went by so under other primaries;
  *   unfair    batch after batch had room for a request that it was given long ago (rule 25).
  *
  * Each may be a mistake of one backup, so none leaves alone: STATUS says that its sender suspects the primary, and
@@ -13,51 +15,87 @@
  * Each time makes this replica more patient for a while, so that a mistake is not made again and again. */
 #include "replica/core/core_internal.h"
 
-#define GAPS_WEIGHT 16u   /* gaps that the mean of a primary's remembers; it says nothing before so many */
-#define USUAL_TIMES 8u    /* what is usual may take so many times as long */
-#define EASE_US 60000000u /* after so long it is halved again */
+#define GAPS_WEIGHT 16u   /* waits that the mean of a primary's remembers; it says nothing before so many */
+#define USUAL_TIMES 4u    /* what is usual may take so many times as long */
+#define EASE_US 60000000u /* after so long lenience is halved again, and what is known of shares counts half */
 #define HEARD_RESENDS 3u  /* a suspicion is said in each resend interval; one not heard for so many is over */
-#define WASTE_SHARE 8u    /* one part in so many of the time may go by in long waits */
-#define CHECK_US 100000u  /* between two looks over custody for requests that are passed over */
+#define WASTE_SHARE 8u    /* one part in so many of the time may be wasted by whoever leads */
+#define SHARE_ONE 1024u   /* shares of the time are counted in such parts */
+#define STALL_SHARE 64u   /* this part of T each stall may take: a batch takes its time */
+#define CHECK_US 100000u  /* between two looks over custody */
 #define NOBODY UINT32_MAX
 
 /* ---- what is learned ---- */
 
-/* Since when this replica waits for a proposal, as far as is known without a look over custody: it may be later. */
-static uint64_t waits_since(const struct core *c)
+static bool is_behind(const struct core *c)
 {
-    const uint64_t idle_us = core_timer_start(c, c->idle_us);
-    return idle_us > c->oldest_custody_us ? idle_us : c->oldest_custody_us;
+    return core_peers_executed(c) > c->executed;
 }
 
-/* At the end of each step. */
-void core_demotion_look(struct core *c)
+/* It takes part, and can tell how the primary does; also when that is itself: it knows best what one that keeps the
+ * rules can do. */
+static bool watches(const struct core *c)
 {
-    if (c->under_way > 0 || c->handed > c->executed)
-        c->idle_us = c->handed_us = 0;
-    else if (c->idle_us == 0)
-        c->idle_us = c->now_us;
+    return c->active && !c->diverged && !c->stopping && !c->disk_full && !c->walking;
 }
 
-/* A batch was executed that had room for more. Bytes fill one too: such a batch passes nobody over. */
-void core_demotion_executed(struct core *c, const struct core_batch *batch)
+/* Without a stable checkpoint nothing more may be proposed. */
+static bool window_is_full(const struct core *c)
+{
+    return c->executed >= c->low + WINDOW_BATCHES;
+}
+
+static bool has_work(const struct core *c)
+{
+    return c->custody_count > 0 || c->under_way > 0;
+}
+
+/* A batch was executed. A roomy one passes over what is not in it; bytes fill a batch too. oldest_us: since when the
+ * oldest of its requests was in custody here, UINT64_MAX: none was. */
+void core_demotion_executed(struct core *c, const struct core_batch *batch, uint64_t oldest_us)
 {
     if (batch->bytes != NULL && batch->bytes->len < BATCH_BYTES_TARGET / 2) c->roomy_batches++;
+    if (oldest_us == UINT64_MAX || !watches(c) || is_behind(c)) return;
+    struct core_peer *p = &c->peers[core_primary(c)];
+    const uint64_t since_us = core_timer_start(c, oldest_us);
+    const uint64_t gap_us = c->now_us > since_us ? c->now_us - since_us : 0;
+    if (p->gaps < GAPS_WEIGHT) p->gaps++;
+    p->gap_us = (p->gap_us * (p->gaps - 1) + gap_us) / p->gaps;
 }
 
-/* The (f+1)-th smallest of what members let others wait as primaries: one that keeps the rules has let them wait so
- * long. UINT64_MAX: too few have led. except: whose waits are not looked at, or NOBODY. */
-static uint64_t usual_gap(const struct core *c, uint32_t except)
+/* UINT64_MAX: it has not led for long enough to say. */
+typedef uint64_t (*trait)(const struct core *c, const struct core_peer *p);
+
+/* How long requests waited until they were executed while it led. */
+static uint64_t gap_of(const struct core *c, const struct core_peer *p)
+{
+    (void)c;
+    return p->gaps >= GAPS_WEIGHT ? p->gap_us : UINT64_MAX;
+}
+
+/* Which part of the time in which there was work was wasted while it led, in parts of SHARE_ONE. It must have been T.
+ */
+static uint64_t waste_of(const struct core *c, const struct core_peer *p)
+{
+    return p->led_us >= c->config.timeout_us ? p->wasted_us * SHARE_ONE / p->led_us : UINT64_MAX;
+}
+
+/* What one that keeps the rules does no better: this replica's own, or the (f+1)-th smallest among members that have
+ * led, whichever is more. UINT64_MAX: it has not led, and too few have. except: who is not looked at, or NOBODY. */
+static uint64_t usual(const struct core *c, trait of, uint32_t except)
 {
     const uint32_t count = c->config.group.quorum.replica_count;
+    const uint64_t own = c->config.self == except ? UINT64_MAX : of(c, &c->peers[c->config.self]);
     uint64_t usual = UINT64_MAX;
     for (uint32_t i = 0; i < count; i++) {
+        const uint64_t mark = of(c, &c->peers[i]);
         uint32_t at_most = 0;
-        for (uint32_t k = 0; k < count; k++)
-            if (k != except && c->peers[k].gaps >= GAPS_WEIGHT && c->peers[k].gap_us <= c->peers[i].gap_us) at_most++;
-        if (at_most >= c->config.group.quorum.weak && c->peers[i].gap_us < usual) usual = c->peers[i].gap_us;
+        for (uint32_t k = 0; k < count && mark < usual; k++)
+            if (k != except && of(c, &c->peers[k]) <= mark) at_most++;
+        if (at_most >= c->config.group.quorum.weak) usual = mark;
     }
-    return usual;
+    if (own == UINT64_MAX) return usual;
+    return usual == UINT64_MAX || usual < own ? own : usual;
 }
 
 /* T/8 to T/2 by what is usual. */
@@ -73,36 +111,98 @@ static uint64_t bound_of(const struct core *c, uint64_t usual_us)
 /* How long the primary may be idle with work. */
 static uint64_t idle_bound(const struct core *c)
 {
-    return bound_of(c, usual_gap(c, NOBODY));
+    return bound_of(c, usual(c, gap_of, NOBODY));
 }
 
-/* A wait that is not held against the primary. Its own waits are no measure here, or its habit would become usual. */
-static uint64_t short_wait(const struct core *c)
+/* How long a request may wait. The primary's own habit is no measure here, or it would become usual. */
+static uint64_t wait_bound(const struct core *c)
 {
-    const uint64_t usual_us = usual_gap(c, core_primary(c));
-    return bound_of(c, usual_us == UINT64_MAX ? 0 : usual_us);
+    const uint64_t usual_us = usual(c, gap_of, core_primary(c));
+    return usual_us == UINT64_MAX ? c->backoff.now_us / 4 << c->lenience : bound_of(c, usual_us);
 }
 
-/* Of the long waits in this view, what is more than their share of the time. */
+/* ---- waste ---- */
+
+/* What was wasted in this view, less what is allowed of the time since. */
 static uint64_t wasted(const struct core *c)
 {
-    const uint64_t allowed_us = (c->now_us - c->wasted_at_us) / WASTE_SHARE;
-    return c->wasted_view == c->view && c->wasted_us > allowed_us ? c->wasted_us - allowed_us : 0;
+    if (c->wasted_view != c->view || c->wasted_us == 0) return 0;
+    const uint64_t usual_share = usual(c, waste_of, core_primary(c));
+    const uint64_t share = SHARE_ONE / WASTE_SHARE + (usual_share == UINT64_MAX ? 0 : usual_share);
+    const uint64_t allowed_us = (c->now_us - c->wasted_at_us) * share / SHARE_ONE;
+    return c->wasted_us > allowed_us ? c->wasted_us - allowed_us : 0;
 }
 
-/* A proposal has been accepted in the normal course: how long has it been waited for? */
-void core_demotion_proposed(struct core *c)
+static void waste(struct core *c, uint64_t us)
 {
-    if (c->idle_us == 0 || c->custody_count == 0) return;
-    struct core_peer *p = &c->peers[core_primary(c)];
-    const uint64_t since_us = waits_since(c);
-    const uint64_t gap_us = c->now_us > since_us ? c->now_us - since_us : 0;
-    if (p->gaps < GAPS_WEIGHT) p->gaps++;
-    p->gap_us = (p->gap_us * (p->gaps - 1) + gap_us) / p->gaps;
-    if (gap_us < short_wait(c)) return;
-    c->wasted_us = wasted(c) + gap_us;
+    c->wasted_us = wasted(c) + us;
     c->wasted_at_us = c->now_us;
     c->wasted_view = c->view;
+    c->peers[core_primary(c)].wasted_us += us;
+}
+
+/* All that this replica can do by itself is done: nothing is on its way to its disk or to execution. */
+static bool is_at_rest(const struct core *c)
+{
+    return c->durable_token == c->next_token && c->handed == c->executed;
+}
+
+/* How long nothing has come on, beyond what a batch may take; 0: or it is this replica that does not hear of it. */
+static uint64_t stall(const struct core *c)
+{
+    if (c->stalled_us == 0) return 0;
+    const uint64_t us = c->now_us - core_timer_start(c, c->stalled_us);
+    const uint64_t least_us = (c->backoff.now_us / STALL_SHARE) << c->lenience;
+    return us > least_us && !is_behind(c) ? us - least_us : 0;
+}
+
+/* Something has been decided or prepared, or, where nothing was under way, proposed. */
+void core_demotion_comes_on(struct core *c)
+{
+    const uint64_t us = stall(c);
+    if (us > 0) waste(c, us);
+    if (c->stalled_us != 0) c->stalled_us = c->now_us;
+}
+
+static void look_for_stall(struct core *c)
+{
+    if (has_work(c) && is_at_rest(c) && !window_is_full(c) && watches(c)) {
+        if (c->stalled_us == 0) c->stalled_us = c->now_us;
+        return;
+    }
+    if (watches(c)) core_demotion_comes_on(c); /* this replica has something to do again, or there is nothing to do */
+    c->stalled_us = 0;
+}
+
+/* The oldest request in custody waits for too long: so this time goes by, too, whatever else is decided. */
+static void look_over_custody(struct core *c)
+{
+    if (c->now_us - c->looked_us < CHECK_US || !is_at_rest(c)) return;
+    uint64_t counted_us = c->looked_us;
+    c->looked_us = c->now_us;
+    if (!watches(c) || c->custody_count == 0 || window_is_full(c)) return;
+    const uint64_t bound_us = wait_bound(c);
+    if (c->now_us - core_timer_start(c, c->oldest_custody_us) < bound_us) return;
+    const uint64_t oldest_us = core_timer_start(c, core_custody_oldest(c));
+    if (oldest_us > c->now_us || c->now_us - oldest_us < bound_us || is_behind(c)) return;
+    const uint64_t stalled_us = stall(c);
+    if (oldest_us > counted_us) counted_us = oldest_us;
+    if (c->wasted_view == c->view && c->wasted_at_us > counted_us) counted_us = c->wasted_at_us;
+    waste(c, stalled_us > c->now_us - counted_us ? stalled_us : c->now_us - counted_us);
+    if (c->stalled_us != 0) c->stalled_us = c->now_us;
+}
+
+/* At the end of each step. */
+void core_demotion_look(struct core *c)
+{
+    struct core_peer *p = &c->peers[core_primary(c)];
+    if (c->under_way > 0 || c->handed > c->executed)
+        c->idle_us = c->handed_us = 0;
+    else if (c->idle_us == 0)
+        c->idle_us = c->now_us;
+    look_for_stall(c);
+    if (c->led_at_us != 0) p->led_us += c->now_us - c->led_at_us;
+    c->led_at_us = has_work(c) && watches(c) ? c->now_us : 0;
 }
 
 /* A request has been handed on. What the primary was given while it had work it may have refused, its custody being
@@ -122,7 +222,7 @@ bool core_demotion_hands_again(const struct core *c)
 
 static bool is_idle(const struct core *c)
 {
-    if (c->idle_us == 0 || c->custody_count == 0 || c->executed >= c->low + WINDOW_BATCHES) return false;
+    if (c->idle_us == 0 || c->custody_count == 0 || window_is_full(c)) return false;
     const uint64_t idle_us = core_timer_start(c, c->idle_us);
     const uint64_t bound_us = idle_bound(c);
     if (c->now_us - idle_us < bound_us) return false;
@@ -131,9 +231,11 @@ static bool is_idle(const struct core *c)
     return oldest_us <= c->now_us && c->now_us - oldest_us >= bound_us;
 }
 
+/* Once it is, it is so until half of that is made up for: each backup says so when another hears it. */
 static bool is_slow(const struct core *c)
 {
-    return wasted(c) >= c->backoff.now_us << c->lenience;
+    const uint64_t most_us = c->backoff.now_us << c->lenience;
+    return wasted(c) + stall(c) >= (c->suspicion == CORE_SUSPICION_SLOW ? most_us / 2 : most_us);
 }
 
 /* So many batches may go by before a request that a primary has been given: it takes clients in turn, what backups hold
@@ -171,11 +273,11 @@ static bool is_unfair(struct core *c)
     return false;
 }
 
-/* While this replica is behind it does not know what the primary does. */
 static enum core_suspicion judge(struct core *c)
 {
-    if (!c->active || c->diverged || c->stopping || c->disk_full || c->walking) return CORE_SUSPICION_NONE;
-    if (core_peers_executed(c) > c->executed) return CORE_SUSPICION_NONE;
+    if (core_is_primary(c) || !watches(c)) return CORE_SUSPICION_NONE;
+    if (is_behind(c)) /* what it does not see yet is no reason; what it has seen stays one */
+        return c->suspicion == CORE_SUSPICION_SLOW && is_slow(c) ? CORE_SUSPICION_SLOW : CORE_SUSPICION_NONE;
     if (is_idle(c)) return CORE_SUSPICION_IDLE;
     if (is_slow(c)) return CORE_SUSPICION_SLOW;
     return is_unfair(c) ? CORE_SUSPICION_UNFAIR : CORE_SUSPICION_NONE;
@@ -186,37 +288,48 @@ const char *core_suspicion_text(enum core_suspicion suspicion)
     switch (suspicion) {
     case CORE_SUSPICION_NONE: break;
     case CORE_SUSPICION_IDLE: return "it proposes nothing, though it has requests";
-    case CORE_SUSPICION_SLOW: return "it lets requests wait for long before it proposes them, again and again";
+    case CORE_SUSPICION_SLOW:
+        return "too much of the time goes by with nothing proposed or decided, or with requests that wait for too long";
     case CORE_SUSPICION_UNFAIR: return "its batches leave out a request that it has had for long";
     }
     return NULL;
 }
 
-/* Members that suspect the primary of this view, this one too. */
+/* Members that suspect the primary of this view, or have left it, and this one. */
 static uint32_t count_suspecting(const struct core *c)
 {
     uint32_t count = 1;
     for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++) {
         const struct core_peer *p = &c->peers[id];
-        if (id == c->config.self || !p->suspects || p->changing || p->view != c->view) continue;
+        const bool left = p->changing && p->view == c->view + 1;
+        if (id == c->config.self || (!left && (!p->suspects || p->changing || p->view != c->view))) continue;
         if (c->now_us - p->heard_us <= HEARD_RESENDS * c->config.resend_us) count++;
     }
     return count;
 }
 
+/* What was taken for a mistake, or what has been usual, does not stand for ever. */
+static void ease(struct core *c)
+{
+    c->eased_us = c->now_us;
+    if (c->lenience > 0) c->lenience--;
+    for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++) {
+        c->peers[id].led_us /= 2;
+        c->peers[id].wasted_us /= 2;
+    }
+}
+
 void core_demotion_tick(struct core *c)
 {
     const enum core_suspicion before = c->suspicion;
-    if (c->lenience > 0 && c->now_us - c->lenience_us >= EASE_US) {
-        c->lenience--;
-        c->lenience_us = c->now_us;
-    }
+    if (c->now_us - c->eased_us >= EASE_US) ease(c);
+    look_over_custody(c);
     c->suspicion = judge(c);
     if (c->suspicion == CORE_SUSPICION_NONE) return;
     if (before == CORE_SUSPICION_NONE) c->status_us = 0; /* it is said at once */
     if (count_suspecting(c) < c->config.group.quorum.weak) return;
     if (c->lenience < CORE_LENIENCE_MAX) c->lenience++;
-    c->lenience_us = c->now_us;
+    c->eased_us = c->now_us;
     c->demotions++;
     c->suspicion = CORE_SUSPICION_NONE;
     core_give_up_view(c);

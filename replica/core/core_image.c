@@ -13,7 +13,7 @@
 #define KNOWS_EVERY_FIELD(type, size)                                                                                  \
     _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "core_image knows every field of this "       \
                                                                          "struct")
-KNOWS_EVERY_FIELD(core, 110104); /* agreed stays out: 0 is always right */
+KNOWS_EVERY_FIELD(core, 110128); /* agreed stays out: 0 is always right */
 KNOWS_EVERY_FIELD(core_slot, 352);
 KNOWS_EVERY_FIELD(core_batch, 48);
 KNOWS_EVERY_FIELD(core_vote, 97);
@@ -23,7 +23,7 @@ KNOWS_EVERY_FIELD(core_client, 16424);
 KNOWS_EVERY_FIELD(core_request, 128);
 KNOWS_EVERY_FIELD(core_early, 24);
 KNOWS_EVERY_FIELD(core_early_vote, 112);
-KNOWS_EVERY_FIELD(core_peer, 376);
+KNOWS_EVERY_FIELD(core_peer, 392);
 KNOWS_EVERY_FIELD(core_wanted, 48);
 KNOWS_EVERY_FIELD(core_question, 40);
 KNOWS_EVERY_FIELD(core_detour, 56);
@@ -309,6 +309,8 @@ static void peer_image(struct core_peer *p, struct image *i)
     image_bool(i, &p->suspects);
     image_u32(i, &p->gaps);
     image_u64(i, &p->gap_us);
+    image_u64(i, &p->led_us);
+    image_u64(i, &p->wasted_us);
     image_u64(i, &p->filled_us);
     image_u64(i, &p->answered_us);
     image_u64(i, &p->view);
@@ -337,14 +339,17 @@ static void demotion_image(struct core *c, struct image *i)
     c->suspicion = (enum core_suspicion)suspicion;
     image_u64(i, &c->idle_us);
     image_u64(i, &c->handed_us);
+    image_u64(i, &c->stalled_us);
+    image_u64(i, &c->led_at_us);
     image_u64(i, &c->wasted_us);
     image_u64(i, &c->wasted_at_us);
     image_u64(i, &c->wasted_view);
+    image_u64(i, &c->looked_us);
     image_u64(i, &c->roomy_batches);
     image_u64(i, &c->fairness_us);
     image_u64(i, &c->demotions);
     image_count(i, &c->lenience, CORE_LENIENCE_MAX);
-    image_u64(i, &c->lenience_us);
+    image_u64(i, &c->eased_us);
 }
 
 static void view_image(struct core *c, struct image *i)

@@ -155,8 +155,11 @@ struct core_peer {
     bool changing; /* it waits for the NEW-VIEW of its view */
     bool fenced;
     bool suspects;      /* the primary of its view */
-    uint32_t gaps;      /* as a primary, how long it was waited for: so many times, as far as they count, ... */
+    uint32_t gaps; /* as a primary, how long the oldest request of a batch had waited: so many times, as far as they
+                      count, ... */
     uint64_t gap_us;    /* ... and the mean of them */
+    uint64_t led_us;    /* ... how long there was work, of late ... */
+    uint64_t wasted_us; /* ... and what of that was wasted (core_demotion.c) */
     uint32_t filled;    /* empty batches proposed for it, less those that time has given back, */
     uint64_t filled_us; /* ... up to then */
     uint64_t answered_us; /* its question at its start */
@@ -220,14 +223,17 @@ struct core {
     enum core_suspicion suspicion; /* of the primary, as of the last tick */
     uint64_t idle_us;              /* nothing proposed is unfinished here since then; 0: something is */
     uint64_t handed_us;            /* ... and since then it has been given a request meanwhile; 0: none */
-    uint64_t wasted_us;            /* in long waits for the primary of wasted_view ... */
-    uint64_t wasted_at_us;         /* ... when the last of them ended, less their share of the time before */
+    uint64_t stalled_us;   /* nothing has come on since then, though others could bring it on; 0: this is not so */
+    uint64_t led_at_us;    /* the last step, after which there was work for the primary; 0: there was none */
+    uint64_t wasted_us;    /* by the primary of wasted_view ... */
+    uint64_t wasted_at_us; /* ... when the last of it was counted, less what is allowed of the time before */
     uint64_t wasted_view;
+    uint64_t looked_us;            /* last look over custody for requests that wait for too long */
     uint64_t roomy_batches;        /* executed since the start */
     uint64_t fairness_us;          /* last look over custody for requests that are passed over */
     uint64_t demotions;            /* views left because f+1 suspected the primary */
     uint32_t lenience;             /* by how many doublings its bound is longer after those ... */
-    uint64_t lenience_us;          /* ... last changed */
+    uint64_t eased_us;             /* ... last changed, or what was wasted was last halved */
     struct viewchange *collected;
     struct viewchange_backoff backoff;
     struct blob *own_view_change; /* for `view`, while changing */
@@ -387,7 +393,8 @@ const char *core_on_request(struct core *c, struct msg_verified *m, uint32_t cli
 bool core_propose(struct core *c);
 bool core_may_fill(const struct core *c);
 void core_propose_empty(struct core *c);
-void core_settle(struct core *c, uint32_t client, uint64_t seq);
+/* Since when the request was in custody; UINT64_MAX: it was not. */
+uint64_t core_settle(struct core *c, uint32_t client, uint64_t seq);
 void core_custody_tick(struct core *c);
 void core_custody_new_view(struct core *c);
 uint64_t core_custody_oldest(const struct core *c); /* UINT64_MAX: nothing that can be ordered is in custody */
@@ -413,8 +420,8 @@ void core_view_restore(struct core *c, const struct core_recovered *r);
 void core_view_restore_carried(struct core *c);
 
 /* core_demotion.c: a primary that is slow without a reason, or unfair */
-void core_demotion_proposed(struct core *c);
-void core_demotion_executed(struct core *c, const struct core_batch *batch);
+void core_demotion_comes_on(struct core *c);
+void core_demotion_executed(struct core *c, const struct core_batch *batch, uint64_t oldest_us);
 void core_demotion_look(struct core *c);
 void core_demotion_handed(struct core *c);
 bool core_demotion_hands_again(const struct core *c);

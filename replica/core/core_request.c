@@ -254,9 +254,10 @@ static void time_reached(struct core *c, struct core_client *owner, uint64_t bef
     }
 }
 
-void core_settle(struct core *c, uint32_t client, uint64_t seq)
+uint64_t core_settle(struct core *c, uint32_t client, uint64_t seq)
 {
-    if (client >= c->config.client_count) return;
+    uint64_t since_us = UINT64_MAX;
+    if (client >= c->config.client_count) return since_us;
     struct core_client *owner = &c->clients[client];
     const uint64_t before = owner->window.highest_settled + CLIENT_WINDOW;
     window_settle(&owner->window, seq);
@@ -265,9 +266,11 @@ void core_settle(struct core *c, uint32_t client, uint64_t seq)
     struct core_request *r = &owner->requests[seq % CORE_CLIENT_REQUESTS];
     if (r->state != CORE_REQUEST_EMPTY && window_settled(&owner->window, r->seq)) {
         c->settled_bytes += r->bytes->len;
+        since_us = r->since_us;
         request_drop(c, client, r);
     }
     if (core_is_primary(c)) offer(c, client); /* the window may have moved up to what is held */
+    return since_us;
 }
 
 /* Lets go of what is settled or has run out. */

@@ -62,17 +62,19 @@ struct err blocks_message(struct kv_store *log, const struct reply_signer *signe
 }
 
 /* Entries as they travel: which request of the batch each is of, found by its digest. They stand in the order of the
- * requests. */
+ * requests. What a disk has changed since is not sent: it would be refused, and held against its sender. */
 static struct err past_entries(const struct wire_stored_block *stored, const struct wire_batch *batch,
                                struct buffer *out)
 {
     struct wire_iterator requests = wire_list_start(batch->requests);
     struct wire_iterator i = wire_list_start(stored->entries);
     struct wire_entry entry;
+    struct merkle_frontier tree = {0};
+    struct bytes raw_entry;
     struct bytes raw;
     struct digest leaf = {{0}};
     uint32_t number = 0; /* of the request behind `leaf`, and one */
-    while (wire_list_next(&i, &wire_record_entry, &entry)) {
+    while (wire_list_next_raw(&i, &wire_record_entry, &entry, &raw_entry)) {
         while ((number == 0 || !digest_equal(&leaf, &entry.request_digest)) && wire_list_next_bytes(&requests, &raw)) {
             leaf = merkle_leaf(raw);
             number++;
@@ -86,7 +88,13 @@ static struct err past_entries(const struct wire_stored_block *stored, const str
         struct writer w = writer_of(buffer_reserve(out, size), size);
         wire_encode_record(&wire_record_past_entry, &past, &w);
         out->len += size;
+        const struct digest entry_leaf = merkle_leaf(raw_entry);
+        merkle_frontier_append(&tree, &entry_leaf);
     }
+    const struct digest root = merkle_frontier_root(&tree);
+    if (tree.count != stored->header.count || !digest_equal(&root, &stored->header.entries_root))
+        return err_make(ERR_CORRUPT, "the entries of block %llu do not have the root its header names",
+                        (unsigned long long)stored->header.seq);
     return err_none();
 }
 

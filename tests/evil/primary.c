@@ -119,10 +119,42 @@ static bool propose_nothing(struct evil *e, const struct evil_order *o, const st
     return proposal(e, o, s) == NULL;
 }
 
-static bool propose_late(struct evil *e, const struct evil_order *o, const struct evil_saying *s)
+static bool propose_so_late(struct evil *e, const struct evil_order *o, const struct evil_saying *s, uint32_t tenths)
 {
     if (proposal(e, o, s) == NULL) return true;
-    if (!s->resend) evil_send_later(e, s, e->core.timeout_us / 10u * 9u);
+    if (!s->resend) evil_send_later(e, s, e->core.timeout_us / 10u * tenths);
+    return false;
+}
+
+static bool propose_late(struct evil *e, const struct evil_order *o, const struct evil_saying *s)
+{
+    return propose_so_late(e, o, s, 9);
+}
+
+/* Each wait is too short to be a reason by itself. */
+static bool propose_a_little_late(struct evil *e, const struct evil_order *o, const struct evil_saying *s)
+{
+    return propose_so_late(e, o, s, 1);
+}
+
+/* It proposes at once, but not to f backups, and keeps its COMMIT back: no quorum comes together before it likes. */
+static bool finish_late(struct evil *e, const struct evil_order *o, const struct evil_saying *s)
+{
+    const struct quorum *q = &e->core.group.quorum;
+    const struct wire_message *m = s->message;
+    const bool reigns = evil_reigns(e, o, e->summary.view, SEQ_MAX);
+    switch (m->type) {
+    case WIRE_TYPE_pre_prepare:
+        if (proposal(e, o, s) == NULL || s->place < q->replica_count - 1 - q->faulty_max) return true;
+        break;
+    case WIRE_TYPE_commit:
+        if (!evil_reigns(e, o, m->commit.view, m->commit.seq)) return true;
+        break;
+    case WIRE_TYPE_status:               /* nobody learns from it what is lacking, */
+    case WIRE_TYPE_data: return !reigns; /* nor gets it */
+    default: return true;
+    }
+    if (!s->resend) evil_send_later(e, s, e->core.timeout_us / 100u * 85u);
     return false;
 }
 
@@ -340,6 +372,8 @@ static bool invent_in_new_view(struct evil *e, const struct evil_order *o, const
 const struct evil_behaviour evil_primary_behaviours[] = {
     {"silent", "ignores requests and proposes nothing", PRIMARY, .hears = is_deaf_to_requests, .says = propose_nothing},
     {"slow", "each proposal leaves 0.9 T late", PRIMARY, .says = propose_late},
+    {"late", "each proposal leaves 0.1 T late", PRIMARY, .says = propose_a_little_late},
+    {"finish-late", "f backups get the PRE-PREPARE, and all its COMMIT, 0.85 T late", PRIMARY, .says = finish_late},
     {"equivocate", "one half of the backups gets another batch", PRIMARY, .says = propose_two_batches},
     {"scatter", "each backup gets another batch: none has a quorum", PRIMARY, .says = propose_a_batch_each},
     {"propose-twice", "each backup gets a second batch for the same sequence", PRIMARY, .says = propose_twice},

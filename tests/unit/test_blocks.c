@@ -203,7 +203,8 @@ static void test_past_block_whose_entries_are_of_another_batch_is_not_served(voi
     assert_null(out);
 }
 
-/* A bit of its batch, or of the digest that its certificate names, has changed on the disk (seed 130821). */
+/* A bit of its batch, of the digest that its certificate names (seed 130821), or of the root that its header names
+ * (seed 226443) has changed on the disk. */
 static void test_block_that_has_rotted_is_not_served(void **state)
 {
     struct recovery_room *r = *state;
@@ -227,6 +228,14 @@ static void test_block_that_has_rotted_is_not_served(void **state)
     assert_null(out);
     good(blocks_message(r->dir.log, &signer, 9, &out));
     blob_release(out);
+    out = NULL;
+    assert_int_equal(kv_store_get(r->dir.log, LOG_TABLE_BLOCKS, recovery_room_seq_key(space, 8), &raw), KV_FOUND);
+    good(log_get_block(r->dir.log, 8, &block));
+    named = memmem(raw.data, header, block.header.entries_root.bytes, DIGEST_BYTES);
+    assert_non_null(named);
+    recovery_room_spoil(r, LOG_TABLE_BLOCKS, recovery_room_seq_key(space, 8), (size_t)(raw.data + raw.len - 1 - named));
+    assert_int_equal(blocks_past_message(r->dir.log, &signer, 8, &out).code, ERR_CORRUPT);
+    assert_null(out);
 }
 
 /* ---- a start above a gap ---- */

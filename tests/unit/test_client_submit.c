@@ -63,33 +63,46 @@ static void test_client_slow_group_sent_again_later(void **state)
     pbft_close(c);
 }
 
-/* One of those in flight is sent to all after 400 ms, however long they take; then another. */
-static void test_client_one_in_flight_is_sent_to_all_early(void **state)
+/* Puts another, when the last witness went so long ago: is it the next? */
+static bool put_beside(struct pbft_client *c, struct kept *answer, uint64_t ago_us)
 {
-    static const struct {
-        uint32_t count; /* the next one takes another place then, or the same */
-        uint64_t usual_us;
-        uint64_t others_us;
-    } rows[] = {{PBFT_WINDOW, 5000000, 2000000},
-                {3, 600000, 1200000},
-                {3, 5000000, 2000000},
-                {PBFT_WINDOW, 600000, 1200000},
-                {1, 5000000, 0}};
-    struct kept answers[PBFT_WINDOW];
+    *answer = (struct kept){.calls = 0};
+    c->witness_us = client_now_us() - ago_us;
+    client_put(c, "key", "value", answer);
+    const struct pending *p = &c->submits[(c->next_seq - 1) % PBFT_WINDOW];
+    assert_int_equal(p->backoff_us, 1200000);
+    return p->sent_to_all;
+}
+
+/* Of those beside others one of eight goes to all at once, if none did for 100 ms; one that is alone after 400 ms,
+ * however long they take. */
+static void test_client_witness_goes_to_all_at_once(void **state)
+{
+    struct kept answers[26];
     (void)state;
     struct pbft_client *c = client_open_to_all();
-    for (uint32_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        c->usual_us = rows[i].usual_us;
-        for (uint32_t k = 0; k < rows[i].count; k++) {
-            answers[k] = (struct kept){.calls = 0};
-            client_put(c, "key", "value", &answers[k]);
-            assert_int_equal(c->submits[(c->next_seq - 1) % PBFT_WINDOW].backoff_us,
-                             k == 0 ? 400000 : rows[i].others_us);
-        }
-        client_resend_never(c);
-        for (uint32_t k = 0; k < rows[i].count; k++)
-            CLIENT_UNTIL(c, answers[k].calls > 0);
+    c->usual_us = 600000;
+    c->since_witness = 8; /* but it is alone */
+    answers[25] = (struct kept){.calls = 0};
+    client_put(c, "key", "value", &answers[25]);
+    const struct pending *alone = &c->submits[(c->next_seq - 1) % PBFT_WINDOW];
+    assert_false(alone->sent_to_all);
+    assert_int_equal(alone->backoff_us, 400000);
+    c->since_witness = 0;
+    for (uint32_t k = 0; k < 16; k++)
+        assert_int_equal(put_beside(c, &answers[k], 100000), k % 8 == 7);
+    for (uint32_t k = 16; k < 24; k++) {
+        const uint64_t since_us = client_now_us();
+        const bool witness = put_beside(c, &answers[k], 0);
+        assert_true(!witness || client_now_us() - since_us >= 100000); /* the machine took its time */
     }
+    if (c->since_witness > 0)
+        assert_true(put_beside(c, &answers[24], 100000)); /* it is late, not lost */
+    else
+        assert_false(put_beside(c, &answers[24], 100000));
+    client_resend_never(c);
+    for (uint32_t k = 0; k < sizeof answers / sizeof answers[0]; k++)
+        CLIENT_UNTIL(c, answers[k].calls > 0);
     pbft_close(c);
 }
 
@@ -522,7 +535,7 @@ struct chain {
     struct pbft_client *client;
     uint32_t answered;
     uint32_t left; /* to be submitted from inside callbacks */
-    uint64_t next_seq;
+    bool seen[161];
     enum pbft_status wanted;
 };
 
@@ -531,7 +544,10 @@ static void submit_again(void *context, const struct pbft_answer *answer)
     struct chain *chain = context;
     const struct pbft_operation op = kv_put("key", "value");
     assert_int_equal(answer->status, chain->wanted);
-    assert_int_equal(answer->client_seq, ++chain->answered);
+    assert_in_range(answer->client_seq, 1, sizeof chain->seen - 1);
+    assert_false(chain->seen[answer->client_seq]); /* each once, in any order */
+    chain->seen[answer->client_seq] = true;
+    chain->answered++;
     if (chain->left == 0) return;
     chain->left--;
     assert_int_equal(pbft_submit(chain->client, &op, 1, submit_again, chain).status, PBFT_OK);
@@ -588,7 +604,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_OF(4, test_client_primary_answers_nobody_else_asked),
         TEST_OF(4, test_client_slow_group_sent_again_later),
-        TEST_OF(4, test_client_one_in_flight_is_sent_to_all_early),
+        TEST_OF(4, test_client_witness_goes_to_all_at_once),
         TEST_OF(4, test_client_f_silent_accepted_from_others),
         TEST_OF(7, test_client_f_silent_accepted_from_others),
         TEST_OF(4, test_client_f_stopped_accepted_from_others),
