@@ -35,11 +35,12 @@
 #include <unistd.h>
 
 #define LATENCIES_KEPT 10001u /* of each run: enough for one in a thousand */
-#define REPLICAS_MIN 4u /* fewer bear nobody who misbehaves */
+#define REPLICAS_MIN 4u       /* fewer bear nobody who misbehaves */
 #define EVIL_NAME "pbft-evil"
 
 static const char default_names[] =
-    "silent,slow,equivocate,starve,censor,mute,vote-twice,wrong-digest,replay,flood,forge,view-change-spam,status-lie,"
+    "silent,slow,late,finish-late,trickle,equivocate,starve,censor,mute,vote-twice,wrong-digest,replay,flood,forge,"
+    "view-change-spam,status-lie,"
     "reply-silent,reply-false,never-reads,slow-loris,client-flood,client-two-operations,client-some-only,"
     "client-bad-signatures,client-huge,client-far-ahead,client-never-reads";
 
@@ -49,13 +50,8 @@ static const char default_names[] =
 static const struct {
     const char *name;
     double floor;
-} floors[] = {{"slow", 0.85},
-              {"late", 0.85},
-              {"finish-late", 0.85},
-              {"flood", 0.9},
-              {"never-reads", 0.9},
-              {"client-bad-signatures", 0.9},
-              {"client-never-reads", 0.9}};
+} floors[] = {{"slow", 0.85}, {"late", 0.85},       {"finish-late", 0.85},          {"trickle", 0.85},
+              {"flood", 0.9}, {"never-reads", 0.9}, {"client-bad-signatures", 0.9}, {"client-never-reads", 0.9}};
 
 /* What these do nobody sees as long as no view ends and nobody has been away. */
 static const char *const hand_overs[] = {"new-view-", "view-change-invalid", "view-change-hide", "source-"};

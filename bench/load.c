@@ -65,6 +65,7 @@ struct sender {
     uint64_t latency_count;
     uint32_t *each_half;
     char failure[PBFT_ERROR_BYTES];
+    enum err_code failure_code;
 };
 
 /* A transaction in flight. */
@@ -91,8 +92,9 @@ struct measuring {
 
 /* ---- transactions ---- */
 
-static void note_failure(struct sender *s, const char *text)
+static void note_failure(struct sender *s, enum err_code code, const char *text)
 {
+    s->failure_code = code;
     if (s->counted) atomic_fetch_add(&s->failed, 1);
     (void)snprintf(s->failure, sizeof s->failure, "%s", text);
     if (!s->load->o.carry_on) atomic_store(&s->load->failed, true);
@@ -107,7 +109,7 @@ static void on_answer(void *context, const struct pbft_answer *answer)
     free(shot);
     atomic_fetch_add(&s->load->answered, 1);
     if (answer->status != PBFT_OK || answer->outcome >= PBFT_OUTCOME_EXPIRED) {
-        note_failure(s, answer->status != PBFT_OK ? answer->text : pbft_outcome_name(answer->outcome));
+        note_failure(s, ERR_TIMEOUT, answer->status != PBFT_OK ? answer->text : pbft_outcome_name(answer->outcome));
         return;
     }
     atomic_store(&s->load->accepted_us, now);
@@ -157,7 +159,7 @@ static void send_one(struct sender *s, uint64_t meant_us)
     if (e.status == PBFT_OK) return;
     free(shot);
     atomic_fetch_add(&s->load->answered, 1);
-    note_failure(s, e.text);
+    note_failure(s, e.status == PBFT_TOO_LARGE ? ERR_USAGE : ERR_TIMEOUT, e.text);
 }
 
 static bool has_room(const struct sender *s)
@@ -278,7 +280,7 @@ static struct err finish(const struct measuring *m)
     const struct sender *s = m->senders;
     while (s->failure[0] == '\0')
         s++;
-    return err_make(ERR_TIMEOUT, "the load stopped: %s", s->failure);
+    return err_make(s->failure_code, "the load stopped: %s", s->failure);
 }
 
 static void put_some(struct sender *s, uint32_t count)
@@ -324,7 +326,7 @@ static struct err put_keys(struct measuring *m)
     }
     *o = wanted;
     s->number = 0;
-    if (s->failure[0] != '\0') return err_make(ERR_TIMEOUT, "the load did not begin: %s", s->failure);
+    if (s->failure[0] != '\0') return err_make(s->failure_code, "the load did not begin: %s", s->failure);
     return ready ? err_none() : err_make(ERR_TIMEOUT, "the load did not begin: no checkpoint has the keys to be read");
 }
 

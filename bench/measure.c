@@ -100,6 +100,9 @@ struct err load_run(const struct bench_options *o)
     if (o->readers == 0 && (o->read_rate > 0 || o->rounds > 0))
         return err_make(ERR_USAGE, "--%s is for --readers", o->read_rate > 0 ? "read-rate" : "rounds");
     if (o->readers > 0 && o->reads) return err_make(ERR_USAGE, "with --readers the others write; leave --reads out");
+    if (o->replicas != NULL && o->client_count + o->readers > BENCH_CLIENTS_MAX)
+        return err_make(ERR_USAGE, "--clients and --readers are %u together; at most %u", o->client_count + o->readers,
+                        BENCH_CLIENTS_MAX);
     return with_group(&own, o->client_count + o->readers, measure_load);
 }
 

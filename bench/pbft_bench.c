@@ -215,7 +215,10 @@ static bool set(const struct setting *s, const char *text, struct bench_options 
     double number = 0;
     int word;
     switch (s->kind) {
-    case TEXT: memcpy(to, &text, sizeof text); return true;
+    case TEXT:
+        if (text[0] == '\0') (void)fprintf(stderr, "pbft-bench: --%s is empty\n", s->name);
+        memcpy(to, &text, sizeof text);
+        return text[0] != '\0';
     case FLAG: *(bool *)to = true; return true;
     case REAL:
         if (!parse_number(s, text, &number)) return false;
@@ -254,9 +257,33 @@ static const struct setting *find_setting(unsigned command, int option)
     return NULL; /* it is none of this command, and getopt has said so */
 }
 
+/* What is of a group of its own is of no use on a running one, and the other way round. */
+static bool go_together(unsigned command, const bool given[SETTINGS], const struct bench_options *o)
+{
+    static const size_t of_own[] = {offsetof(struct bench_options, client_count), offsetof(struct bench_options, dir),
+                                    offsetof(struct bench_options, base_port)};
+    static const size_t of_running[] = {offsetof(struct bench_options, home), offsetof(struct bench_options, clients)};
+    const bool own = o->replicas != NULL;
+    const size_t *wrong = own ? of_running : of_own;
+    const size_t count = own ? sizeof of_running / sizeof wrong[0] : sizeof of_own / sizeof wrong[0];
+    if ((OF(command) & LOADS & ~OF(SCALE)) == 0) return true;
+    for (uint32_t i = 0; i < SETTINGS; i++)
+        for (size_t k = 0; k < count && given[i]; k++) {
+            if (settings[i].at != wrong[k]) continue;
+            (void)fprintf(
+                stderr,
+                own ? "pbft-bench: --%s is of a running group, and --replicas makes another one: give one of them\n"
+                    : "pbft-bench: --%s is of a group of its own: give --replicas, too\n",
+                settings[i].name);
+            return false;
+        }
+    return true;
+}
+
 static bool parse_options(unsigned command, int argc, char **argv, struct bench_options *o)
 {
     struct option options[SETTINGS + 1] = {0};
+    bool given[SETTINGS] = {false};
     uint32_t count = 0;
     int option;
     for (uint32_t i = 0; i < SETTINGS; i++) {
@@ -269,9 +296,10 @@ static bool parse_options(unsigned command, int argc, char **argv, struct bench_
     while ((option = getopt_long(argc, argv, letters, options, NULL)) != -1) {
         const struct setting *s = find_setting(command, option);
         if (s == NULL || !set(s, optarg, o)) return false;
+        given[s - settings] = true;
     }
     if (optind < argc) (void)fprintf(stderr, "pbft-bench: \"%.60s\" is one word too many\n", argv[optind]);
-    return optind == argc;
+    return optind == argc && go_together(command, given, o);
 }
 
 static int finish(struct err e)

@@ -21,6 +21,11 @@ check "a group of none" refused load --replicas 0
 check "reads in bundles" eval 'refused load --replicas 4 --dir "$dir" --reads --bundle 2 && says "a read is one operation"'
 check "keys of reads" eval 'refused load --replicas 4 --dir "$dir" --keys 5 --reads && says "keys is of puts"'
 check "half a client" eval 'refused load --clients 2.5 && says "give a whole number"'
+check "what is of a group of its own, on a running one" eval 'refused load --clients 2 && says "give --replicas, too"'
+check "and the other way round" eval 'refused curve --replicas 4 --home "$home" && says "give one of them"'
+check "a directory without a name" eval 'refused load --replicas 4 --dir "" && says "dir is empty"'
+check "more clients than one process has" eval 'refused load --replicas 4 --dir "$dir" --clients 40 --readers 25 && says "at most 64"'
+check "bundles that no transaction holds" eval 'refused load --replicas 4 --dir "$dir" --bundle 2 --op-bytes 1000000 --warm-up 0 && says "over the limit"'
 check "two clients that send one at a time" eval 'refused latency --client default,reader && says "client is \"default,reader\""'
 check "a list of which a later one is no number, before anything is measured" eval 'refused scale --replicas 1,x --dir "$dir" && says "replicas is \"x\""'
 check "nothing was left by that" left_nothing

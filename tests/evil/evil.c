@@ -6,12 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of sockets: nothing of them is in the core's words. */
-static const struct evil_behaviour socket_behaviours[] = {
-    {"never-reads", "reads nothing that members send", .sockets = true},
-    {"slow-loris", "sends members a byte now and then, and finishes no message", .sockets = true},
+/* Of a process: nothing of them is in the core's words. */
+static const struct evil_behaviour process_behaviours[] = {
+    {"trickle", "one request in each batch, one batch at a time", .primary = true, .process = true},
+    {"never-reads", "reads nothing that members send", .process = true},
+    {"slow-loris", "sends members a byte now and then, and finishes no message", .process = true},
 };
-static const uint32_t socket_behaviour_count = sizeof socket_behaviours / sizeof socket_behaviours[0];
+static const uint32_t process_behaviour_count = sizeof process_behaviours / sizeof process_behaviours[0];
 
 /* ---- orders ---- */
 
@@ -23,7 +24,7 @@ const struct evil_behaviour *evil_behaviour_at(uint32_t index)
     index -= evil_backup_behaviour_count;
     if (index < evil_liar_behaviour_count) return &evil_liar_behaviours[index];
     index -= evil_liar_behaviour_count;
-    return index < socket_behaviour_count ? &socket_behaviours[index] : NULL;
+    return index < process_behaviour_count ? &process_behaviours[index] : NULL;
 }
 
 static const struct evil_behaviour *find(const char *name, size_t len)

@@ -19,9 +19,9 @@
 
 #define EVIL_ANY UINT64_MAX
 #define EVIL_ORDERS_MAX 3u
-#define EVIL_HEARD 256u  /* messages kept, to be said again */
-#define EVIL_READS 64u   /* operations whose results are remembered */
-#define EVIL_LATER 4096u /* messages held back; one more is lost */
+#define EVIL_HEARD 256u     /* messages kept, to be said again */
+#define EVIL_READS 64u      /* operations whose results are remembered */
+#define EVIL_LATER 4096u    /* messages held back; one more is lost */
 #define EVIL_ACCEPTED 1024u /* proposals that members have said they accepted */
 
 struct evil;
@@ -67,7 +67,7 @@ struct evil_behaviour {
     const char *name;
     const char *does;
     bool primary; /* misbehaves as the primary of a view; else whatever it is */
-    bool sockets; /* misuses connections, which the simulator has none of (sockets.c) */
+    bool process; /* of pbft-evil only: it misuses connections (sockets.c), or makes its core another one (seam.c) */
     /* Each may be NULL. False: its core does not hear it. */
     bool (*hears)(struct evil *e, const struct evil_order *o, const struct wire_message *m);
     /* False: it does not leave as it is; the function has sent what goes in its place. */
@@ -107,17 +107,17 @@ struct evil {
     struct core_config core; /* the group, who it is, and how it signs */
     struct evil_world world;
     struct prng random;
-    uint64_t begun_us; /* 0: it has not woken yet */
+    uint64_t begun_us;     /* 0: it has not woken yet */
     atomic_bool signalled; /* set from outside: what waits for that begins */
     uint64_t now_us;
-    struct core_summary summary;       /* of its core, as it last woke */
-    struct blob *heard[EVIL_HEARD];    /* a ring; NULL: not that many yet */
+    struct core_summary summary;    /* of its core, as it last woke */
+    struct blob *heard[EVIL_HEARD]; /* a ring; NULL: not that many yet */
     uint32_t heard_next;
-    struct evil_read reads[EVIL_READS]; /* by the operation's digest */
+    struct evil_read reads[EVIL_READS];           /* by the operation's digest */
     struct evil_accepted accepted[EVIL_ACCEPTED]; /* by member and sequence, the newest of each place */
-    struct evil_late *late; /* in no order */
+    struct evil_late *late;                       /* in no order */
     uint32_t late_count;
-    uint64_t woken_us; /* for those that do something now and then */
+    uint64_t woken_us;          /* for those that do something now and then */
     struct public_key censored; /* whose requests are not heard, once one was */
     bool censors;
 };
@@ -139,8 +139,8 @@ void evil_wakes(struct evil *e, uint64_t now_us, const struct core_summary *summ
 /* False: the client is not to be told this as it is. query: encoded, what bytes answers when that is a RESULT; NULL:
  * not known. */
 bool evil_answers(struct evil *e, uint32_t client, const struct blob *query, struct blob *bytes);
-/* Every behaviour, in the order of the tables: those of a primary, of a backup, towards clients, of sockets. NULL past
- * the last. */
+/* Every behaviour, in the order of the tables: those of a primary, of a backup, towards clients, of processes. NULL
+ * past the last. */
 const struct evil_behaviour *evil_behaviour_at(uint32_t index);
 
 /* ---- for the behaviours ---- */

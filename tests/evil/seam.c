@@ -5,6 +5,7 @@
 #include "tests/evil/process.h"
 
 #include "base/check.h"
+#include "replica/core/core_internal.h"
 
 struct evil_process process;
 
@@ -39,6 +40,15 @@ struct core *__wrap_core_new(const struct core_config *config)
     return __real_core_new(config);
 }
 
+/* trickle: the core itself makes batches of one request, one at a time, while it leads. */
+static void shape(struct core *c, const struct evil *e)
+{
+    const bool trickles = evil_is_told(e, "trickle") && core_is_primary(c);
+    c->config.batch_requests_max = trickles ? 1 : e->core.batch_requests_max;
+    c->config.batch_fill = trickles ? 1 : e->core.batch_fill;
+    c->config.pipeline_max = trickles ? 1 : e->core.pipeline_max;
+}
+
 const char *__wrap_core_step(struct core *c, const struct core_event *event, struct core_effects *effects)
 {
     struct evil *e = &process.evil;
@@ -49,6 +59,7 @@ const char *__wrap_core_step(struct core *c, const struct core_event *event, str
     if (event->type == CORE_EVENT_TICK && e->order_count > 0) {
         const struct core_summary s = core_summary(c);
         evil_wakes(e, event->tick.monotonic_us, &s);
+        shape(c, e);
     }
     return ignored;
 }

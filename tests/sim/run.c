@@ -205,7 +205,7 @@ static int list(int argc, char **argv)
     (void)printf("behaviours:\n");
     for (uint32_t i = 0; (b = evil_behaviour_at(i)) != NULL; i++)
         (void)printf("  %-20s %s%s%s\n", b->name, b->primary ? "as primary: " : "", b->does,
-                     b->sockets ? " (pbft-evil only)" : "");
+                     b->process ? " (pbft-evil only)" : "");
     (void)printf("behaviours of clients:\n");
     for (uint32_t i = 0; client_behaviour_at(i) != NULL; i++)
         (void)printf("  %-20s %s\n", client_behaviour_name(client_behaviour_at(i)),
