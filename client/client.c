@@ -336,7 +336,9 @@ static struct blob *sign_request(const struct pbft_client *c, uint64_t seq, uint
 static void launch(struct pbft_client *c, struct pending *p)
 {
     const uint64_t now_us = client_now_us();
-    const bool alone = c->in_flight == 1;
+    bool alone = true;
+    for (uint32_t k = 0; k < PBFT_WINDOW && alone; k++)
+        alone = c->submits[k].kind == PENDING_FREE || &c->submits[k] == p;
     if (!alone) c->since_witness++;
     const bool witness =
         !alone && c->since_witness >= CLIENT_WITNESS_EACH && now_us - c->witness_us >= CLIENT_WITNESS_US;
@@ -344,6 +346,7 @@ static void launch(struct pbft_client *c, struct pending *p)
         c->since_witness = 0;
         c->witness_us = now_us;
     }
+    p->telling = alone || witness;
     p->backoff_us = alone ? CLIENT_RESEND_FIRST_US : client_first_resend_us(c);
     p->resend_us = now_us + p->backoff_us;
     p->sent_to_all = false;

@@ -59,6 +59,7 @@ struct pending {
     uint64_t backoff_us;
     uint32_t rounds; /* reads */
     bool sent_to_all;
+    bool telling; /* what it takes is what transactions take: one that the primary may keep back is no measure */
     bool chosen;              /* the library gave it its sequence, and may give it another */
     bool reads;               /* a read that is ordered: executed twice it does no harm */
     enum pbft_status refusal; /* why it waits for another sequence */
@@ -99,7 +100,7 @@ struct pbft_client {
     uint32_t certified_asked;        /* the replica that was asked last */
     struct digest certificate_known; /* of a checkpoint, whose signatures were good; zero: none */
     uint32_t in_flight;
-    uint64_t usual_us;     /* what a transaction has taken of late, about; 0: none has been accepted */
+    uint64_t usual_us; /* what a transaction has taken of late, about, of those that tell; 0: none has been accepted */
     uint64_t witness_us;   /* when one went to all at once; see launch */
     uint32_t since_witness; /* those beside others since then */
     uint64_t view;         /* where the primary is believed to be */

@@ -121,7 +121,7 @@ static void accept_reply(struct pbft_client *c, struct pending *p, const struct 
     struct pbft_answer *a = mem_zero(1, sizeof *a);
     fill_matched(c, p, what, a);
     client_settled(c, p->seq);
-    c->usual_us = c->usual_us == 0 ? a->elapsed_us : (7 * c->usual_us + a->elapsed_us) / 8;
+    if (p->telling) c->usual_us = c->usual_us == 0 ? a->elapsed_us : (7 * c->usual_us + a->elapsed_us) / 8;
     a->status = PBFT_OK;
     a->client_seq = p->seq;
     a->block = m->header.seq;

@@ -5,9 +5,9 @@
  *
  *   idle      nothing it has proposed is unfinished, though this backup has handed requests on to it, for longer than
  *             a bound that is learned from how quick other primaries were;
- *   slow      more than a share of the time goes by in waits, each too short for that: nothing is proposed or decided
- *             though there is work, or the oldest request waits for longer than that bound. The share is an eighth, and
- *             what went by so under other primaries;
+ *   slow      more than a share of the time goes by in waits, each too short for that: nothing is proposed, prepared or
+ *             decided though there is work, beyond what the network takes, or the oldest request waits for longer than
+ *             a bound. The share is an eighth, and what went by so under other primaries;
  *   unfair    batch after batch had room for a request that it was given long ago (rule 25).
  *
  * Each may be a mistake of one backup, so none leaves alone: STATUS says that its sender suspects the primary, and
@@ -17,11 +17,16 @@
 
 #define GAPS_WEIGHT 16u   /* waits that the mean of a primary's remembers; it says nothing before so many */
 #define USUAL_TIMES 4u    /* what is usual may take so many times as long */
-#define EASE_US 60000000u /* after so long lenience is halved again, and what is known of shares counts half */
+#define EASE_US 60000000u /* after so long it is halved again */
 #define HEARD_RESENDS 3u  /* a suspicion is said in each resend interval; one not heard for so many is over */
 #define WASTE_SHARE 8u    /* one part in so many of the time may be wasted by whoever leads */
 #define SHARE_ONE 1024u   /* shares of the time are counted in such parts */
-#define STALL_SHARE 64u   /* this part of T each stall may take: a batch takes its time */
+#define STALL_LEAST                                                                                                    \
+    64u /* this part of T each stall may take at least, whatever is learned: a batch takes its time; ... */
+#define STALL_MOST 8u    /* ... and this at most */
+#define STALL_TIMES 2u   /* it may take so many times as long as other backups take for their votes */
+#define VOTES_WEIGHT 16u /* batches of which the one with the quickest votes is looked at */
+#define LED_TIMEOUTS 16u /* so many T of work are remembered of a primary; it says nothing before one */
 #define CHECK_US 100000u  /* between two looks over custody */
 #define NOBODY UINT32_MAX
 
@@ -86,13 +91,15 @@ static uint64_t usual(const struct core *c, trait of, uint32_t except)
 {
     const uint32_t count = c->config.group.quorum.replica_count;
     const uint64_t own = c->config.self == except ? UINT64_MAX : of(c, &c->peers[c->config.self]);
+    uint64_t marks[REPLICAS_MAX];
     uint64_t usual = UINT64_MAX;
+    for (uint32_t i = 0; i < count; i++)
+        marks[i] = i == except ? UINT64_MAX : of(c, &c->peers[i]);
     for (uint32_t i = 0; i < count; i++) {
-        const uint64_t mark = of(c, &c->peers[i]);
         uint32_t at_most = 0;
-        for (uint32_t k = 0; k < count && mark < usual; k++)
-            if (k != except && of(c, &c->peers[k]) <= mark) at_most++;
-        if (at_most >= c->config.group.quorum.weak) usual = mark;
+        for (uint32_t k = 0; k < count && marks[i] < usual; k++)
+            if (marks[k] <= marks[i]) at_most++;
+        if (at_most >= c->config.group.quorum.weak) usual = marks[i];
     }
     if (own == UINT64_MAX) return usual;
     return usual == UINT64_MAX || usual < own ? own : usual;
@@ -147,13 +154,39 @@ static bool is_at_rest(const struct core *c)
     return c->durable_token == c->next_token && c->handed == c->executed;
 }
 
-/* How long nothing has come on, beyond what a batch may take; 0: or it is this replica that does not hear of it. */
+/* A proposal is prepared: the votes of other backups took so long, on whatever network and machines; on the primary
+ * there and back. One that breaks the rules can make that look long to who gets its proposal first, but not to who gets
+ * it last. */
+void core_demotion_prepared(struct core *c, uint64_t us)
+{
+    if (core_is_primary(c)) us /= 2;
+    if (c->votes_count % VOTES_WEIGHT == 0) {
+        c->votes_us[1] = c->votes_us[0];
+        c->votes_us[0] = us;
+    }
+    c->votes_count++;
+    if (us < c->votes_us[0]) c->votes_us[0] = us;
+}
+
+/* What each stall may take. */
+static uint64_t stall_allowed(const struct core *c)
+{
+    const uint64_t least_us = c->backoff.now_us / STALL_LEAST;
+    const uint64_t most_us = c->backoff.now_us / STALL_MOST;
+    uint64_t us = c->votes_us[0];
+    if (c->votes_count > VOTES_WEIGHT && c->votes_us[1] < us) us = c->votes_us[1];
+    us *= STALL_TIMES;
+    if (c->votes_count == 0 || us > most_us) us = most_us;
+    return (us < least_us ? least_us : us) << c->lenience;
+}
+
+/* How long nothing has come on, beyond that; 0: or it is this replica that does not hear of it. */
 static uint64_t stall(const struct core *c)
 {
     if (c->stalled_us == 0) return 0;
     const uint64_t us = c->now_us - core_timer_start(c, c->stalled_us);
-    const uint64_t least_us = (c->backoff.now_us / STALL_SHARE) << c->lenience;
-    return us > least_us && !is_behind(c) ? us - least_us : 0;
+    const uint64_t allowed_us = stall_allowed(c);
+    return us > allowed_us && !is_behind(c) ? us - allowed_us : 0;
 }
 
 /* Something has been decided or prepared, or, where nothing was under way, proposed. */
@@ -174,17 +207,48 @@ static void look_for_stall(struct core *c)
     c->stalled_us = 0;
 }
 
+/* Up to here it has been proposed, or executed by others, as far as this replica knows: a primary that keeps the rules
+ * leaves no gap, and has no more under way than its pipeline holds. */
+static uint64_t proposed_until(const struct core *c)
+{
+    const uint64_t most = c->executed + 2u * c->config.pipeline_max;
+    uint64_t until = c->handed;
+    for (uint64_t n = c->handed + 1; n <= most; n++) {
+        const struct core_slot *s = core_slot_const(c, n);
+        if (s == NULL || (s->phase == CORE_PHASE_EMPTY && s->decision == CORE_OPEN)) break;
+        until = n;
+    }
+    const uint64_t others = core_peers_executed(c);
+    return others > until ? others : until;
+}
+
+/* What was proposed by then is executed here: a request that is older, and still in custody, was in none of it. Without
+ * this a replica that is slow itself, or behind, would hold that against the primary; or a primary that keeps it behind
+ * would never be found. */
+static void learn_known(struct core *c)
+{
+    const bool reached = c->executed >= c->known_until;
+    if (reached && c->known_next_us != 0) c->known_us = c->known_next_us;
+    if (!reached && c->known_next_us != 0) return;
+    c->known_until = proposed_until(c);
+    c->known_next_us = c->now_us;
+}
+
 /* The oldest request in custody waits for too long: so this time goes by, too, whatever else is decided. */
 static void look_over_custody(struct core *c)
 {
-    if (c->now_us - c->looked_us < CHECK_US || !is_at_rest(c)) return;
+    learn_known(c);
+    if (c->now_us - c->looked_us < CHECK_US) return;
     uint64_t counted_us = c->looked_us;
     c->looked_us = c->now_us;
     if (!watches(c) || c->custody_count == 0 || window_is_full(c)) return;
     const uint64_t bound_us = wait_bound(c);
     if (c->now_us - core_timer_start(c, c->oldest_custody_us) < bound_us) return;
-    const uint64_t oldest_us = core_timer_start(c, core_custody_oldest(c));
-    if (oldest_us > c->now_us || c->now_us - oldest_us < bound_us || is_behind(c)) return;
+    const uint64_t exact_us = core_custody_oldest(c);
+    if (exact_us > c->now_us) return;
+    c->oldest_custody_us = exact_us; /* what was kept is a bound only */
+    const uint64_t oldest_us = core_timer_start(c, exact_us);
+    if (c->known_us < oldest_us + bound_us) return;
     const uint64_t stalled_us = stall(c);
     if (oldest_us > counted_us) counted_us = oldest_us;
     if (c->wasted_view == c->view && c->wasted_at_us > counted_us) counted_us = c->wasted_at_us;
@@ -203,6 +267,9 @@ void core_demotion_look(struct core *c)
     look_for_stall(c);
     if (c->led_at_us != 0) p->led_us += c->now_us - c->led_at_us;
     c->led_at_us = has_work(c) && watches(c) ? c->now_us : 0;
+    if (p->led_us <= LED_TIMEOUTS * c->config.timeout_us) return;
+    p->led_us /= 2;
+    p->wasted_us /= 2;
 }
 
 /* A request has been handed on. What the primary was given while it had work it may have refused, its custody being
@@ -276,8 +343,8 @@ static bool is_unfair(struct core *c)
 static enum core_suspicion judge(struct core *c)
 {
     if (core_is_primary(c) || !watches(c)) return CORE_SUSPICION_NONE;
-    if (is_behind(c)) /* what it does not see yet is no reason; what it has seen stays one */
-        return c->suspicion == CORE_SUSPICION_SLOW && is_slow(c) ? CORE_SUSPICION_SLOW : CORE_SUSPICION_NONE;
+    if (is_behind(c)) /* what it does not see yet is no reason; what it has seen is */
+        return is_slow(c) ? CORE_SUSPICION_SLOW : CORE_SUSPICION_NONE;
     if (is_idle(c)) return CORE_SUSPICION_IDLE;
     if (is_slow(c)) return CORE_SUSPICION_SLOW;
     return is_unfair(c) ? CORE_SUSPICION_UNFAIR : CORE_SUSPICION_NONE;
@@ -308,28 +375,20 @@ static uint32_t count_suspecting(const struct core *c)
     return count;
 }
 
-/* What was taken for a mistake, or what has been usual, does not stand for ever. */
-static void ease(struct core *c)
-{
-    c->eased_us = c->now_us;
-    if (c->lenience > 0) c->lenience--;
-    for (uint32_t id = 0; id < c->config.group.quorum.replica_count; id++) {
-        c->peers[id].led_us /= 2;
-        c->peers[id].wasted_us /= 2;
-    }
-}
-
 void core_demotion_tick(struct core *c)
 {
     const enum core_suspicion before = c->suspicion;
-    if (c->now_us - c->eased_us >= EASE_US) ease(c);
+    if (c->lenience > 0 && c->now_us - c->lenience_us >= EASE_US) {
+        c->lenience--;
+        c->lenience_us = c->now_us;
+    }
     look_over_custody(c);
     c->suspicion = judge(c);
     if (c->suspicion == CORE_SUSPICION_NONE) return;
     if (before == CORE_SUSPICION_NONE) c->status_us = 0; /* it is said at once */
     if (count_suspecting(c) < c->config.group.quorum.weak) return;
     if (c->lenience < CORE_LENIENCE_MAX) c->lenience++;
-    c->eased_us = c->now_us;
+    c->lenience_us = c->now_us;
     c->demotions++;
     c->suspicion = CORE_SUSPICION_NONE;
     core_give_up_view(c);

@@ -13,7 +13,7 @@
 #define KNOWS_EVERY_FIELD(type, size)                                                                                  \
     _Static_assert(sizeof(void *) != 8 || sizeof(struct type) == (size), "core_image knows every field of this "       \
                                                                          "struct")
-KNOWS_EVERY_FIELD(core, 110128); /* agreed stays out: 0 is always right */
+KNOWS_EVERY_FIELD(core, 110176); /* agreed stays out: 0 is always right */
 KNOWS_EVERY_FIELD(core_slot, 352);
 KNOWS_EVERY_FIELD(core_batch, 48);
 KNOWS_EVERY_FIELD(core_vote, 97);
@@ -345,11 +345,17 @@ static void demotion_image(struct core *c, struct image *i)
     image_u64(i, &c->wasted_at_us);
     image_u64(i, &c->wasted_view);
     image_u64(i, &c->looked_us);
+    image_u64(i, &c->votes_us[0]);
+    image_u64(i, &c->votes_us[1]);
+    image_u64(i, &c->votes_count);
+    image_u64(i, &c->known_us);
+    image_u64(i, &c->known_until);
+    image_u64(i, &c->known_next_us);
     image_u64(i, &c->roomy_batches);
     image_u64(i, &c->fairness_us);
     image_u64(i, &c->demotions);
     image_count(i, &c->lenience, CORE_LENIENCE_MAX);
-    image_u64(i, &c->eased_us);
+    image_u64(i, &c->lenience_us);
 }
 
 static void view_image(struct core *c, struct image *i)

@@ -229,11 +229,16 @@ struct core {
     uint64_t wasted_at_us; /* ... when the last of it was counted, less what is allowed of the time before */
     uint64_t wasted_view;
     uint64_t looked_us;            /* last look over custody for requests that wait for too long */
+    uint64_t votes_us[2];          /* the quickest votes of others' of the last batches, and of those before */
+    uint64_t votes_count;
+    uint64_t known_us;             /* what had been proposed by then is executed here */
+    uint64_t known_until;          /* the same will be known for known_next_us (0: no such time) ... */
+    uint64_t known_next_us;        /* ... once that is executed */
     uint64_t roomy_batches;        /* executed since the start */
     uint64_t fairness_us;          /* last look over custody for requests that are passed over */
     uint64_t demotions;            /* views left because f+1 suspected the primary */
     uint32_t lenience;             /* by how many doublings its bound is longer after those ... */
-    uint64_t eased_us;             /* ... last changed, or what was wasted was last halved */
+    uint64_t lenience_us;          /* ... last changed */
     struct viewchange *collected;
     struct viewchange_backoff backoff;
     struct blob *own_view_change; /* for `view`, while changing */
@@ -421,6 +426,7 @@ void core_view_restore_carried(struct core *c);
 
 /* core_demotion.c: a primary that is slow without a reason, or unfair */
 void core_demotion_comes_on(struct core *c);
+void core_demotion_prepared(struct core *c, uint64_t us);
 void core_demotion_executed(struct core *c, const struct core_batch *batch, uint64_t oldest_us);
 void core_demotion_look(struct core *c);
 void core_demotion_handed(struct core *c);

@@ -120,7 +120,7 @@ const char *core_on_pre_prepare(struct core *c, struct msg_verified *m)
     struct core_slot *s = core_slot(c, p->seq);
     if (s == NULL) return "PRE-PREPARE outside the window";
     if (s->phase == CORE_PHASE_EMPTY) {
-        if (c->under_way == 0) core_demotion_comes_on(c);
+        if (c->under_way == 0 && p->seq > c->executed && s->decision == CORE_OPEN) core_demotion_comes_on(c);
         const struct digest digest = p->digest;
         const struct core_batch *held = core_slot_batch(s, &digest);
         core_accept_proposal(c, s, &digest, &p->signature, held != NULL ? held->bytes : NULL,
@@ -249,13 +249,15 @@ static void try_prepare(struct core *c, struct core_slot *s)
     core_send_vote(c, s, WIRE_TYPE_prepare, CORE_TO_ALL, 0, false);
 }
 
-/* Prepared: the PRE-PREPARE and matching PREPAREs of Q-1 distinct backups. */
-static void try_prepared(struct core *c, struct core_slot *s)
+/* Prepared: the PRE-PREPARE and matching PREPAREs of Q-1 distinct backups. waited: this replica's own was cast before.
+ */
+static void try_prepared(struct core *c, struct core_slot *s, bool waited)
 {
     if (s->phase != CORE_PHASE_PROPOSED || s->batch.bytes == NULL || s->batch_void || !c->active || c->disk_full) return;
     if (count_votes(c, s, s->prepares) < c->config.group.quorum.quorum - 1) return;
     core_slot_move(c, s, CORE_PHASE_PREPARED);
     if (s->seq > c->highest_certificate) c->highest_certificate = s->seq;
+    if (waited) core_demotion_prepared(c, c->now_us - s->since_us);
     core_keep_certificate(s, core_certificate(c, s, true), &s->batch);
     s->certificate_token = core_persist(c, CORE_PERSIST_PREPARED, s->seq, &s->batch.digest, blob_retain(s->kept),
                                         s->batch.bytes);
@@ -305,8 +307,9 @@ static void advance_range(struct core *c, uint64_t from, uint64_t to)
     for (uint64_t n = from; n <= to; n++) {
         struct core_slot *s = &c->slots[n % WINDOW_BATCHES];
         if (s->seq != n || s->phase == CORE_PHASE_EMPTY) continue;
+        const bool waits = s->prepare_sent;
         try_prepare(c, s);
-        try_prepared(c, s);
+        try_prepared(c, s, waits);
         try_committed(c, s);
         if (s->phase < CORE_PHASE_COMMITTED && s->decision == CORE_OPEN) {
             c->under_way++;

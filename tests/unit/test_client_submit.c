@@ -106,6 +106,50 @@ static void test_client_witness_goes_to_all_at_once(void **state)
     pbft_close(c);
 }
 
+/* What takes long because the primary alone knows of it is not what transactions take. */
+static void test_client_learns_from_what_all_know_of(void **state)
+{
+    struct kept answers[2] = {{0}};
+    (void)state;
+    struct pbft_client *c = client_open_to_all();
+    c->usual_us = 600000;
+    for (uint32_t k = 0; k < 2; k++)
+        client_put(c, "key", "value", &answers[k]);
+    client_resend_never(c);
+    for (uint32_t k = 0; k < 2; k++)
+        CLIENT_UNTIL(c, answers[k].calls > 0);
+    assert_int_equal(c->usual_us, (7 * 600000 + answers[0].answer.elapsed_us) / 8);
+    pbft_close(c);
+}
+
+struct single {
+    struct pbft_client *client;
+    uint64_t backoff_us;
+    uint32_t calls;
+};
+
+static void put_once_more(void *context, const struct pbft_answer *answer)
+{
+    struct single *one = context;
+    const struct pbft_operation op = kv_put("key", "value");
+    assert_int_equal(answer->status, PBFT_OK);
+    if (one->calls++ > 0) return;
+    one->client->usual_us = 600000;
+    assert_int_equal(pbft_submit(one->client, &op, 1, put_once_more, one).status, PBFT_OK);
+    one->backoff_us = one->client->submits[(one->client->next_seq - 1) % PBFT_WINDOW].backoff_us;
+}
+
+static void test_client_one_after_another_in_callbacks_is_alone(void **state)
+{
+    const struct pbft_operation op = kv_put("key", "value");
+    (void)state;
+    struct single one = {.client = client_open_to_all()};
+    assert_int_equal(pbft_submit(one.client, &op, 1, put_once_more, &one).status, PBFT_OK);
+    CLIENT_UNTIL(one.client, one.calls > 1);
+    assert_int_equal(one.backoff_us, 400000);
+    pbft_close(one.client);
+}
+
 static void test_client_f_silent_accepted_from_others(void **state)
 {
     (void)state;
@@ -605,6 +649,8 @@ int main(void)
         TEST_OF(4, test_client_primary_answers_nobody_else_asked),
         TEST_OF(4, test_client_slow_group_sent_again_later),
         TEST_OF(4, test_client_witness_goes_to_all_at_once),
+        TEST_OF(4, test_client_learns_from_what_all_know_of),
+        TEST_OF(4, test_client_one_after_another_in_callbacks_is_alone),
         TEST_OF(4, test_client_f_silent_accepted_from_others),
         TEST_OF(7, test_client_f_silent_accepted_from_others),
         TEST_OF(4, test_client_f_stopped_accepted_from_others),
