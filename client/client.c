@@ -329,7 +329,7 @@ static struct blob *sign_request(const struct pbft_client *c, uint64_t seq, uint
 }
 
 /* Notes the sequence of a transaction, and sends it: to the primary. Of those beside others one now and then is a
- * witness, and goes to all at once: few enough to cost little, large ones too. Where the primary alone knows what
+ * witness, and goes to all at once: few enough to cost little, fewer of large ones. Where the primary alone knows what
  * waits, no backup can tell how long it waits, and a primary that lets every transaction wait would be what is usual
  * (docs/protocol.md, Demotion). One that is alone goes to all soon, however long they take of late, for the same
  * reason; it costs one message as long as nothing is amiss. */
@@ -340,13 +340,13 @@ static void launch(struct pbft_client *c, struct pending *p)
     for (uint32_t k = 0; k < PBFT_WINDOW && alone; k++)
         alone = c->submits[k].kind == PENDING_FREE || &c->submits[k] == p;
     if (!alone) c->since_witness++;
-    const bool witness =
-        !alone && c->since_witness >= CLIENT_WITNESS_EACH && now_us - c->witness_us >= CLIENT_WITNESS_US;
+    const uint32_t each = p->message->len > CLIENT_WITNESS_SMALL ? PBFT_WINDOW : CLIENT_WITNESS_EACH;
+    const bool witness = !alone && c->since_witness >= each && now_us - c->witness_us >= CLIENT_WITNESS_US;
     if (witness) {
         c->since_witness = 0;
         c->witness_us = now_us;
     }
-    p->telling = alone || witness;
+    p->witness = witness;
     p->backoff_us = alone ? CLIENT_RESEND_FIRST_US : client_first_resend_us(c);
     p->resend_us = now_us + p->backoff_us;
     p->sent_to_all = false;

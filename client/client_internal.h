@@ -18,8 +18,10 @@
 #define CLIENT_TIMEOUT_MS_DEFAULT 10000u
 #define CLIENT_RESEND_FIRST_US 400000u /* one beside others: or twice what they take of late, up to ... */
 #define CLIENT_RESEND_SLOW_US 2000000u /* ... this */
+#define CLIENT_WITNESS_TIMES 8u        /* ... or so many times what witnesses take */
 #define CLIENT_WITNESS_US 100000u      /* of those beside others one in so long, ... */
-#define CLIENT_WITNESS_EACH 8u         /* ... and of so many, goes to all at once */
+#define CLIENT_WITNESS_EACH 8u         /* ... and of so many, goes to all at once; one of a window where it has ... */
+#define CLIENT_WITNESS_SMALL 16384u    /* ... more bytes than that: each replica passes it on */
 #define CLIENT_RESEND_MOST_US 4000000u
 #define CLIENT_READ_ROUNDS 3u
 #define CLIENT_READ_ROUND_US 400000u
@@ -59,7 +61,7 @@ struct pending {
     uint64_t backoff_us;
     uint32_t rounds; /* reads */
     bool sent_to_all;
-    bool telling; /* what it takes is what transactions take: one that the primary may keep back is no measure */
+    bool witness; /* it went to all at once */
     bool chosen;              /* the library gave it its sequence, and may give it another */
     bool reads;               /* a read that is ordered: executed twice it does no harm */
     enum pbft_status refusal; /* why it waits for another sequence */
@@ -100,7 +102,8 @@ struct pbft_client {
     uint32_t certified_asked;        /* the replica that was asked last */
     struct digest certificate_known; /* of a checkpoint, whose signatures were good; zero: none */
     uint32_t in_flight;
-    uint64_t usual_us; /* what a transaction has taken of late, about, of those that tell; 0: none has been accepted */
+    uint64_t usual_us;     /* what a transaction has taken of late, about; 0: none has been accepted */
+    uint64_t witness_took_us; /* the same of witnesses, which a primary cannot keep back unseen */
     uint64_t witness_us;   /* when one went to all at once; see launch */
     uint32_t since_witness; /* those beside others since then */
     uint64_t view;         /* where the primary is believed to be */

@@ -109,6 +109,11 @@ static bool header_signed(struct replica_link *l, const struct wire_reply *m)
     return true;
 }
 
+static void learn_usual(uint64_t *usual_us, uint64_t us)
+{
+    *usual_us = *usual_us == 0 ? us : (7 * *usual_us + us) / 8;
+}
+
 static void accept_reply(struct pbft_client *c, struct pending *p, const struct wire_reply *m,
                          const struct client_results *r, const struct digest *what)
 {
@@ -121,7 +126,8 @@ static void accept_reply(struct pbft_client *c, struct pending *p, const struct 
     struct pbft_answer *a = mem_zero(1, sizeof *a);
     fill_matched(c, p, what, a);
     client_settled(c, p->seq);
-    if (p->telling) c->usual_us = c->usual_us == 0 ? a->elapsed_us : (7 * c->usual_us + a->elapsed_us) / 8;
+    learn_usual(&c->usual_us, a->elapsed_us);
+    if (p->witness) learn_usual(&c->witness_took_us, a->elapsed_us);
     a->status = PBFT_OK;
     a->client_seq = p->seq;
     a->block = m->header.seq;
@@ -191,7 +197,9 @@ void client_send_to_all(struct pbft_client *c, struct pending *p)
 
 uint64_t client_first_resend_us(const struct pbft_client *c)
 {
-    const uint64_t slow_us = 2 * c->usual_us < CLIENT_RESEND_SLOW_US ? 2 * c->usual_us : CLIENT_RESEND_SLOW_US;
+    uint64_t slow_us = 2 * c->usual_us < CLIENT_RESEND_SLOW_US ? 2 * c->usual_us : CLIENT_RESEND_SLOW_US;
+    if (c->witness_took_us != 0 && CLIENT_WITNESS_TIMES * c->witness_took_us < slow_us)
+        slow_us = CLIENT_WITNESS_TIMES * c->witness_took_us; /* the others are kept back */
     return slow_us > CLIENT_RESEND_FIRST_US ? slow_us : CLIENT_RESEND_FIRST_US;
 }
 

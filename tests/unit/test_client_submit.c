@@ -50,6 +50,7 @@ static void test_client_slow_group_sent_again_later(void **state)
     client_resend_never(c);
     CLIENT_UNTIL(c, kept.calls > 0);
     assert_int_equal(c->usual_us, kept.answer.elapsed_us); /* learned */
+    c->witness_took_us = 0;
     for (uint32_t i = 0; i < 4; i++) {
         c->usual_us = usual_us[i][0];
         assert_int_equal(client_first_resend_us(c), usual_us[i][1]);
@@ -82,6 +83,7 @@ static void test_client_witness_goes_to_all_at_once(void **state)
     (void)state;
     struct pbft_client *c = client_open_to_all();
     c->usual_us = 600000;
+    c->witness_took_us = 0;
     c->since_witness = 8; /* but it is alone */
     answers[25] = (struct kept){.calls = 0};
     client_put(c, "key", "value", &answers[25]);
@@ -106,19 +108,28 @@ static void test_client_witness_goes_to_all_at_once(void **state)
     pbft_close(c);
 }
 
-/* What takes long because the primary alone knows of it is not what transactions take. */
-static void test_client_learns_from_what_all_know_of(void **state)
+/* A witness tells how long the others may take. */
+static void test_client_learns_from_witnesses(void **state)
 {
-    struct kept answers[2] = {{0}};
+    static const uint64_t us[][3] = {
+        {5000000, 0, 2000000}, {5000000, 250000, 2000000}, {5000000, 100000, 800000}, {5000000, 10000, 400000}};
+    struct kept answers[3] = {{0}};
     (void)state;
     struct pbft_client *c = client_open_to_all();
-    c->usual_us = 600000;
-    for (uint32_t k = 0; k < 2; k++)
+    c->witness_took_us = 600000;
+    for (uint32_t k = 0; k < 3; k++) {
+        c->since_witness = k == 2 ? 7 : 0;
         client_put(c, "key", "value", &answers[k]);
+    }
     client_resend_never(c);
-    for (uint32_t k = 0; k < 2; k++)
+    for (uint32_t k = 0; k < 3; k++)
         CLIENT_UNTIL(c, answers[k].calls > 0);
-    assert_int_equal(c->usual_us, (7 * 600000 + answers[0].answer.elapsed_us) / 8);
+    assert_int_equal(c->witness_took_us, (7 * 600000 + answers[2].answer.elapsed_us) / 8);
+    for (uint32_t i = 0; i < 4; i++) {
+        c->usual_us = us[i][0];
+        c->witness_took_us = us[i][1];
+        assert_int_equal(client_first_resend_us(c), us[i][2]);
+    }
     pbft_close(c);
 }
 
@@ -649,7 +660,7 @@ int main(void)
         TEST_OF(4, test_client_primary_answers_nobody_else_asked),
         TEST_OF(4, test_client_slow_group_sent_again_later),
         TEST_OF(4, test_client_witness_goes_to_all_at_once),
-        TEST_OF(4, test_client_learns_from_what_all_know_of),
+        TEST_OF(4, test_client_learns_from_witnesses),
         TEST_OF(4, test_client_one_after_another_in_callbacks_is_alone),
         TEST_OF(4, test_client_f_silent_accepted_from_others),
         TEST_OF(7, test_client_f_silent_accepted_from_others),
