@@ -61,7 +61,7 @@ struct pending {
     uint64_t backoff_us;
     uint32_t rounds; /* reads */
     bool sent_to_all;
-    bool witness; /* it went to all at once */
+    bool witness;             /* it went to all at once */
     bool chosen;              /* the library gave it its sequence, and may give it another */
     bool reads;               /* a read that is ordered: executed twice it does no harm */
     enum pbft_status refusal; /* why it waits for another sequence */
@@ -102,7 +102,7 @@ struct pbft_client {
     uint32_t certified_asked;        /* the replica that was asked last */
     struct digest certificate_known; /* of a checkpoint, whose signatures were good; zero: none */
     uint32_t in_flight;
-    uint64_t usual_us;     /* what a transaction has taken of late, about; 0: none has been accepted */
+    uint64_t usual_us;        /* what a transaction has taken of late, about; 0: none has been accepted */
     uint64_t witness_took_us; /* the same of witnesses, which a primary cannot keep back unseen */
     uint64_t witness_us;   /* when one went to all at once; see launch */
     uint32_t since_witness; /* those beside others since then */
