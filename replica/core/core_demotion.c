@@ -21,12 +21,11 @@
 #define HEARD_RESENDS 3u  /* a suspicion is said in each resend interval; one not heard for so many is over */
 #define WASTE_SHARE 8u    /* one part in so many of the time may be wasted by whoever leads */
 #define SHARE_ONE 1024u   /* shares of the time are counted in such parts */
-#define STALL_LEAST                                                                                                    \
-    64u /* this part of T each stall may take at least, whatever is learned: a batch takes its time; ... */
-#define STALL_MOST 8u    /* ... and this at most */
-#define STALL_TIMES 2u   /* it may take so many times as long as other backups take for their votes */
-#define VOTES_WEIGHT 16u /* batches of which the one with the quickest votes is looked at */
-#define LED_TIMEOUTS 16u /* so many T of work are remembered of a primary; it says nothing before one */
+#define STALL_LEAST 64u   /* each stall may take this part of T at least: a batch takes its time; ... */
+#define STALL_MOST 8u     /* ... this at most; ... */
+#define STALL_TIMES 2u    /* ... between them so many times as long as others' votes take */
+#define VOTES_WEIGHT 16u  /* batches of which the one with the quickest votes is looked at */
+#define LED_TIMEOUTS 16u  /* so many T of work are remembered of a primary; it says nothing before one */
 #define CHECK_US 100000u  /* between two looks over custody */
 #define NOBODY UINT32_MAX
 
@@ -227,6 +226,11 @@ static uint64_t proposed_until(const struct core *c)
  * would never be found. */
 static void learn_known(struct core *c)
 {
+    if (c->custody_count == 0) {
+        c->known_us = c->now_us;
+        c->known_next_us = 0;
+        return;
+    }
     const bool reached = c->executed >= c->known_until;
     if (reached && c->known_next_us != 0) c->known_us = c->known_next_us;
     if (!reached && c->known_next_us != 0) return;
