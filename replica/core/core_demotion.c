@@ -77,8 +77,7 @@ static uint64_t gap_of(const struct core *c, const struct core_peer *p)
     return p->gaps >= GAPS_WEIGHT ? p->gap_us : UINT64_MAX;
 }
 
-/* Which part of the time in which there was work was wasted while it led, in parts of SHARE_ONE. It must have been T.
- */
+/* Which part of the time with work, of T at least, was wasted while it led; in parts of SHARE_ONE. */
 static uint64_t waste_of(const struct core *c, const struct core_peer *p)
 {
     return p->led_us >= c->config.timeout_us ? p->wasted_us * SHARE_ONE / p->led_us : UINT64_MAX;
