@@ -11,7 +11,7 @@ column() { awk -F, -v name="$1" -v n="$2" '$1 == name { print $n }' "$out"; }
 
 check "a behaviour that there is not is named" eval 'refused attack --behaviours silent,dance --dir "$dir" && says "\"dance\" is no behaviour"'
 check "so is one that only begins as one does" eval 'refused attack --behaviours silently && says "\"silently\" is no behaviour"'
-check "an empty list is none" eval 'refused attack --behaviours "" && says "\"\" is no behaviour"'
+check "an empty list is none" eval 'refused attack --behaviours "" && says "behaviours is empty"'
 check "a group that bears none who misbehaves" eval 'refused attack --replicas 3 && says "give a number from 4"'
 check "an option of another command" refused attack --seconds 3
 check "no time at all" eval 'refused attack --duration 0 && says "duration"'
