@@ -31,11 +31,6 @@
 
 /* ---- what is learned ---- */
 
-static bool is_behind(const struct core *c)
-{
-    return core_peers_executed(c) > c->executed;
-}
-
 /* It takes part, and can tell how the primary does; also when that is itself: it knows best what one that keeps the
  * rules can do. */
 static bool watches(const struct core *c)
@@ -59,7 +54,7 @@ static bool has_work(const struct core *c)
 void core_demotion_executed(struct core *c, const struct core_batch *batch, uint64_t oldest_us)
 {
     if (batch->bytes != NULL && batch->bytes->len < BATCH_BYTES_TARGET / 2) c->roomy_batches++;
-    if (oldest_us == UINT64_MAX || !watches(c) || is_behind(c)) return;
+    if (oldest_us == UINT64_MAX || !watches(c) || core_is_behind(c)) return;
     struct core_peer *p = &c->peers[core_primary(c)];
     const uint64_t since_us = core_timer_start(c, oldest_us);
     const uint64_t gap_us = c->now_us > since_us ? c->now_us - since_us : 0;
@@ -88,11 +83,13 @@ static uint64_t waste_of(const struct core *c, const struct core_peer *p)
 static uint64_t usual(const struct core *c, trait of, uint32_t except)
 {
     const uint32_t count = c->config.group.quorum.replica_count;
-    const uint64_t own = c->config.self == except ? UINT64_MAX : of(c, &c->peers[c->config.self]);
     uint64_t marks[REPLICAS_MAX];
+    uint64_t own = UINT64_MAX;
     uint64_t usual = UINT64_MAX;
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         marks[i] = i == except ? UINT64_MAX : of(c, &c->peers[i]);
+        if (i == c->config.self) own = marks[i];
+    }
     for (uint32_t i = 0; i < count; i++) {
         uint32_t at_most = 0;
         for (uint32_t k = 0; k < count && marks[i] < usual; k++)
@@ -184,7 +181,7 @@ static uint64_t stall(const struct core *c)
     if (c->stalled_us == 0) return 0;
     const uint64_t us = c->now_us - core_timer_start(c, c->stalled_us);
     const uint64_t allowed_us = stall_allowed(c);
-    return us > allowed_us && !is_behind(c) ? us - allowed_us : 0;
+    return us > allowed_us && !core_is_behind(c) ? us - allowed_us : 0;
 }
 
 /* Something has been decided or prepared, or, where nothing was under way, proposed. */
@@ -346,7 +343,7 @@ static bool is_unfair(struct core *c)
 static enum core_suspicion judge(struct core *c)
 {
     if (core_is_primary(c) || !watches(c)) return CORE_SUSPICION_NONE;
-    if (is_behind(c)) /* what it does not see yet is no reason; what it has seen is */
+    if (core_is_behind(c)) /* what it does not see yet is no reason; what it has seen is */
         return is_slow(c) ? CORE_SUSPICION_SLOW : CORE_SUSPICION_NONE;
     if (is_idle(c)) return CORE_SUSPICION_IDLE;
     if (is_slow(c)) return CORE_SUSPICION_SLOW;

@@ -466,6 +466,7 @@ void core_fetch_blocks(struct core *c);
 bool core_may_serve(struct core *c, struct core_peer *peer, size_t bytes);
 bool core_may_lead_on(struct core *c, struct core_peer *peer, size_t bytes);
 uint64_t core_peers_executed(const struct core *c);
+bool core_is_behind(const struct core *c); /* f+1 others say that they have executed more */
 
 /* core_transfer.c: the state of a checkpoint, from others and for others (design.md section 9) */
 bool core_awaits_state(const struct core *c);

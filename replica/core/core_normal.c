@@ -120,7 +120,7 @@ const char *core_on_pre_prepare(struct core *c, struct msg_verified *m)
     struct core_slot *s = core_slot(c, p->seq);
     if (s == NULL) return "PRE-PREPARE outside the window";
     if (s->phase == CORE_PHASE_EMPTY) {
-        if (c->under_way == 0 && p->seq > c->executed && s->decision == CORE_OPEN) core_demotion_comes_on(c);
+        if (c->under_way == 0 && s->decision == CORE_OPEN) core_demotion_comes_on(c);
         const struct digest digest = p->digest;
         const struct core_batch *held = core_slot_batch(s, &digest);
         core_accept_proposal(c, s, &digest, &p->signature, held != NULL ? held->bytes : NULL,

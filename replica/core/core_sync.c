@@ -70,7 +70,7 @@ static uint64_t status_wait_max(const struct core *c)
  * brings nothing on, after twice as long each time. Who is behind asks without a pause: the others can help. */
 static bool status_due(struct core *c)
 {
-    const bool behind = core_peers_executed(c) > c->executed;
+    const bool behind = core_is_behind(c);
     const bool waiting = behind || c->listening || c->changing || c->under_way > 0 || c->handed > c->executed ||
                          c->custody_count > 0 || c->next_token > c->durable_token;
     const bool pressing = behind || c->listening || c->suspicion != CORE_SUSPICION_NONE;
@@ -143,6 +143,11 @@ uint64_t core_peers_executed(const struct core *c)
         if (at_least >= c->config.group.quorum.weak && claim > best) best = claim;
     }
     return best;
+}
+
+bool core_is_behind(const struct core *c)
+{
+    return core_peers_executed(c) > c->executed;
 }
 
 /* Sends again what this replica has said at one sequence and the peer lacks: a proposal with its batch as far as its

@@ -542,7 +542,7 @@ static bool timed_out(struct core *c)
     if (c->custody_count > 0 && c->oldest_custody_us < oldest) oldest = c->oldest_custody_us;
     oldest = core_timer_start(c, oldest);
     if (oldest >= c->now_us || c->now_us - oldest < c->backoff.now_us) return false;
-    const bool behind = c->walking || core_peers_executed(c) > c->executed;
+    const bool behind = c->walking || core_is_behind(c);
     const bool overdue = c->overdue;
     c->overdue = behind;
     if (behind || !overdue || (c->caught_us != 0 && c->now_us - c->caught_us < c->config.timeout_cap_us)) return !behind;

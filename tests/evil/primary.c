@@ -137,27 +137,6 @@ static bool propose_a_little_late(struct evil *e, const struct evil_order *o, co
     return propose_so_late(e, o, s, 1);
 }
 
-/* It proposes at once, but not to f backups, and keeps its COMMIT back: no quorum comes together before it likes. */
-static bool finish_late(struct evil *e, const struct evil_order *o, const struct evil_saying *s)
-{
-    const struct quorum *q = &e->core.group.quorum;
-    const struct wire_message *m = s->message;
-    const bool reigns = evil_reigns(e, o, e->summary.view, SEQ_MAX);
-    switch (m->type) {
-    case WIRE_TYPE_pre_prepare:
-        if (proposal(e, o, s) == NULL || s->place < q->replica_count - 1 - q->faulty_max) return true;
-        break;
-    case WIRE_TYPE_commit:
-        if (!evil_reigns(e, o, m->commit.view, m->commit.seq)) return true;
-        break;
-    case WIRE_TYPE_status:               /* nobody learns from it what is lacking, */
-    case WIRE_TYPE_data: return !reigns; /* nor gets it */
-    default: return true;
-    }
-    if (!s->resend) evil_send_later(e, s, e->core.timeout_us / 100u * 85u);
-    return false;
-}
-
 static bool propose_two_batches(struct evil *e, const struct evil_order *o, const struct evil_saying *s)
 {
     const uint32_t backups = e->core.group.quorum.replica_count - 1;
@@ -194,6 +173,25 @@ static bool propose_to_all_but_f(struct evil *e, const struct evil_order *o, con
 {
     const struct quorum *q = &e->core.group.quorum;
     return proposal(e, o, s) == NULL || s->place < q->replica_count - 1 - q->faulty_max;
+}
+
+/* It proposes at once, but not to f backups, and keeps its COMMIT back: no quorum comes together before it likes. */
+static bool finish_late(struct evil *e, const struct evil_order *o, const struct evil_saying *s)
+{
+    const struct wire_message *m = s->message;
+    switch (m->type) {
+    case WIRE_TYPE_pre_prepare:
+        if (propose_to_all_but_f(e, o, s)) return true;
+        break;
+    case WIRE_TYPE_commit:
+        if (!evil_reigns(e, o, m->commit.view, m->commit.seq)) return true;
+        break;
+    case WIRE_TYPE_status: /* nobody learns from it what is lacking, nor gets it */
+    case WIRE_TYPE_data: return !evil_reigns(e, o, e->summary.view, SEQ_MAX);
+    default: return true;
+    }
+    if (!s->resend) evil_send_later(e, s, e->core.timeout_us / 100u * 85u);
+    return false;
 }
 
 static bool propose_to_too_few(struct evil *e, const struct evil_order *o, const struct evil_saying *s)

@@ -188,9 +188,7 @@ static void test_full_window_is_not_the_primarys_fault(void **state)
     assert_false(solo_suspects(&s));
     (void)solo_tick(&s, 3 * EIGHTH_US);
     for (uint64_t seq = CHECKPOINT_INTERVAL; seq <= WINDOW_BATCHES; seq += CHECKPOINT_INTERVAL)
-        for (uint32_t id = 0; id < 3; id++)
-            (void)solo_checkpoint(&s, id, seq);
-    (void)solo_all_persisted(&s);
+        solo_make_stable(&s, seq);
     const struct core_settled settled = {.client = 1, .seq = 1};
     solo_run_batch(&s, 0, WINDOW_BATCHES + 1, &settled);
     assert_null(solo_request(&s, 1, 2)); /* nor is that held against it later */

@@ -23,13 +23,6 @@ struct waits {
     bool early;
 };
 
-static void vote_prepares(struct solo *s, uint64_t view, uint64_t seq, const struct digest *digest)
-{
-    for (uint32_t id = 0; id < 3; id++)
-        if (id != quorum_primary(&s->wire.quorum, view) && id != s->config.self)
-            assert_null(solo_vote_in(s, WIRE_TYPE_prepare, view, id, seq, digest));
-}
-
 /* With the ticks that a replica has meanwhile. */
 static void pass(struct solo *s, uint64_t us)
 {
@@ -46,15 +39,14 @@ static void run_waiting(struct solo *s, uint64_t view, const struct waits *w)
     struct solo_batch b = solo_batch_make(s, seq);
     assert_null(solo_request(s, 0, seq));
     pass(s, w->proposal_us);
-    if (w->early) vote_prepares(s, view, seq, &b.digest);
+    if (w->early) solo_votes(s, WIRE_TYPE_prepare, view, seq, &b.digest);
     assert_null(solo_propose_in(s, view, seq, &b, true));
     pass(s, w->votes_us);
-    if (!w->early) vote_prepares(s, view, seq, &b.digest);
+    if (!w->early) solo_votes(s, WIRE_TYPE_prepare, view, seq, &b.digest);
     pass(s, w->disk_us);
     (void)solo_all_persisted(s);
     pass(s, w->end_us);
-    for (uint32_t id = 0; id < 3; id++)
-        if (id != s->config.self) assert_null(solo_vote_in(s, WIRE_TYPE_commit, view, id, seq, &b.digest));
+    solo_votes(s, WIRE_TYPE_commit, view, seq, &b.digest);
     assert_null(solo_executed(s, seq, s->wall_ms, &settled, 1));
     (void)solo_tick(s, ALMOST_US);
     solo_batch_free(&b);
@@ -120,15 +112,14 @@ static void test_more_proposals_than_a_pipeline_holds_are_no_excuse(void **state
         for (uint64_t i = 0; i < 60; i++) {
             b[i] = solo_batch_make(&s, after + i + 1);
             assert_null(solo_propose(&s, after + i + 1, &b[i], true));
-            vote_prepares(&s, 0, after + i + 1, &b[i].digest);
+            solo_votes(&s, WIRE_TYPE_prepare, 0, after + i + 1, &b[i].digest);
         }
         (void)solo_all_persisted(&s);
         assert_null(solo_request(&s, 1, client_seq));
         for (uint64_t i = 0; i < 60; i++) {
             const struct core_settled settled = {.client = 1, .seq = client_seq};
             (void)solo_tick(&s, STALL_US - ALMOST_US);
-            for (uint32_t id = 0; id < 3; id++)
-                assert_null(solo_vote(&s, WIRE_TYPE_commit, id, after + i + 1, &b[i].digest));
+            solo_votes(&s, WIRE_TYPE_commit, 0, after + i + 1, &b[i].digest);
             assert_null(solo_executed(&s, after + i + 1, s.wall_ms, &settled, i == 59 ? 1 : 0));
             solo_batch_free(&b[i]);
         }
@@ -187,8 +178,7 @@ static void test_disk_that_is_always_busy_hides_nothing(void **state)
     solo_ready(&s, 4, 3);
     struct solo_batch b = solo_batch_make(&s, 1);
     assert_null(solo_propose(&s, 1, &b, true));
-    for (uint32_t id = 1; id < 3; id++)
-        assert_null(solo_vote(&s, WIRE_TYPE_prepare, id, 1, &b.digest));
+    solo_votes(&s, WIRE_TYPE_prepare, 0, 1, &b.digest);
     for (uint64_t seq = 1, client_seq = 0; seq < WINDOW_BATCHES && !solo_suspects(&s); seq++) {
         const struct core_settled settled = {.client = 1, .seq = client_seq};
         struct solo_batch next = solo_batch_make(&s, seq + 1);
@@ -197,10 +187,8 @@ static void test_disk_that_is_always_busy_hides_nothing(void **state)
         (void)solo_tick(&s, SOLO_TIMEOUT_US * 9 / 600);
         (void)solo_all_persisted(&s);
         assert_null(solo_propose(&s, seq + 1, &next, true));
-        for (uint32_t id = 1; id < 3; id++)
-            assert_null(solo_vote(&s, WIRE_TYPE_prepare, id, seq + 1, &next.digest));
-        for (uint32_t id = 0; id < 3; id++)
-            assert_null(solo_vote(&s, WIRE_TYPE_commit, id, seq, &b.digest));
+        solo_votes(&s, WIRE_TYPE_prepare, 0, seq + 1, &next.digest);
+        solo_votes(&s, WIRE_TYPE_commit, 0, seq, &b.digest);
         assert_null(solo_executed(&s, seq, s.wall_ms, takes ? &settled : NULL, takes ? 1 : 0));
         solo_batch_free(&b);
         b = next;
@@ -278,10 +266,9 @@ static void test_votes_take_half_as_long_as_a_primary_waits_for_them(void **stat
     assert_null(solo_request(&s, 0, 1));
     const struct digest digest = solo_message(solo_send(&s, WIRE_TYPE_pre_prepare, 0)).pre_prepare.digest;
     (void)solo_tick(&s, 4 * STALL_US);
-    vote_prepares(&s, 0, 1, &digest);
+    solo_votes(&s, WIRE_TYPE_prepare, 0, 1, &digest);
     (void)solo_all_persisted(&s);
-    for (uint32_t id = 1; id < 3; id++)
-        assert_null(solo_vote(&s, WIRE_TYPE_commit, id, 1, &digest));
+    solo_votes(&s, WIRE_TYPE_commit, 0, 1, &digest);
     const struct core_settled settled = {.client = 0, .seq = 1};
     assert_null(solo_executed(&s, 1, s.wall_ms, &settled, 1));
     enter(&s, 1);

@@ -53,17 +53,6 @@ static void test_short_waits_are_not_held_against_a_primary(void **state)
     solo_close(&s);
 }
 
-/* The votes of all but this replica for a batch that stands; and its execution. */
-static void finish_batch(struct solo *s, uint64_t seq, const struct solo_batch *b)
-{
-    for (uint32_t id = 1; id < 3; id++)
-        assert_null(solo_vote(s, WIRE_TYPE_prepare, id, seq, &b->digest));
-    (void)solo_all_persisted(s);
-    for (uint32_t id = 0; id < 3; id++)
-        assert_null(solo_vote(s, WIRE_TYPE_commit, id, seq, &b->digest));
-    assert_null(solo_executed(s, seq, s->wall_ms, NULL, 0));
-}
-
 /* No request is held here: but others cannot do without the primary, either. */
 static void test_primary_that_lets_what_it_proposed_wait_is_suspected(void **state)
 {
@@ -76,7 +65,7 @@ static void test_primary_that_lets_what_it_proposed_wait_is_suspected(void **sta
     assert_null(solo_propose(&s, 2, &first, true));
     (void)solo_tick(&s, 7 * EIGHTH_US); /* one such wait is what T is for */
     assert_false(solo_suspects(&s));
-    finish_batch(&s, 2, &first);
+    solo_finish(&s, 0, 2, &first.digest, NULL);
     assert_null(solo_propose(&s, 3, &second, true));
     (void)solo_tick(&s, EIGHTH_US);
     assert_false(solo_suspects(&s));
@@ -102,11 +91,39 @@ static void test_proposals_beside_an_unfinished_one_are_no_progress(void **state
             (void)solo_tick(&s, STALL_US - ALMOST_US);
         }
         for (uint64_t i = 0; i < 30; i++) {
-            finish_batch(&s, after + i + 1, &b[i]);
+            solo_finish(&s, 0, after + i + 1, &b[i].digest, NULL);
             solo_batch_free(&b[i]);
         }
     }
     (void)solo_tick(&s, ALMOST_US);
+    assert_true(solo_suspects(&s));
+    solo_close(&s);
+}
+
+/* Nor do proposals of what has been executed. */
+static void test_proposals_of_what_is_executed_are_no_progress(void **state)
+{
+    struct solo s;
+    (void)state;
+    solo_ready(&s, 4, 3);
+    for (uint64_t seq = 1; seq <= 120; seq++)
+        solo_run_batch(&s, 0, seq, NULL);
+    solo_enter(&s, 1, NULL, 0);
+    (void)solo_all_persisted(&s);
+    for (uint64_t round = 0, old = 1; round < 6; round++) {
+        const struct core_settled settled = {.client = 1, .seq = round + 1};
+        assert_false(solo_suspects(&s));
+        assert_null(solo_request(&s, 1, settled.seq));
+        for (uint32_t i = 0; i < 15; i++, old++) {
+            struct solo_batch b = solo_batch_make(&s, old);
+            (void)solo_tick(&s, STALL_US - ALMOST_US);
+            assert_null(solo_propose_in(&s, 1, old, &b, true));
+            solo_batch_free(&b);
+        }
+        solo_run_batch(&s, 1, solo_summary(&s).executed + 1, &settled);
+    }
+    (void)solo_tick(&s, ALMOST_US);
+    assert_int_equal(solo_summary(&s).view, 1);
     assert_true(solo_suspects(&s));
     solo_close(&s);
 }
@@ -120,13 +137,11 @@ static void test_waits_for_this_replica_itself_are_not_held_against_a_primary(vo
     for (uint64_t seq = 1; seq <= 4; seq++) {
         struct solo_batch b = solo_batch_make(&s, seq);
         assert_null(solo_propose(&s, seq, &b, true));
-        for (uint32_t id = 1; id < 3; id++)
-            assert_null(solo_vote(&s, WIRE_TYPE_prepare, id, seq, &b.digest));
+        solo_votes(&s, WIRE_TYPE_prepare, 0, seq, &b.digest);
         (void)solo_tick(&s, HALF_US);
         assert_false(solo_suspects(&s));
         (void)solo_all_persisted(&s);
-        for (uint32_t id = 0; id < 3; id++)
-            assert_null(solo_vote(&s, WIRE_TYPE_commit, id, seq, &b.digest));
+        solo_votes(&s, WIRE_TYPE_commit, 0, seq, &b.digest);
         assert_null(solo_request(&s, 0, seq));
         (void)solo_tick(&s, HALF_US);
         assert_false(solo_suspects(&s));
@@ -157,11 +172,7 @@ static void run_next(struct solo *s, uint64_t view, const struct core_settled *s
 {
     const uint64_t seq = solo_summary(s).executed + 1;
     solo_run_batch(s, view, seq, settled);
-    if (seq % CHECKPOINT_INTERVAL != 0) return;
-    (void)solo_all_persisted(s);
-    for (uint32_t id = 0; id < 3; id++)
-        (void)solo_checkpoint(s, id, seq);
-    (void)solo_all_persisted(s);
+    if (seq % CHECKPOINT_INTERVAL == 0) solo_make_stable(s, seq);
 }
 
 /* A request waits so long while batches without it go by, one in each step; then it has its turn. */
@@ -262,12 +273,10 @@ static void test_time_is_wasted_from_the_request_on(void **state)
     solo_ready(&s, 4, 3);
     struct solo_batch b = solo_batch_make(&s, 1);
     assert_null(solo_propose(&s, 1, &b, true));
-    for (uint32_t id = 1; id < 3; id++)
-        assert_null(solo_vote(&s, WIRE_TYPE_prepare, id, 1, &b.digest));
+    solo_votes(&s, WIRE_TYPE_prepare, 0, 1, &b.digest);
     (void)solo_tick(&s, 7 * EIGHTH_US); /* on its way to disk */
     assert_null(solo_request(&s, 1, 1));
-    for (uint32_t id = 0; id < 3; id++)
-        assert_null(solo_vote(&s, WIRE_TYPE_commit, id, 1, &b.digest));
+    solo_votes(&s, WIRE_TYPE_commit, 0, 1, &b.digest);
     (void)solo_all_persisted(&s);
     (void)solo_tick(&s, 2 * EIGHTH_US);
     assert_null(solo_executed(&s, 1, s.wall_ms, NULL, 0));
@@ -371,11 +380,9 @@ static void lead_oneself(struct solo *s, uint64_t batches, uint64_t wait_us)
         assert_null(solo_request(s, 0, seq));
         const struct digest digest = solo_message(solo_send(s, WIRE_TYPE_pre_prepare, 0)).pre_prepare.digest;
         (void)solo_tick(s, seq == 1 ? 0 : wait_us);
-        for (uint32_t id = 1; id < 3; id++)
-            assert_null(solo_vote(s, WIRE_TYPE_prepare, id, seq, &digest));
+        solo_votes(s, WIRE_TYPE_prepare, 0, seq, &digest);
         (void)solo_all_persisted(s);
-        for (uint32_t id = 1; id < 3; id++)
-            assert_null(solo_vote(s, WIRE_TYPE_commit, id, seq, &digest));
+        solo_votes(s, WIRE_TYPE_commit, 0, seq, &digest);
         assert_null(solo_executed(s, seq, s->wall_ms, &settled, 1));
         assert_false(solo_suspects(s)); /* itself */
     }
@@ -521,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_short_waits_are_not_held_against_a_primary),
         cmocka_unit_test(test_primary_that_lets_what_it_proposed_wait_is_suspected),
         cmocka_unit_test(test_proposals_beside_an_unfinished_one_are_no_progress),
+        cmocka_unit_test(test_proposals_of_what_is_executed_are_no_progress),
         cmocka_unit_test(test_waits_for_this_replica_itself_are_not_held_against_a_primary),
         cmocka_unit_test(test_waits_of_a_replica_that_is_behind_are_its_own),
         cmocka_unit_test(test_primary_that_lets_the_oldest_request_wait_is_suspected),
